@@ -1,0 +1,30 @@
+/**
+ * Content is encrypted with AES-256-GCM under one data key per email; the data key is stored
+ * wrapped by a key of the ring. The AAD binds key id, table, column, row and owner, so that a
+ * ciphertext moved elsewhere does not open.
+ */
+export interface DataKey {
+  /** base64url text `v1.<nonce>.<ciphertext and tag>`, for small columns. `row` tells rows of one email apart. */
+  encryptText(plaintext: string, column: string): string;
+  /** Throws when the text is no ciphertext of this email and column. */
+  decryptText(ciphertext: string, column: string): string;
+  /** nonce (12) + ciphertext + tag (16). */
+  encryptBytes(plaintext: Uint8Array, column: string): Uint8Array;
+  decryptBytes(ciphertext: Uint8Array, column: string): Uint8Array;
+}
+
+export interface KeyRing {
+  /** Id of the key that writes; a short hash of the key. */
+  readonly currentKeyId: string;
+  /** Compared with the database's at boot: a one-way fingerprint of the current key. */
+  readonly fingerprint: string;
+  /** A fresh random data key for one email, and its wrapped form for the database. */
+  createDataKey(emailId: string, ownerId: string): { dataKey: DataKey; wrappedKey: string };
+  /** Throws a named error when the wrapping key is not in the ring. */
+  openDataKey(wrappedKey: string, emailId: string, ownerId: string): DataKey;
+  /** HMAC under a derived key of the address, local part as is, domain lower-cased: finds equal addresses without showing them. Hex. */
+  blindIndex(address: string): string;
+  /** Encrypts directly under a derived key of the ring (stored answers of idempotent requests). */
+  encryptText(plaintext: string, context: string): string;
+  decryptText(ciphertext: string, context: string): string;
+}

@@ -1,0 +1,68 @@
+/**
+ * Every way a request or a command can fail, by a stable code. Callers branch on the code,
+ * never on the text. `http/problem.ts` gives each code its status and title; a code that is
+ * missing there does not compile.
+ */
+export type ErrorCode =
+  | "malformed_json"
+  | "unauthorized"
+  | "forbidden"
+  | "not_found"
+  | "method_not_allowed"
+  | "in_flight"
+  | "already_sent"
+  | "already_failed"
+  | "already_expired"
+  | "already_suppressed"
+  | "outcome_uncertain"
+  | "not_a_dead_letter"
+  | "payload_too_large"
+  | "unsupported_media_type"
+  | "invalid_content"
+  | "invalid_query"
+  | "not_supported_yet"
+  | "idempotency_key_reused"
+  | "idempotency_in_flight"
+  | "database_unavailable"
+  | "overloaded"
+  | "shutting_down"
+  | "internal_error";
+
+/** One faulty place in a request body or query. `pointer` is an RFC 6901 JSON pointer. */
+export interface FieldFault {
+  pointer: string;
+  /** What was expected and what came, in one sentence. */
+  detail: string;
+}
+
+export interface AppErrorOptions {
+  /** Shown to the caller; never carries content of an email, a secret or an internal. */
+  publicDetail: string;
+  /** For the log only. */
+  cause?: unknown;
+  faults?: FieldFault[];
+  /** Seconds; becomes `Retry-After`. */
+  retryAfterSeconds?: number;
+}
+
+/** The one error type that crosses rooms. `code` decides what happens, the words are for people. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+  readonly publicDetail: string;
+  readonly faults: FieldFault[];
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, options: AppErrorOptions) {
+    super(`${code}: ${options.publicDetail}`, { cause: options.cause });
+    this.name = "AppError";
+    this.code = code;
+    this.publicDetail = options.publicDetail;
+    this.faults = options.faults ?? [];
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+/** True for an `AppError`, of the given code when one is given. */
+export function isAppError(error: unknown, code?: ErrorCode): error is AppError {
+  return error instanceof AppError && (code === undefined || error.code === code);
+}

@@ -1,0 +1,36 @@
+/**
+ * The port to the database. Everything the program asks of it goes through one SQL function,
+ * `mailer_api.call_as(claims text, fn text, args text) returns text`, in one transaction:
+ * JSON in text goes in, JSON in text comes out, one value and never a set. So the same calls
+ * work over PGlite, `pg` and PostgREST.
+ */
+
+/** On whose behalf a function runs; the database checks that this role may call it. */
+export interface Claims {
+  /**
+   * `user` sees its own rows (row-level security), `admin` reads and acts for everybody,
+   * `service` is the program itself: accepting, workers, reconciler.
+   */
+  role: "user" | "admin" | "service";
+  /** The owner for `user`; for the others who acts, as the journal shall name them. */
+  sub: string;
+}
+
+export interface Database {
+  readonly driver: "pglite" | "postgres" | "supabase";
+  /**
+   * Calls `mailer.<fn>` with JSON arguments and returns its JSON answer.
+   * Throws `AppError` `database_unavailable` when no answer came within the deadline (the
+   * call may have committed: every function is idempotent on its natural key), and
+   * the code a function raised (see `store/call-error.ts`) otherwise.
+   */
+  rpc(fn: string, args: unknown, as: Claims): Promise<unknown>;
+  /** Resolves when the database answers, rejects with `database_unavailable` otherwise. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The program itself, as `accept`, `worker:<region>` or `reconciler:<region>`. */
+export function serviceClaims(sub: string): Claims {
+  return { role: "service", sub };
+}
