@@ -1,0 +1,268 @@
+import type { EmailState, OnUncertain, Outcome, RecipientStatus } from "../email/email.ts";
+import type { FenceAnswer } from "../email/smtp.ts";
+import { type Database, serviceClaims } from "./database.ts";
+import { createGroupCommit } from "./group-commit.ts";
+
+/** What a granted claim hands to the worker. Encrypted parts are ciphertext. */
+export interface ClaimedEmail {
+  id: string;
+  /** The fencing token; every later write names it. */
+  token: number;
+  /** Number of the attempt that may now be made, from 1. */
+  attempt: number;
+  /** Attempts before the last replay; they count against nothing any more. */
+  attemptsBefore: number;
+  maxRetries: number;
+  maxAgeSeconds: number;
+  /** Since the moment that `maxAgeSeconds` counts from. */
+  ageMs: number;
+  onUncertain: OnUncertain;
+  ownerId: string;
+  wrappedKey: string;
+  /** MAIL FROM, column `sender`. */
+  sender: string;
+  /** The Date to repeat, after an uncertain attempt; null: a new one. */
+  messageDate: Date | null;
+  messageBytes: number;
+  /** Message without Date, column `message`; null when it must be read by itself. */
+  message: Uint8Array | null;
+  /** Those still to be tried; column `address`. */
+  recipients: { position: number; address: string }[];
+  /** How many of its recipients have got it already. */
+  sentBefore: number;
+  bouncedBefore: number;
+}
+
+export type ClaimAnswer =
+  | { kind: "claimed"; email: ClaimedEmail }
+  | { kind: "not_due"; dueInMs: number }
+  | { kind: "stale" }
+  | { kind: "expired" }
+  | { kind: "held" };
+
+/** One attempt as it ended, decided by `queue/settle.ts`. */
+export interface Settlement {
+  id: string;
+  token: number;
+  transport: string;
+  outcome: Outcome;
+  nextState: Extract<EmailState, "sent" | "partially_sent" | "failed" | "pending" | "uncertain">;
+  /** From now by the database's clock; null unless `nextState` is pending. */
+  retryInMs: number | null;
+  smtpCode: number | null;
+  enhancedCode: string | null;
+  /** Ciphertext, column `reply`. */
+  reply: string | null;
+  recipients: {
+    position: number;
+    status: Exclude<RecipientStatus, "pending">;
+    smtpCode: number | null;
+    enhancedCode: string | null;
+    reply: string | null;
+  }[];
+}
+
+export type SettleAnswer =
+  | { applied: true; state: EmailState; attempt: number; wake: number; delayMs: number | null }
+  /** The token is not the email's any more, or this was settled before. */
+  | { applied: false; state: EmailState | null };
+
+export interface Release {
+  id: string;
+  token: number;
+  /** For the journal; not content. */
+  reason: string;
+  delayMs: number;
+}
+
+export type ReleaseAnswer =
+  | { applied: true; wake: number; delayMs: number | null }
+  | { applied: false };
+
+/** Claim, fence, settle, release: each travels with others of its kind in one commit. */
+export interface Attempts {
+  claim(id: string, wake: number): Promise<ClaimAnswer>;
+  /** A job came far too early: a new wake, for another job. null: that wake is not current. */
+  rewake(id: string, wake: number): Promise<{ wake: number; delayMs: number } | null>;
+  /** Ciphertext of a large message; null when the token is stale. */
+  readMessage(id: string, token: number): Promise<Uint8Array | null>;
+  fence(id: string, token: number, messageDate: Date): Promise<FenceAnswer>;
+  settle(settlement: Settlement): Promise<SettleAnswer>;
+  release(release: Release): Promise<ReleaseAnswer>;
+}
+
+export interface AttemptsOptions {
+  workerId: string;
+  region: string;
+  /** Name of the transport, for the journal. */
+  transport: string;
+  horizonMs: number;
+}
+
+/** Messages up to this size come with the claim. */
+const inlineBytesMax = 65_536;
+
+export function createAttempts(database: Database, options: AttemptsOptions): Attempts {
+  const claims = serviceClaims(`worker:${options.region}`);
+  const queued = { horizon_ms: options.horizonMs, queued_by: options.workerId };
+
+  const claimCommits = createGroupCommit<{ id: string; wake: number }, ClaimAnswer>({
+    send: async (items) => {
+      const args = {
+        worker_id: options.workerId,
+        region: options.region,
+        transport: options.transport,
+        inline_bytes_max: inlineBytesMax,
+        items,
+      };
+      const answers = (await database.rpc("claim_emails", args, claims)) as ClaimJson[];
+      return answers.map((answer, index) => toClaim(answer, items[index]?.id ?? ""));
+    },
+  });
+  const fences = createGroupCommit<object, FenceAnswer>({
+    send: async (items) => (await database.rpc("fence_attempts", items, claims)) as FenceAnswer[],
+  });
+  const settles = createGroupCommit<Settlement, SettleAnswer>({
+    send: async (items) => {
+      const args = items.map((item) => ({
+        ...settleJson(item),
+        ...queued,
+        region: options.region,
+      }));
+      return ((await database.rpc("settle_attempts", args, claims)) as SettleJson[]).map(toSettle);
+    },
+  });
+  const releases = createGroupCommit<Release, ReleaseAnswer>({
+    send: async (items) => {
+      const args = items.map(({ id, token, reason, delayMs }) => ({
+        id,
+        token,
+        reason,
+        delay_ms: delayMs,
+        ...queued,
+      }));
+      return ((await database.rpc("release_emails", args, claims)) as SettleJson[]).map(toRelease);
+    },
+  });
+
+  return {
+    claim: (id, wake) => claimCommits.add({ id, wake }),
+    async rewake(id, wake) {
+      const args = { id, wake, queued_by: options.workerId };
+      const answer = (await database.rpc("rewake_email", args, claims)) as RewakeJson;
+      return answer.wake === null ? null : { wake: answer.wake, delayMs: answer.delay_ms };
+    },
+    async readMessage(id, token) {
+      const answer = await database.rpc("read_message", { id, token }, claims);
+      const { message } = answer as { message: string | null };
+      return message === null ? null : Buffer.from(message, "base64");
+    },
+    fence: (id, token, messageDate) => fences.add({ id, token, message_date: messageDate }),
+    settle: (settlement) => settles.add(settlement),
+    release: (release) => releases.add(release),
+  };
+}
+
+interface RewakeJson {
+  wake: number | null;
+  delay_ms: number;
+}
+
+interface ClaimedJson {
+  kind: "claimed";
+  token: number;
+  attempt: number;
+  attempts_before: number;
+  max_retries: number;
+  max_age_seconds: number;
+  age_ms: number;
+  on_uncertain: OnUncertain;
+  owner_id: string;
+  wrapped_key: string;
+  sender: string;
+  message_date: string | null;
+  message_bytes: number;
+  message: string | null;
+  recipients: { position: number; address: string }[] | null;
+  sent_before: number;
+  bounced_before: number;
+}
+
+type ClaimJson =
+  | ClaimedJson
+  | { kind: "not_due"; due_in_ms: number }
+  | { kind: "stale" | "expired" | "held" };
+
+function toClaim(answer: ClaimJson, id: string): ClaimAnswer {
+  if (answer.kind === "not_due") return { kind: "not_due", dueInMs: answer.due_in_ms };
+  if (answer.kind !== "claimed") return { kind: answer.kind };
+  return {
+    kind: "claimed",
+    email: {
+      id,
+      token: answer.token,
+      attempt: answer.attempt,
+      attemptsBefore: answer.attempts_before,
+      maxRetries: answer.max_retries,
+      maxAgeSeconds: answer.max_age_seconds,
+      ageMs: answer.age_ms,
+      onUncertain: answer.on_uncertain,
+      ownerId: answer.owner_id,
+      wrappedKey: answer.wrapped_key,
+      sender: answer.sender,
+      messageDate: answer.message_date === null ? null : new Date(answer.message_date),
+      messageBytes: answer.message_bytes,
+      message: answer.message === null ? null : Buffer.from(answer.message, "base64"),
+      recipients: answer.recipients ?? [],
+      sentBefore: answer.sent_before,
+      bouncedBefore: answer.bounced_before,
+    },
+  };
+}
+
+function settleJson(item: Settlement): object {
+  return {
+    id: item.id,
+    token: item.token,
+    transport: item.transport,
+    outcome: item.outcome,
+    next_state: item.nextState,
+    retry_in_ms: item.retryInMs,
+    smtp_code: item.smtpCode,
+    enhanced_code: item.enhancedCode,
+    reply: item.reply,
+    recipients: item.recipients.map((recipient) => ({
+      position: recipient.position,
+      status: recipient.status,
+      smtp_code: recipient.smtpCode,
+      enhanced_code: recipient.enhancedCode,
+      reply: recipient.reply,
+    })),
+  };
+}
+
+interface SettleJson {
+  applied: boolean;
+  state: EmailState;
+  attempt: number;
+  wake: number;
+  delay_ms: number | null;
+}
+
+function toSettle(json: SettleJson): SettleAnswer {
+  return json.applied
+    ? {
+        applied: true,
+        state: json.state,
+        attempt: json.attempt,
+        wake: json.wake,
+        delayMs: json.delay_ms,
+      }
+    : { applied: false, state: json.state };
+}
+
+function toRelease(json: SettleJson): ReleaseAnswer {
+  return json.applied
+    ? { applied: true, wake: json.wake, delayMs: json.delay_ms }
+    : { applied: false };
+}

@@ -1,0 +1,107 @@
+import { AppError, type ErrorCode } from "../errors.ts";
+
+/** SQLSTATE of every error our SQL functions raise on purpose: MESSAGE is the code, DETAIL the words. */
+const RAISED_BY_US = "TM001";
+
+/**
+ * SQLSTATEs that say "not now" rather than "never". A call that ends this way may be made
+ * again unchanged. Classes: 08 connection, 28 and 3D a database we are not let into, 40 a
+ * deadlock or serialization failure, 53 out of disk, memory or connections, 57P shutdown and
+ * start-up; 57014 statement_timeout, 55P03 lock_timeout, 25006 a server turned read-only.
+ */
+const UNAVAILABLE_STATE = /^(08|28|3D|40|53|57P|57014|55P03|25006|58)/;
+
+/** What `pg` says, without any code, when a connection is lost or cannot be had in time. */
+const LOST_CONNECTION =
+  /connection terminated|timeout exceeded|connection error|not queryable|pool after calling end|closed the connection|connection ended|client was closed/i;
+
+/** Codes of Node's sockets and resolver: ECONNREFUSED, ENOTFOUND, EAI_AGAIN, ENOSPC, … */
+const SYSTEM_CODE = /^(E[A-Z_]{3,}|ERR_[A-Z_]*(SOCKET|TLS|SSL|CONN)[A-Z_]*)$/;
+
+/** A table rather than a list: a code that `errors.ts` gains and this lacks does not compile. */
+const KNOWN_CODES = {
+  malformed_json: true,
+  unauthorized: true,
+  forbidden: true,
+  not_found: true,
+  method_not_allowed: true,
+  in_flight: true,
+  already_sent: true,
+  already_failed: true,
+  already_expired: true,
+  already_suppressed: true,
+  outcome_uncertain: true,
+  not_a_dead_letter: true,
+  payload_too_large: true,
+  unsupported_media_type: true,
+  invalid_content: true,
+  invalid_query: true,
+  not_supported_yet: true,
+  idempotency_key_reused: true,
+  idempotency_in_flight: true,
+  database_unavailable: true,
+  overloaded: true,
+  shutting_down: true,
+  internal_error: true,
+} satisfies Record<ErrorCode, true>;
+
+/** What a driver's error may carry; `pg`, PGlite and Node agree on these names. */
+interface DriverError {
+  code?: unknown;
+  message?: unknown;
+  detail?: unknown;
+}
+
+/**
+ * Turns whatever a driver threw into the `AppError` the rest of the program branches on.
+ * The driver's own words stay in `cause`: they can quote rows, so a caller never sees them.
+ */
+export function toCallError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  const { code, message, detail } = describe(error);
+  if (code === RAISED_BY_US) return raisedError(message, detail, error);
+  if (isUnavailable(code, message)) return unavailableError(error);
+  return new AppError("internal_error", {
+    publicDetail: "The database refused the operation.",
+    cause: error,
+  });
+}
+
+/** No answer from the database; 2 to 5 seconds, drawn, so that callers do not return as one. */
+export function unavailableError(cause: unknown): AppError {
+  return new AppError("database_unavailable", {
+    publicDetail: "The database is not available at the moment; try again shortly.",
+    cause,
+    retryAfterSeconds: 2 + Math.floor(Math.random() * 4),
+  });
+}
+
+function raisedError(message: string, detail: string, cause: unknown): AppError {
+  if (!isErrorCode(message)) {
+    return new AppError("internal_error", {
+      publicDetail: "The database raised an unknown code.",
+      cause,
+    });
+  }
+  if (message === "database_unavailable") return unavailableError(cause);
+  return new AppError(message, { publicDetail: detail || message, cause });
+}
+
+function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(KNOWN_CODES, text);
+}
+
+function isUnavailable(code: string, message: string): boolean {
+  if (/^[0-9A-Z]{5}$/.test(code) && !SYSTEM_CODE.test(code)) return UNAVAILABLE_STATE.test(code);
+  return SYSTEM_CODE.test(code) || LOST_CONNECTION.test(message);
+}
+
+function describe(error: unknown): { code: string; message: string; detail: string } {
+  if (typeof error !== "object" || error === null) return { code: "", message: "", detail: "" };
+  const { code, message, detail }: DriverError = error;
+  return {
+    code: typeof code === "string" ? code : "",
+    message: typeof message === "string" ? message : "",
+    detail: typeof detail === "string" ? detail : "",
+  };
+}

@@ -1,0 +1,122 @@
+import type { EmailPage, StoredEmail, WholeEmail } from "./stored-email.ts";
+
+/** The one place where stored emails turn from the database's snake_case into our nouns. */
+
+interface EmailJson {
+  id: string;
+  owner_id: string;
+  status: StoredEmail["status"];
+  version: number;
+  region: string;
+  created_at: string;
+  scheduled_at: string;
+  next_attempt_at: string | null;
+  sent_at: string | null;
+  expires_at: string | null;
+  on_late: StoredEmail["onLate"];
+  on_uncertain: StoredEmail["onUncertain"];
+  max_retries: number;
+  max_age_seconds: number;
+  attempts_spent: number;
+  tags: string[];
+  metadata: Record<string, unknown>;
+  wrapped_key: string | null;
+  subject: string | null;
+  message_bytes: number;
+  recipients: {
+    position: number;
+    kind: StoredEmail["recipients"][number]["kind"];
+    address: string | null;
+    status: StoredEmail["recipients"][number]["status"];
+    smtp_code: number | null;
+    enhanced_code: string | null;
+    reply: string | null;
+  }[];
+  attempts:
+    | {
+        number: number;
+        started_at: string;
+        ended_at: string;
+        outcome: StoredEmail["attempts"][number]["outcome"];
+        smtp_code: number | null;
+        enhanced_code: string | null;
+        reply: string | null;
+        transport: string;
+        region: string;
+        message_date: string | null;
+      }[]
+    | null;
+  details?: string | null;
+  message?: string | null;
+}
+
+const toDate = (text: string | null): Date | null => (text === null ? null : new Date(text));
+
+export function toEmail(json: unknown): StoredEmail {
+  const row = json as EmailJson;
+  return {
+    id: row.id,
+    ownerId: row.owner_id,
+    status: row.status,
+    version: row.version,
+    region: row.region,
+    createdAt: new Date(row.created_at),
+    scheduledAt: new Date(row.scheduled_at),
+    nextAttemptAt: toDate(row.next_attempt_at),
+    sentAt: toDate(row.sent_at),
+    expiresAt: toDate(row.expires_at),
+    onLate: row.on_late,
+    onUncertain: row.on_uncertain,
+    maxRetries: row.max_retries,
+    maxAgeSeconds: row.max_age_seconds,
+    attemptsSpent: row.attempts_spent,
+    tags: row.tags,
+    metadata: row.metadata,
+    wrappedKey: row.wrapped_key,
+    subject: row.subject,
+    messageBytes: row.message_bytes,
+    recipients: row.recipients.map((recipient) => ({
+      position: recipient.position,
+      kind: recipient.kind,
+      address: recipient.address,
+      status: recipient.status,
+      smtpCode: recipient.smtp_code,
+      enhancedCode: recipient.enhanced_code,
+      reply: recipient.reply,
+    })),
+    attempts: (row.attempts ?? []).map((attempt) => ({
+      number: attempt.number,
+      startedAt: new Date(attempt.started_at),
+      endedAt: new Date(attempt.ended_at),
+      outcome: attempt.outcome,
+      smtpCode: attempt.smtp_code,
+      enhancedCode: attempt.enhanced_code,
+      reply: attempt.reply,
+      transport: attempt.transport,
+      region: attempt.region,
+      messageDate: toDate(attempt.message_date),
+    })),
+  };
+}
+
+export function toWholeEmail(json: unknown): WholeEmail {
+  const row = json as EmailJson;
+  return {
+    ...toEmail(row),
+    details: row.details ?? null,
+    message: row.message ? Buffer.from(row.message, "base64") : null,
+  };
+}
+
+export function toPage(json: unknown): EmailPage {
+  const page = json as {
+    emails: EmailJson[];
+    total: number | null;
+    next: { created_at: string; id: string } | null;
+  };
+  return {
+    emails: page.emails.map(toEmail),
+    total: page.total,
+    next: page.next && { createdAt: page.next.created_at, id: page.next.id },
+  };
+}

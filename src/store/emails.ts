@@ -1,0 +1,240 @@
+import { type Claims, type Database, serviceClaims } from "./database.ts";
+import { toPage, toWholeEmail } from "./email-json.ts";
+import { createGroupCommit } from "./group-commit.ts";
+import type {
+  CancelAnswer,
+  EmailEvent,
+  EmailFilter,
+  EmailPage,
+  IdempotencyClaim,
+  IdempotentAnswer,
+  ListCursor,
+  QueueStats,
+  ReplayAnswer,
+  ScheduleAnswer,
+  ScheduleRequest,
+  StoredEmail,
+  WholeEmail,
+} from "./stored-email.ts";
+
+/** Emails as callers know them: accept, read, cancel, replay. Claims decide what they see. */
+export interface Emails {
+  /** Durable once it resolves. Travels with other requests in one commit. */
+  schedule(request: ScheduleRequest): Promise<ScheduleAnswer>;
+  /** What an earlier request with this key was answered; null when the key is new. */
+  findIdempotent(
+    ownerId: string,
+    claim: Omit<IdempotencyClaim, "response">,
+  ): Promise<IdempotentAnswer | null>;
+  /** null: none that these claims may see. */
+  get(
+    id: string,
+    as: Claims,
+    parts?: { details?: boolean; message?: boolean },
+  ): Promise<WholeEmail | null>;
+  /** Newest first by creation; give an offset (then `total` is set) or a cursor. */
+  list(
+    filter: EmailFilter,
+    page: { limit: number; offset: number | null; cursor: ListCursor | null },
+    as: Claims,
+    options?: { withAttempts?: boolean },
+  ): Promise<EmailPage>;
+  /** The timeline in order; null: no such email for these claims. */
+  events(id: string, as: Claims): Promise<EmailEvent[] | null>;
+  cancel(id: string, as: Claims, origin: string | null): Promise<CancelAnswer>;
+  /** Sends a dead letter again to those who have not got it. */
+  replay(
+    id: string,
+    as: Claims,
+    options: {
+      scheduledAt: Date | null;
+      origin: string | null;
+      horizonMs: number;
+      queuedBy: string;
+    },
+  ): Promise<ReplayAnswer>;
+  stats(as: Claims): Promise<QueueStats>;
+}
+
+const acceptClaims = serviceClaims("accept");
+
+export function createEmails(database: Database): Emails {
+  const accepts = createAccepts(database);
+
+  return {
+    schedule: (request) => accepts.add(request),
+
+    async findIdempotent(ownerId, claim) {
+      const answer = (await database.rpc(
+        "find_idempotent",
+        { owner_id: ownerId, ...claim },
+        acceptClaims,
+      )) as AnswerJson | { kind: "new" };
+      return answer.kind === "new" || answer.kind === "accepted" ? null : toIdempotent(answer);
+    },
+
+    async get(id, as, { details = false, message = false } = {}) {
+      const row = await database.rpc("get_email", { id, details, message }, as);
+      return row === null ? null : toWholeEmail(row);
+    },
+
+    async list(filter, page, as, { withAttempts = false } = {}) {
+      const args = { ...listArgs(filter, page), with_attempts: withAttempts };
+      return toPage(await database.rpc("list_emails", args, as));
+    },
+
+    async events(id, as) {
+      const rows = (await database.rpc("email_events", { id }, as)) as EventJson[] | null;
+      return rows === null ? null : rows.map((row) => ({ ...row, at: new Date(row.at) }));
+    },
+
+    async cancel(id, as, origin) {
+      const answer = await database.rpc("cancel_email", { id, origin }, as);
+      return (answer as { kind: CancelAnswer }).kind;
+    },
+
+    async replay(id, as, options) {
+      const answer = (await database.rpc(
+        "replay_email",
+        {
+          id,
+          scheduled_at: options.scheduledAt,
+          origin: options.origin,
+          horizon_ms: options.horizonMs,
+          queued_by: options.queuedBy,
+        },
+        as,
+      )) as ReplayJson;
+      return answer.kind === "replayed"
+        ? { kind: "replayed", wake: answer.wake, delayMs: answer.delay_ms }
+        : answer;
+    },
+
+    async stats(as) {
+      const row = (await database.rpc("queue_stats", {}, as)) as StatsJson;
+      return {
+        waiting: row.waiting,
+        delayed: row.delayed,
+        oldestDueMs: row.oldest_due_ms,
+        byStatus: row.by_status,
+      };
+    },
+  };
+}
+
+function createAccepts(database: Database) {
+  return createGroupCommit<ScheduleRequest, ScheduleAnswer>({
+    send: async (requests) => {
+      const answers = await database.rpc("schedule_emails", requests.map(toJson), acceptClaims);
+      return (answers as AnswerJson[]).map(toAnswer);
+    },
+    // Base64 makes 4 bytes of 3; the small fields of an email are about 2 kB.
+    sizeOf: (request) =>
+      request.emails.reduce((sum, email) => sum + email.message.length * 1.4 + 2000, 0),
+  });
+}
+
+function listArgs(
+  filter: EmailFilter,
+  page: { limit: number; offset: number | null; cursor: ListCursor | null },
+) {
+  return {
+    statuses: filter.statuses,
+    is_deferred: filter.isDeferred,
+    tag: filter.tag,
+    metadata: filter.metadata,
+    address_index: filter.addressIndex,
+    scheduled_after: filter.scheduledAfter,
+    scheduled_before: filter.scheduledBefore,
+    limit: page.limit,
+    offset: page.offset,
+    cursor: page.cursor && { created_at: page.cursor.createdAt, id: page.cursor.id },
+  };
+}
+
+interface EventJson extends Omit<EmailEvent, "at"> {
+  at: string;
+}
+
+interface StatsJson {
+  waiting: number;
+  delayed: number;
+  oldest_due_ms: number;
+  by_status: QueueStats["byStatus"];
+}
+
+type ReplayJson =
+  | { kind: "replayed"; wake: number; delay_ms: number | null }
+  | { kind: "not_found" }
+  | { kind: "not_a_dead_letter"; state: StoredEmail["status"] };
+
+interface AcceptedJson {
+  kind: "accepted";
+  emails: {
+    id: string;
+    scheduled_at: string;
+    created_at: string;
+    wake: number;
+    delay_ms: number | null;
+  }[];
+}
+
+type IdempotentJson =
+  | { kind: "replayed"; response: string; created_at: string }
+  | { kind: "reused" };
+type AnswerJson = AcceptedJson | IdempotentJson;
+
+function toAnswer(answer: AnswerJson): ScheduleAnswer {
+  if (answer.kind !== "accepted") return toIdempotent(answer);
+  return {
+    kind: "accepted",
+    emails: answer.emails.map((email) => ({
+      id: email.id,
+      scheduledAt: new Date(email.scheduled_at),
+      createdAt: new Date(email.created_at),
+      wake: email.wake,
+      delayMs: email.delay_ms,
+    })),
+  };
+}
+
+function toIdempotent(answer: IdempotentJson): IdempotentAnswer {
+  return answer.kind === "reused"
+    ? answer
+    : { kind: "replayed", response: answer.response, createdAt: new Date(answer.created_at) };
+}
+
+function toJson(request: ScheduleRequest): unknown {
+  return {
+    owner_id: request.ownerId,
+    actor: request.actor,
+    origin: request.origin,
+    horizon_ms: request.horizonMs,
+    queued_by: request.queuedBy,
+    idempotency: request.idempotency,
+    emails: request.emails.map((email) => ({
+      id: email.id,
+      region: email.region,
+      scheduled_at: email.scheduledAt,
+      expires_at: email.expiresAt,
+      on_late: email.onLate,
+      on_uncertain: email.onUncertain,
+      max_retries: email.maxRetries,
+      max_age_seconds: email.maxAgeSeconds,
+      tags: email.tags,
+      metadata: email.metadata,
+      wrapped_key: email.wrappedKey,
+      sender: email.sender,
+      subject: email.subject,
+      message_bytes: email.messageBytes,
+      message: Buffer.from(email.message).toString("base64"),
+      details: email.details,
+      recipients: email.recipients.map((recipient) => ({
+        position: recipient.position,
+        kind: recipient.kind,
+        address: recipient.address,
+        address_index: recipient.addressIndex,
+      })),
+    })),
+  };
+}

@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { runOnce, type SharedPostgres, sharedPostgres } from "../testing/postgres-server.ts";
+import { MigrationRightsError, migrate, migrationStatus } from "./migrate.ts";
+import { MIGRATIONS, type Migration } from "./migrations.ts";
+import { openPostgresSession } from "./postgres-session.ts";
+
+const first: Migration = { version: "1", name: "first", sql: "create table first (n int);" };
+const second: Migration = {
+  version: "2",
+  name: "second",
+  sql: "insert into first values (1); create function two() returns int language sql as $$ select 2; $$;",
+};
+const broken: Migration = {
+  version: "3",
+  name: "broken",
+  sql: "create table half_done (n int); select 1 / 0;",
+};
+
+let server: SharedPostgres;
+const databases: string[] = [];
+
+async function emptyDatabase(): Promise<string> {
+  const name = `migrate_${crypto.randomUUID().slice(0, 8)}`;
+  databases.push(name);
+  return server.createDatabase(name);
+}
+
+async function migrateAt(url: string, migrations?: readonly Migration[]): Promise<Migration[]> {
+  const session = await openPostgresSession(url);
+  return migrate(session, migrations).finally(() => session.close());
+}
+
+beforeAll(async () => {
+  server = await sharedPostgres();
+}, 60_000);
+
+afterAll(async () => {
+  for (const name of databases) await runOnce(server.adminUrl, `drop database ${name}`);
+});
+
+describe("the embedded list", () => {
+  test("names exactly the files of supabase/migrations, in their order", () => {
+    const folder = join(import.meta.dir, "../../supabase/migrations");
+    const files = readdirSync(folder).filter((file) => file.endsWith(".sql"));
+    expect(MIGRATIONS.map(({ version, name }) => `${version}_${name}.sql`)).toEqual(files.sort());
+  });
+
+  test("carries the text of each", async () => {
+    for (const { version, name, sql } of MIGRATIONS) {
+      const file = join(import.meta.dir, `../../supabase/migrations/${version}_${name}.sql`);
+      expect(sql).toBe(await Bun.file(file).text());
+    }
+  });
+
+  test("applies to an empty database, and a second time changes nothing", async () => {
+    const url = await emptyDatabase();
+    expect(await migrateAt(url)).toHaveLength(MIGRATIONS.length);
+    expect(await migrateAt(url)).toEqual([]);
+  }, 60_000);
+});
+
+describe("migrate", () => {
+  test("applies what is missing, in order, and records it as the Supabase CLI does", async () => {
+    const url = await emptyDatabase();
+    expect(await migrateAt(url, [first])).toEqual([first]);
+    expect(await migrateAt(url, [first, second])).toEqual([second]);
+    const rows = await runOnce(url, "select * from supabase_migrations.schema_migrations");
+    expect(rows).toEqual([
+      { version: "1", statements: [first.sql], name: "first" },
+      { version: "2", statements: [second.sql], name: "second" },
+    ]);
+  });
+
+  test("leaves no trace of a file that fails, keeps those before it, and names it", async () => {
+    const url = await emptyDatabase();
+    await expect(migrateAt(url, [first, broken])).rejects.toThrow(/migration 3_broken failed/);
+    const [row] = await runOnce(
+      url,
+      "select to_regclass('first') is not null as kept, to_regclass('half_done') is null as gone",
+    );
+    expect(row).toEqual({ kept: true, gone: true });
+  });
+
+  test("run by several servers at once is done once", async () => {
+    const url = await emptyDatabase();
+    const runs = await Promise.all([0, 1, 2, 3].map(() => migrateAt(url, [first, second])));
+    expect(runs.flat()).toHaveLength(2);
+  });
+
+  test("leaves the migrations of others in the same ledger alone", async () => {
+    const url = await emptyDatabase();
+    await migrateAt(url, [{ version: "0", name: "theirs", sql: "select 1;" }]);
+    expect(await migrateAt(url, [first])).toEqual([first]);
+  });
+});
+
+describe("migrationStatus", () => {
+  test("tells what is applied and changes nothing", async () => {
+    const url = await emptyDatabase();
+    const session = await openPostgresSession(url);
+    try {
+      const states = await migrationStatus(session, [first]);
+      expect(states).toEqual([{ version: "1", name: "first", isApplied: false }]);
+      expect(await session.query("select to_regnamespace('supabase_migrations') as n")).toEqual([
+        { n: null },
+      ]);
+      await migrate(session, [first]);
+      expect(await migrationStatus(session, [first, second])).toMatchObject([
+        { isApplied: true },
+        { isApplied: false },
+      ]);
+    } finally {
+      await session.close();
+    }
+  });
+});
+
+describe("a user without the rights", () => {
+  test("is told the statements an admin must run, and these suffice", async () => {
+    const admin = await emptyDatabase();
+    const user = `plain_${crypto.randomUUID().slice(0, 8)}`;
+    const owned = `${user}_owner`;
+    await runOnce(admin, `create role ${user} login`);
+    const url = new URL(admin);
+    url.username = user;
+    const makesRole: Migration = {
+      version: "9",
+      name: "role",
+      sql: `create role ${owned} nologin; grant ${owned} to current_user; create schema s;
+            grant create on schema s to ${owned};
+            create function s.f() returns int language sql as 'select 1';
+            alter function s.f() owner to ${owned};`,
+    };
+
+    const failure = await migrateAt(url.href, [makesRole]).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(MigrationRightsError);
+    if (!(failure instanceof MigrationRightsError)) throw failure;
+    for (const statement of failure.statements) await runOnce(admin, statement);
+    expect(await migrateAt(url.href, [makesRole])).toEqual([makesRole]);
+
+    await runOnce(admin, `drop owned by ${owned}, ${user}; drop role ${owned}, ${user}`);
+  });
+});

@@ -1,0 +1,26 @@
+import tables from "../../supabase/migrations/20261124000001_tables.sql" with { type: "text" };
+import callAs from "../../supabase/migrations/20261124000002_call_as.sql" with { type: "text" };
+import accept from "../../supabase/migrations/20261124000003_accept.sql" with { type: "text" };
+import deliver from "../../supabase/migrations/20261124000004_deliver.sql" with { type: "text" };
+import read from "../../supabase/migrations/20261124000005_read.sql" with { type: "text" };
+import reconcile from "../../supabase/migrations/20261124000006_reconcile.sql" with {
+  type: "text",
+};
+
+/** One file of `supabase/migrations`, carried in the program. */
+export interface Migration {
+  /** Timestamp that starts the file's name; the order of application. */
+  version: string;
+  name: string;
+  sql: string;
+}
+
+/** All of them, oldest first; a test compares this list with the folder. */
+export const MIGRATIONS: readonly Migration[] = [
+  { version: "20261124000001", name: "tables", sql: tables },
+  { version: "20261124000002", name: "call_as", sql: callAs },
+  { version: "20261124000003", name: "accept", sql: accept },
+  { version: "20261124000004", name: "deliver", sql: deliver },
+  { version: "20261124000005", name: "read", sql: read },
+  { version: "20261124000006", name: "reconcile", sql: reconcile },
+];

@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type PostgresServer, runOnce, startPostgres } from "../testing/postgres-server.ts";
+import { type Database, serviceClaims } from "./database.ts";
+import { createPostgresDatabase } from "./postgres-database.ts";
+
+/** Stands in for the product's `call_as`: what is tested here is the driver alone. */
+const CALL_AS = `
+  create schema mailer_api;
+  create function mailer_api.call_as(claims text, fn text, args text) returns text
+  language plpgsql as $$
+  begin
+    if fn = 'echo' then return json_build_object('claims', claims::json, 'args', args::json)::text;
+    elsif fn = 'raw' then return args::json->>'text';
+    elsif fn = 'sleep' then perform pg_sleep((args::json->>'seconds')::float); return 'null';
+    elsif fn = 'nothing' then return null;
+    elsif fn = 'refuse' then
+      raise exception using errcode = 'TM001', message = 'in_flight', detail = 'Already on its way.';
+    end if;
+    return (1 / 0)::text;
+  end $$;`;
+
+const claims = serviceClaims("test");
+let server: PostgresServer;
+let database: Database;
+
+beforeAll(async () => {
+  server = await startPostgres();
+  await runOnce(server.url, CALL_AS);
+  database = createPostgresDatabase({ url: server.url, poolSize: 4 });
+}, 60_000);
+
+afterAll(async () => {
+  await database.close();
+  await server.stop();
+}, 60_000);
+
+describe("a call", () => {
+  test("carries claims and arguments as JSON and brings JSON back", async () => {
+    const answer = await database.rpc("echo", { subject: 'Grüße \\ "x" \u{1F600}' }, claims);
+    expect(answer).toEqual({ claims, args: { subject: 'Grüße \\ "x" \u{1F600}' } });
+  });
+
+  test("of a function that returns null answers null", async () => {
+    expect(await database.rpc("nothing", {}, claims)).toBeNull();
+  });
+
+  test("that our SQL refuses rejects with its code and leaves the pool usable", async () => {
+    const calls = Array.from({ length: 12 }, () => database.rpc("refuse", {}, claims));
+    for (const result of await Promise.allSettled(calls)) {
+      expect(result).toMatchObject({ reason: { code: "in_flight" } });
+    }
+    await database.ping();
+  });
+
+  test("that breaks for another reason is an internal error", async () => {
+    await expect(database.rpc("bug", {}, claims)).rejects.toMatchObject({ code: "internal_error" });
+  });
+});
+
+describe("a database that does not answer", () => {
+  test("a call past its deadline rejects, and its late answer reaches nobody", async () => {
+    const hasty = createPostgresDatabase({ url: server.url, poolSize: 1, deadlineMs: 300 });
+    const startedAt = performance.now();
+    await expect(hasty.rpc("sleep", { seconds: 5 }, claims)).rejects.toMatchObject({
+      code: "database_unavailable",
+    });
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    expect(await hasty.rpc("echo", { n: 1 }, claims)).toMatchObject({ args: { n: 1 } });
+    await hasty.close();
+  });
+
+  test("waiting for a free connection counts against the deadline", async () => {
+    const narrow = createPostgresDatabase({ url: server.url, poolSize: 1, deadlineMs: 500 });
+    const startedAt = performance.now();
+    const calls = Array.from({ length: 3 }, () => narrow.rpc("sleep", { seconds: 5 }, claims));
+    for (const result of await Promise.allSettled(calls)) {
+      expect(result).toMatchObject({ reason: { code: "database_unavailable" } });
+    }
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    await narrow.close();
+  });
+
+  test("a hung server is given up within the deadline and used again when it wakes", async () => {
+    const patient = createPostgresDatabase({ url: server.url, poolSize: 2, deadlineMs: 1_000 });
+    await patient.ping();
+    server.pause();
+    const startedAt = performance.now();
+    await expect(patient.ping()).rejects.toMatchObject({ code: "database_unavailable" });
+    await expect(patient.ping()).rejects.toMatchObject({ code: "database_unavailable" });
+    expect(performance.now() - startedAt).toBeLessThan(4_000);
+    server.resume();
+    await patient.ping();
+    await patient.close();
+  }, 20_000);
+
+  test("a killed server rejects what is under way, and the next call after its return works", async () => {
+    const underWay = [0, 1, 2].map(() => database.rpc("sleep", { seconds: 3 }, claims));
+    const outcomes = Promise.allSettled(underWay);
+    await database.ping();
+    await server.kill();
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ reason: { code: "database_unavailable" } });
+    }
+    await expect(database.ping()).rejects.toMatchObject({ code: "database_unavailable" });
+    await server.restart();
+    await database.ping();
+  }, 30_000);
+
+  test("a server that restarts in the usual way is met by new connections", async () => {
+    await Promise.all([0, 1, 2, 3].map(() => database.ping()));
+    await server.restart();
+    await database.ping();
+  }, 30_000);
+});

@@ -1,0 +1,113 @@
+import pg from "pg";
+import { toCallError, unavailableError } from "./call-error.ts";
+import type { Claims, Database } from "./database.ts";
+
+export interface PostgresDatabaseOptions {
+  /** `postgres://…`; with a pooler, in session mode or one that keeps prepared statements. */
+  url: string;
+  /** Connections at most. Default 10. */
+  poolSize?: number;
+  /** Milliseconds one call may take, waiting for a connection included. Default 4000. */
+  deadlineMs?: number;
+}
+
+/** A connection that is not there after 3 s is not coming; HTTP must have answered by 5 s. */
+const CONNECT_TIMEOUT_MS_MAX = 3_000;
+
+/** Named, so that each connection parses and plans the statement once. */
+const CALL_AS = { name: "call_as", text: "select mailer_api.call_as($1, $2, $3) as answer" };
+
+/** The `Database` over a real PostgreSQL; a server that restarts is met by a new connection. */
+export function createPostgresDatabase(options: PostgresDatabaseOptions): Database {
+  const { url, poolSize = 10, deadlineMs = 4_000 } = options;
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: poolSize,
+    connectionTimeoutMillis: Math.min(CONNECT_TIMEOUT_MS_MAX, deadlineMs),
+    // The server gives up with us: a call nobody waits for must not hold its locks.
+    statement_timeout: deadlineMs,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    application_name: "taskforce-mailer",
+  });
+  // The pool drops an idle connection that broke; unheard, the event would end the process.
+  pool.on("error", () => {});
+  let closing: Promise<void> | null = null;
+
+  return {
+    driver: "postgres",
+    async rpc(fn: string, args: unknown, as: Claims): Promise<unknown> {
+      const values = [JSON.stringify(as), fn, JSON.stringify(args)];
+      const answer = await queryWithin(pool, deadlineMs, { ...CALL_AS, values });
+      return answer === null ? null : JSON.parse(answer);
+    },
+    async ping(): Promise<void> {
+      await queryWithin(pool, deadlineMs, { text: "select 'pong' as answer" });
+    },
+    close(): Promise<void> {
+      closing ??= pool.end();
+      return closing;
+    },
+  };
+}
+
+/**
+ * An error the server answered with leaves the connection usable, unless the server is going
+ * (57P, 08) or has become read-only (25006): then the next call shall look for its successor.
+ */
+function isConnectionSpent(error: unknown): boolean {
+  return !(error instanceof pg.DatabaseError) || /^(57P|08|25006)/.test(error.code ?? "");
+}
+
+interface Answer {
+  answer: string | null;
+}
+
+/** Runs one statement and returns its one text, or throws an `AppError` by the deadline. */
+async function queryWithin(
+  pool: pg.Pool,
+  deadlineMs: number,
+  query: pg.QueryConfig,
+): Promise<string | null> {
+  const startedAt = performance.now();
+  let client: pg.PoolClient;
+  try {
+    client = await pool.connect();
+  } catch (error) {
+    throw toCallError(error);
+  }
+  const remainingMs = Math.max(1, deadlineMs - (performance.now() - startedAt));
+  return runOn(client, remainingMs, query);
+}
+
+/**
+ * A connection whose call ran into the deadline, or that broke, is destroyed and never goes
+ * back to the pool: its answer may still arrive and would be taken for the next call's.
+ */
+async function runOn(
+  client: pg.PoolClient,
+  remainingMs: number,
+  query: pg.QueryConfig,
+): Promise<string | null> {
+  // The query itself rejects too; this listener keeps the event from ending the process.
+  const ignore = () => {};
+  client.on("error", ignore);
+  const deadline = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    deadline.reject(unavailableError(new Error(`no answer from PostgreSQL in time`)));
+  }, remainingMs);
+  try {
+    const result = await Promise.race([client.query<Answer>(query), deadline.promise]);
+    client.off("error", ignore);
+    client.release();
+    return result.rows[0]?.answer ?? null;
+  } catch (error) {
+    const isBroken = isConnectionSpent(error);
+    if (!isBroken) client.off("error", ignore);
+    client.release(isBroken);
+    throw toCallError(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}

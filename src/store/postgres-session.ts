@@ -1,0 +1,30 @@
+import pg from "pg";
+import type { MigrationSession } from "./migrate.ts";
+
+/** One connection to a real PostgreSQL, for `migrate`; the caller closes it. */
+export async function openPostgresSession(
+  url: string,
+): Promise<MigrationSession & { close(): Promise<void> }> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 10_000,
+    application_name: "taskforce-mailer migrate",
+    // Waiting for another migrating server, and building an index, may take long.
+    statement_timeout: 0,
+  });
+  // A lost connection rejects the running query; the event itself has nobody else to hear it.
+  client.on("error", () => {});
+  await client.connect();
+  return {
+    async exec(sql) {
+      await client.query(sql);
+    },
+    async query(sql, params = []) {
+      const result = await client.query<Record<string, unknown>>(sql, params);
+      return result.rows;
+    },
+    async close() {
+      await client.end();
+    },
+  };
+}

@@ -1,0 +1,195 @@
+import type {
+  EmailState,
+  OnLate,
+  OnUncertain,
+  Outcome,
+  RecipientKind,
+  RecipientStatus,
+} from "../email/email.ts";
+
+/** One email of a request, already composed and encrypted. */
+export interface NewEmail {
+  id: string;
+  region: string;
+  /** null: now, by the database's clock. */
+  scheduledAt: Date | null;
+  expiresAt: Date | null;
+  onLate: OnLate;
+  onUncertain: OnUncertain;
+  maxRetries: number;
+  maxAgeSeconds: number;
+  tags: string[];
+  metadata: Record<string, unknown>;
+  wrappedKey: string;
+  /** Ciphertext of MAIL FROM. */
+  sender: string;
+  /** Ciphertext. */
+  subject: string;
+  /** Size of the composed message in clear. */
+  messageBytes: number;
+  /** Ciphertext of the message without Date. */
+  message: Uint8Array;
+  /** Ciphertext of the JSON of what was asked for (`queue/email-details.ts`). */
+  details: string;
+  recipients: { position: number; kind: RecipientKind; address: string; addressIndex: string }[];
+}
+
+/** The client's Idempotency-Key of one request; `response` is the ciphertext of its answer. */
+export interface IdempotencyClaim {
+  path: string;
+  key: string;
+  fingerprint: string;
+  response: string;
+}
+
+export interface ScheduleRequest {
+  ownerId: string;
+  /** Who asked, as the journal shall name them. */
+  actor: string;
+  /** From where: the caller's network address; null when unknown. */
+  origin: string | null;
+  /** Emails due within it are marked as queued. */
+  horizonMs: number;
+  /** This process. */
+  queuedBy: string;
+  idempotency: IdempotencyClaim | null;
+  emails: NewEmail[];
+}
+
+export interface ScheduledEmail {
+  id: string;
+  scheduledAt: Date;
+  createdAt: Date;
+  wake: number;
+  /** Until its time by the database's clock; null: beyond the horizon, not to be queued now. */
+  delayMs: number | null;
+}
+
+export type IdempotentAnswer =
+  | { kind: "replayed"; response: string; createdAt: Date }
+  | { kind: "reused" };
+export type ScheduleAnswer = { kind: "accepted"; emails: ScheduledEmail[] } | IdempotentAnswer;
+
+/** An email as stored; the encrypted fields are ciphertext under its data key. */
+export interface StoredEmail {
+  id: string;
+  ownerId: string;
+  status: EmailState;
+  version: number;
+  region: string;
+  createdAt: Date;
+  scheduledAt: Date;
+  /** null unless pending. */
+  nextAttemptAt: Date | null;
+  sentAt: Date | null;
+  expiresAt: Date | null;
+  onLate: OnLate;
+  onUncertain: OnUncertain;
+  maxRetries: number;
+  maxAgeSeconds: number;
+  attemptsSpent: number;
+  tags: string[];
+  metadata: Record<string, unknown>;
+  /** null once shredded; then subject, addresses and replies cannot be read any more. */
+  wrappedKey: string | null;
+  /** Ciphertext, column `subject`. */
+  subject: string | null;
+  messageBytes: number;
+  recipients: StoredRecipient[];
+  /** Empty when not asked for. */
+  attempts: StoredAttempt[];
+}
+
+export interface StoredRecipient {
+  position: number;
+  kind: RecipientKind;
+  /** Ciphertext, column `address`: `a@b` or `Name <a@b>`. */
+  address: string | null;
+  status: RecipientStatus;
+  smtpCode: number | null;
+  enhancedCode: string | null;
+  /** Ciphertext, column `reply`. */
+  reply: string | null;
+}
+
+export interface StoredAttempt {
+  number: number;
+  startedAt: Date;
+  endedAt: Date;
+  outcome: Outcome;
+  smtpCode: number | null;
+  enhancedCode: string | null;
+  /** Ciphertext, column `reply`. */
+  reply: string | null;
+  transport: string;
+  region: string;
+  /** The Date header it was sent with; null when no body was started. */
+  messageDate: Date | null;
+}
+
+/** One email with the parts that were asked for. */
+export interface WholeEmail extends StoredEmail {
+  /** Ciphertext, column `details`; null when not asked for. */
+  details: string | null;
+  /** Ciphertext of the message without Date, column `message`; null when not asked for. */
+  message: Uint8Array | null;
+}
+
+export interface EmailFilter {
+  statuses: EmailState[] | null;
+  /** Only emails that wait for another attempt after a spent one. */
+  isDeferred: boolean;
+  tag: string | null;
+  /** All must be equal, compared as text. */
+  metadata: Record<string, string> | null;
+  /** Blind index of a recipient's address. */
+  addressIndex: string | null;
+  scheduledAfter: Date | null;
+  scheduledBefore: Date | null;
+}
+
+/** A place in a list, newest first; opaque to callers. */
+export interface ListCursor {
+  createdAt: string;
+  id: string;
+}
+
+export interface EmailPage {
+  emails: StoredEmail[];
+  /** Only with an offset. */
+  total: number | null;
+  next: ListCursor | null;
+}
+
+export interface EmailEvent {
+  sequence: number;
+  at: Date;
+  actor: string;
+  action: string;
+  detail: Record<string, unknown>;
+}
+
+export type CancelAnswer =
+  | "cancelled"
+  | "not_found"
+  | "in_flight"
+  | "already_sent"
+  | "already_failed"
+  | "already_expired"
+  | "already_suppressed"
+  | "outcome_uncertain";
+
+export type ReplayAnswer =
+  | { kind: "replayed"; wake: number; delayMs: number | null }
+  | { kind: "not_found" }
+  | { kind: "not_a_dead_letter"; state: EmailState };
+
+export interface QueueStats {
+  /** Pending and due. */
+  waiting: number;
+  /** Pending, due later. */
+  delayed: number;
+  /** How long the email that is due longest has waited. */
+  oldestDueMs: number;
+  byStatus: Partial<Record<EmailState, number>>;
+}

@@ -1,0 +1,166 @@
+import { chownSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import pg from "pg";
+import {
+  asChild,
+  freePort,
+  guardFolder,
+  privateFolder,
+  signalTree,
+  until,
+} from "./child-server.ts";
+
+/** A database server the tests may only use. */
+export interface SharedPostgres {
+  /** Superuser on the database `postgres`. */
+  readonly adminUrl: string;
+  /** Creates a database, from a template when one is named, and returns its URL. */
+  createDatabase(name: string, template?: string): Promise<string>;
+}
+
+/** A server of one's own, to be hurt at will. */
+export interface PostgresServer extends SharedPostgres {
+  readonly url: string;
+  readonly port: number;
+  /** Ends the server and removes its folder. */
+  stop(): Promise<void>;
+  /** SIGKILL to every process of the server at once, like a power cut; the folder stays. */
+  kill(): Promise<void>;
+  /** SIGSTOP: connections stay open and nobody answers. */
+  pause(): void;
+  resume(): void;
+  /** Starts it again on the same port and folder, stopping it first if it runs. */
+  restart(): Promise<void>;
+}
+
+let shared: Promise<SharedPostgres> | null = null;
+
+/** The one server of this test process, or that of `TEST_POSTGRES_URL`; started on first use. */
+export function sharedPostgres(): Promise<SharedPostgres> {
+  const url = process.env.TEST_POSTGRES_URL;
+  shared ??= url ? Promise.resolve(serverAt(url)) : startPostgres();
+  return shared;
+}
+
+/** Starts the newest PostgreSQL of this machine on a private port and a temporary folder. */
+export async function startPostgres(): Promise<PostgresServer> {
+  const folder = privateFolder("postgres");
+  const dataDir = join(folder, "data");
+  const port = await freePort();
+  const user = prepareFolder(folder);
+  await initialise(dataDir, user);
+  let server = launch(dataDir, port, user);
+  const guard = guardFolder(folder);
+  guard(server.pid);
+  const adminUrl = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  await until("PostgreSQL answers", () => answers(adminUrl));
+
+  const end = async (signal: NodeJS.Signals) => {
+    if (signal === "SIGKILL") signalTree(server.pid, signal);
+    else server.kill(signal);
+    await server.exited;
+  };
+  return {
+    ...serverAt(adminUrl),
+    url: adminUrl,
+    port,
+    async stop() {
+      signalTree(server.pid, "SIGCONT");
+      await end("SIGQUIT");
+      rmSync(folder, { recursive: true, force: true });
+    },
+    kill: () => end("SIGKILL"),
+    pause: () => signalTree(server.pid, "SIGSTOP"),
+    resume: () => signalTree(server.pid, "SIGCONT"),
+    async restart() {
+      if (server.exitCode === null && server.signalCode === null) await end("SIGINT");
+      server = launch(dataDir, port, user);
+      guard(server.pid);
+      await until("PostgreSQL answers again", () => answers(adminUrl));
+    },
+  };
+}
+
+function serverAt(adminUrl: string): SharedPostgres {
+  return {
+    adminUrl,
+    async createDatabase(name, template) {
+      const from = template === undefined ? "" : ` template ${pg.escapeIdentifier(template)}`;
+      await runOnce(adminUrl, `create database ${pg.escapeIdentifier(name)}${from}`);
+      const url = new URL(adminUrl);
+      url.pathname = `/${name}`;
+      return url.href;
+    },
+  };
+}
+
+/** One statement on a connection of its own. */
+export async function runOnce(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  return runOnce(url, "select 1").then(
+    () => true,
+    () => false,
+  );
+}
+
+/** PostgreSQL refuses to run as root: then the folder and the process belong to `postgres`. */
+function prepareFolder(folder: string): string | null {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (process.getuid?.() !== 0) return null;
+  chownSync(folder, idOf("-u"), idOf("-g"));
+  return "postgres";
+}
+
+function idOf(flag: "-u" | "-g"): number {
+  const { exitCode, stdout } = Bun.spawnSync(["id", flag, "postgres"]);
+  if (exitCode !== 0) throw new Error("there is no user postgres to leave root for");
+  return Number(stdout.toString().trim());
+}
+
+async function initialise(dataDir: string, user: string | null): Promise<void> {
+  const initdb = [binary("initdb"), "-D", dataDir, "-U", "postgres", "-A", "trust", "-E", "UTF8"];
+  const command = asChild([...initdb, "--locale=C.UTF-8", "--no-instructions"], "SIGKILL", user);
+  const child = Bun.spawn(command, { cwd: dirname(dataDir), stdout: "ignore", stderr: "pipe" });
+  if ((await child.exited) !== 0) {
+    throw new Error(`initdb failed: ${await new Response(child.stderr).text()}`);
+  }
+}
+
+/** fsync stays on: what the tests prove about commits must hold as it does in production. */
+function launch(dataDir: string, port: number, user: string | null) {
+  const settings = {
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    port,
+    shared_buffers: "64MB",
+    max_connections: 200,
+    fsync: "on",
+    log_min_messages: "fatal",
+  };
+  const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const command = asChild([binary("postgres"), "-D", dataDir, ...flags], "SIGQUIT", user);
+  return Bun.spawn(command, { cwd: dirname(dataDir), stdout: "ignore", stderr: "ignore" });
+}
+
+/** The newest of Debian's versioned folders, else whatever the PATH has. */
+function binary(name: string): string {
+  const root = "/usr/lib/postgresql";
+  const versions = existsSync(root) ? readdirSync(root).map(Number).filter(Number.isFinite) : [];
+  for (const version of versions.sort((a, b) => b - a)) {
+    const path = join(root, String(version), "bin", name);
+    if (existsSync(path)) return path;
+  }
+  const found = Bun.which(name);
+  if (found === null) throw new Error(`${name} of PostgreSQL is not installed`);
+  return found;
+}

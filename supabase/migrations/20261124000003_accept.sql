@@ -1,0 +1,188 @@
+-- Accepting emails.
+
+-- schedule_emails: accepts whole requests; they are durable once it returns.
+--
+-- args: [{ owner_id, actor, origin | null, horizon_ms, queued_by,
+--          idempotency: { path, key, fingerprint, response } | null,
+--          emails: [{ id, region, scheduled_at | null, expires_at | null, on_late,
+--            on_uncertain, max_retries, max_age_seconds, tags, metadata, wrapped_key, sender,
+--            subject, message_bytes, message (base64 of ciphertext), details,
+--            recipients: [{ position, kind, address, address_index }] }] }]
+-- answer, one per request, in order:
+--   { kind: "accepted", emails: [{ id, scheduled_at, created_at, wake, delay_ms | null }] }
+--     (delay_ms null: beyond the horizon, not to be queued now)
+--   { kind: "replayed", response, created_at }   a known key with the same body
+--   { kind: "reused" }                           a known key with another body
+--
+-- Guarantees: everything or nothing, in one transaction; the same ids again change nothing;
+-- of two requests with one key a single one is stored.
+create function mailer.schedule_emails(args text) returns text
+language plpgsql
+as $$
+declare
+  v_now timestamptz := date_trunc('milliseconds', clock_timestamp());
+  v_stored uuid[];
+  v_requests jsonb;
+  v_answer text;
+begin
+  with request as materialized (
+    select r.*, r.idempotency ->> 'path' as path, r.idempotency ->> 'key' as key,
+      row_number() over (
+        partition by r.owner_id, r.idempotency ->> 'path', r.idempotency ->> 'key' order by r.n
+      ) as turn
+    from rows from (json_to_recordset(args::json) as (owner_id text, actor text, origin text,
+      horizon_ms bigint, queued_by uuid, idempotency json, emails json)) with ordinality
+      as r (owner_id, actor, origin, horizon_ms, queued_by, idempotency, emails, n)
+  ),
+  new_key as (
+    insert into mailer.idempotency_keys (owner_id, path, key, created_at, fingerprint, response)
+    select owner_id, path, key, v_now, idempotency ->> 'fingerprint', idempotency ->> 'response'
+    from request
+    where key is not null and turn = 1
+    order by owner_id, path, key
+    on conflict do nothing
+    returning owner_id, path, key
+  ),
+  accepted as materialized (
+    select r.* from request r
+    where r.key is null or (r.turn = 1 and exists (select from new_key k
+      where k.owner_id = r.owner_id and k.path = r.path and k.key = r.key))
+  ),
+  email as materialized (
+    select a.n, a.owner_id, a.horizon_ms, a.queued_by, e.*,
+      coalesce(mailer.ceil_ms(e.asked_at), v_now) as due_at
+    from accepted a, rows from (json_to_recordset(a.emails) as (id uuid, region text,
+      scheduled_at timestamptz, expires_at timestamptz, on_late text, on_uncertain text,
+      max_retries smallint, max_age_seconds integer, tags jsonb, metadata jsonb,
+      wrapped_key text, sender text, subject text, message_bytes integer, message text,
+      details text, recipients json)) with ordinality
+      as e (id, region, asked_at, expires_at, on_late, on_uncertain, max_retries,
+        max_age_seconds, tags, metadata, wrapped_key, sender, subject, message_bytes, message,
+        details, recipients, place)
+  ),
+  stored as (
+    insert into mailer.emails (id, owner_id, region, created_at, scheduled_at,
+      next_attempt_at, age_from, expires_at, on_late, on_uncertain, max_retries,
+      max_age_seconds, tags, metadata, wrapped_key, sender, subject, message_bytes, sequence,
+      queued_at, queued_by)
+    select id, owner_id, region, v_now, due_at, due_at, due_at, expires_at, on_late,
+      on_uncertain, max_retries, max_age_seconds,
+      array(select jsonb_array_elements_text(tags)), metadata, wrapped_key, sender, subject,
+      message_bytes, 1,
+      case when due_at <= v_now + horizon_ms * interval '1 ms' then v_now end,
+      case when due_at <= v_now + horizon_ms * interval '1 ms' then queued_by end
+    from email
+    order by id
+    on conflict (id) do nothing
+    returning id
+  ),
+  stored_contents as (
+    insert into mailer.contents (email_id, owner_id, message, details)
+    select id, owner_id, decode(message, 'base64'), details from email
+    on conflict do nothing
+  ),
+  stored_recipients as (
+    insert into mailer.recipients (email_id, position, owner_id, kind, address, address_index)
+    select e.id, r.position, e.owner_id, r.kind, r.address, r.address_index
+    from email e, json_to_recordset(e.recipients)
+      as r (position smallint, kind text, address text, address_index text)
+    on conflict do nothing
+  )
+  select
+    coalesce((select array_agg(id) from stored), '{}'),
+    coalesce((select jsonb_agg(jsonb_build_object('n', r.n, 'owner_id', r.owner_id,
+      'actor', r.actor, 'origin', r.origin, 'path', r.path, 'key', r.key,
+      'fingerprint', r.idempotency ->> 'fingerprint',
+      'ids', (select jsonb_agg(e.id order by e.place) from email e where e.n = r.n))
+      order by r.n) from request r), '[]')
+  into v_stored, v_requests;
+
+  select coalesce(json_agg(case
+      when jsonb_typeof(r -> 'ids') = 'array' then json_build_object('kind', 'accepted',
+        'emails', (
+          select json_agg(json_build_object('id', e.id, 'scheduled_at', e.scheduled_at,
+            'created_at', e.created_at, 'wake', e.wake,
+            'delay_ms', case when e.queued_at is not null
+              then mailer.ms_until(e.next_attempt_at, v_now) end) order by i.place)
+          from jsonb_array_elements_text(r -> 'ids') with ordinality as i (id, place)
+          join mailer.emails e on e.id = i.id::uuid))
+      when k.fingerprint = r ->> 'fingerprint' then json_build_object('kind', 'replayed',
+        'response', k.response, 'created_at', k.created_at)
+      else json_build_object('kind', 'reused')
+    end order by n), '[]')::text
+  into v_answer
+  from jsonb_array_elements(v_requests) with ordinality as q (r, n)
+  left join mailer.idempotency_keys k
+    on k.owner_id = r ->> 'owner_id' and k.path = r ->> 'path' and k.key = r ->> 'key';
+
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
+  select e.owner_id, r ->> 'actor', r ->> 'origin', 'email.scheduled', e.id, 1,
+    jsonb_build_object('status', 'pending', 'scheduled_at', e.scheduled_at, 'region', e.region)
+  from jsonb_array_elements(v_requests) as r
+  cross join lateral jsonb_array_elements_text(r -> 'ids') as i (id)
+  join mailer.emails e on e.id = i.id::uuid
+  where e.id = any (v_stored) and jsonb_typeof(r -> 'ids') = 'array';
+
+  return v_answer;
+end
+$$;
+
+-- find_idempotent: what an earlier request with this key was answered, before anything is
+-- composed. args: { owner_id, path, key, fingerprint };
+-- answer: { kind: "new" } | { kind: "replayed", response, created_at } | { kind: "reused" }.
+create function mailer.find_idempotent(args text) returns text
+language plpgsql stable
+as $$
+declare
+  v_args jsonb := args;
+  v_key mailer.idempotency_keys;
+begin
+  select * into v_key from mailer.idempotency_keys k
+  where k.owner_id = v_args ->> 'owner_id' and k.path = v_args ->> 'path'
+    and k.key = v_args ->> 'key' and k.created_at > now() - interval '24 hours';
+  return case
+    when v_key.key is null then jsonb_build_object('kind', 'new')
+    when v_key.fingerprint = v_args ->> 'fingerprint' then jsonb_build_object(
+      'kind', 'replayed', 'response', v_key.response, 'created_at', v_key.created_at)
+    else jsonb_build_object('kind', 'reused')
+  end::text;
+end
+$$;
+
+-- forget_idempotent: drops keys older than 24 h, at most 5,000 at a time; how many it was.
+create function mailer.forget_idempotent(args text) returns text
+language plpgsql
+as $$
+declare
+  v_count integer;
+begin
+  delete from mailer.idempotency_keys k using (
+    select owner_id, path, key from mailer.idempotency_keys
+    where created_at <= now() - interval '24 hours'
+    order by created_at limit 5000 for update skip locked
+  ) old
+  where k.owner_id = old.owner_id and k.path = old.path and k.key = old.key;
+  get diagnostics v_count = row_count;
+  return v_count::text;
+end
+$$;
+
+-- A key older than 24 h that forget_idempotent has not reached yet must not answer.
+create function mailer.drop_expired_key() returns trigger
+language plpgsql
+as $$
+begin
+  delete from mailer.idempotency_keys k
+  where k.owner_id = new.owner_id and k.path = new.path and k.key = new.key
+    and k.created_at <= new.created_at - interval '24 hours';
+  return new;
+end
+$$;
+create trigger idempotency_keys_expired before insert on mailer.idempotency_keys
+  for each row execute function mailer.drop_expired_key();
+
+insert into mailer.functions (name, roles) values
+  ('schedule_emails', array['service']),
+  ('find_idempotent', array['service']),
+  ('forget_idempotent', array['service']);
