@@ -1,3 +1,11 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { ConfigFault } from "./config-error.ts";
+import { ConfigError, shownValue } from "./config-error.ts";
+import { bareAddress } from "./config-parsers.ts";
+import type { Variable, VariableName, VariableValues } from "./config-variables.ts";
+import { configVariables, variables } from "./config-variables.ts";
+
 /** The program's settings, read once from the environment and frozen. */
 export interface Config {
   readonly role: "all" | "api" | "worker";
@@ -42,6 +50,8 @@ export interface Config {
     readonly issuer: string | null;
     readonly audience: string;
   };
+  /** What a person should know though it is no fault, in sentences; `serve` logs them. */
+  readonly warnings: readonly string[];
 }
 
 export interface SmtpSettings {
@@ -57,4 +67,251 @@ export interface SmtpSettings {
   readonly pass: string | null;
   readonly replyTimeoutMs: number;
   readonly poolSize: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the environment, which Bun has already filled from `.env`, also in the compiled binary.
+ * Throws one `ConfigError` that names every fault.
+ */
+export function loadConfig(env: Environment = process.env): Config {
+  const faults = new Faults(env);
+  const values = readVariables(env, faults);
+  const config = assemble(values, faults, warningsOf(env, values));
+  if (faults.list.length > 0) throw new ConfigError(faults.list);
+  return deepFreeze(config);
+}
+
+function assemble(values: VariableValues, faults: Faults, warnings: string[]): Config {
+  const isProduction = values.NODE_ENV === "production";
+  const database = databaseOf(values, faults);
+  const transport = transportOf(values, database, faults);
+  checkRole(values, database, faults);
+  checkSecrets(values, database, faults);
+  return {
+    role: values.ROLE ?? "all",
+    region: values.REGION ?? values.FLY_REGION ?? "local",
+    isProduction,
+    logLevel: values.LOG_LEVEL ?? "info",
+    http: {
+      host: values.HOST ?? (isProduction ? "0.0.0.0" : "127.0.0.1"),
+      port: values.PORT ?? 3000,
+      publicUrl: values.PUBLIC_URL?.replace(/\/+$/, "") ?? null,
+      trustProxy: values.TRUST_PROXY ?? false,
+    },
+    dataDir: resolve(values.DATA_DIR ?? "data"),
+    database,
+    autoMigrate: values.AUTO_MIGRATE ?? true,
+    queue: queueOf(values),
+    queueHorizonMs: values.QUEUE_HORIZON_MS ?? 600_000,
+    reconcileIntervalMs: values.RECONCILE_INTERVAL_MS ?? 5_000,
+    drainTimeoutMs: values.DRAIN_TIMEOUT_MS ?? 25_000,
+    workerConcurrency: values.WORKER_CONCURRENCY ?? 100,
+    retryBaseMs: values.RETRY_BASE_MS ?? 60_000,
+    transport,
+    sender: senderOf(values, transport.kind === "capture"),
+    messageBytesMax: (values.MAX_MESSAGE_MB ?? 35) * 1024 * 1024,
+    encryptionKey: values.ENCRYPTION_KEY,
+    encryptionKeysOld: values.ENCRYPTION_KEYS_OLD ?? [],
+    jwt: {
+      secret: values.JWT_SECRET,
+      issuer: values.JWT_ISSUER,
+      audience: values.JWT_AUDIENCE ?? "authenticated",
+    },
+    warnings,
+  };
+}
+
+function databaseOf(values: VariableValues, faults: Faults): Config["database"] {
+  if (values.DATABASE_URL !== null) {
+    return { driver: "postgres", url: values.DATABASE_URL, readUrl: values.DATABASE_READ_URL };
+  }
+  // A DATABASE_URL at fault is reported as such; the rules below would only add noise.
+  if (values.SUPABASE_URL !== null && !faults.has("DATABASE_URL")) {
+    faults.add(
+      "DATABASE_URL",
+      "the project's connection string, because SUPABASE_URL is set and the supabase-js driver " +
+        "is not built yet",
+    );
+  }
+  return { driver: "pglite" };
+}
+
+function queueOf(values: VariableValues): Config["queue"] {
+  if (values.REDIS_URL !== null) return { driver: "redis", url: values.REDIS_URL };
+  if (values.REDIS_HOST === null) return { driver: "postgres" };
+  const password =
+    values.REDIS_PASSWORD === null ? "" : `:${encodeURIComponent(values.REDIS_PASSWORD)}@`;
+  const host = values.REDIS_HOST.includes(":") ? `[${values.REDIS_HOST}]` : values.REDIS_HOST;
+  return { driver: "redis", url: `redis://${password}${host}:${values.REDIS_PORT ?? 6379}` };
+}
+
+/** Swallowed mail must never be recorded as sent by mistake: capturing for real has to be said. */
+function transportOf(
+  values: VariableValues,
+  database: Config["database"],
+  faults: Faults,
+): Config["transport"] {
+  if (values.TRANSPORT === "capture") return { kind: "capture" };
+  if (values.SMTP_HOST !== null) return smtpOf(values, values.SMTP_HOST, faults);
+  const reason = {
+    "TRANSPORT=smtp": values.TRANSPORT === "smtp",
+    "NODE_ENV=production": values.NODE_ENV === "production",
+    "DATABASE_URL is set": database.driver !== "pglite" || faults.has("DATABASE_URL"),
+  };
+  const because = Object.entries(reason).find(([, holds]) => holds)?.[0];
+  if (because !== undefined && !faults.has("SMTP_HOST") && !faults.has("TRANSPORT")) {
+    faults.add(
+      "SMTP_HOST",
+      `the mail server to send through, because ${because} (or say TRANSPORT=capture to send nothing)`,
+    );
+  }
+  return { kind: "capture" };
+}
+
+function smtpOf(values: VariableValues, host: string, faults: Faults): SmtpSettings {
+  const isSecure = values.SMTP_SECURE ?? false;
+  if ((values.SMTP_USER === null) !== (values.SMTP_PASS === null)) {
+    const [missing, present] =
+      values.SMTP_USER === null ? ["SMTP_USER", "SMTP_PASS"] : ["SMTP_PASS", "SMTP_USER"];
+    faults.add(missing as VariableName, `a value, because ${present} is set`);
+  }
+  if (isSecure && values.SMTP_TLS === "off") {
+    faults.add("SMTP_TLS", "required or opportunistic, because SMTP_SECURE is true");
+  }
+  const needsTls = values.SMTP_USER !== null && !isLoopback(host);
+  return {
+    kind: "smtp",
+    host,
+    port: values.SMTP_PORT ?? (isSecure ? 465 : 587),
+    isSecure,
+    tls: values.SMTP_TLS ?? (needsTls ? "required" : "opportunistic"),
+    tlsCa: values.SMTP_TLS_CA === null ? null : readPem(values.SMTP_TLS_CA, faults),
+    user: values.SMTP_USER,
+    pass: values.SMTP_PASS,
+    replyTimeoutMs: values.SMTP_REPLY_TIMEOUT_MS ?? 600_000,
+    poolSize: values.SMTP_POOL_SIZE ?? 20,
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);
+}
+
+function readPem(path: string, faults: Faults): string | null {
+  try {
+    const pem = readFileSync(path, "utf8");
+    if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
+    faults.add("SMTP_TLS_CA", "a PEM file with at least one certificate");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
+    faults.add("SMTP_TLS_CA", `a PEM file that can be read (${code})`);
+  }
+  return null;
+}
+
+function senderOf(values: VariableValues, isCapturing: boolean): Config["sender"] {
+  const from =
+    values.SMTP_FROM?.address ??
+    bareAddress(values.SMTP_USER ?? "") ??
+    (isCapturing ? "mailer@localhost" : null);
+  const ownDomain = from === null || isCapturing ? null : [from.slice(from.lastIndexOf("@") + 1)];
+  return {
+    from,
+    fromName: values.SMTP_FROM_NAME ?? values.SMTP_FROM?.name ?? null,
+    allowed: values.SMTP_FROM_ALLOWED ?? ownDomain,
+  };
+}
+
+function checkRole(values: VariableValues, database: Config["database"], faults: Faults): void {
+  if (database.driver !== "pglite" || faults.has("DATABASE_URL")) return;
+  if (values.ROLE === null || values.ROLE === "all") return;
+  faults.add("ROLE", "all, because the embedded database serves one process (or set DATABASE_URL)");
+}
+
+/** Secrets are generated with PGlite only: two processes that share a database must agree. */
+function checkSecrets(values: VariableValues, database: Config["database"], faults: Faults): void {
+  const isShared = database.driver !== "pglite" || faults.has("DATABASE_URL");
+  for (const name of ["ENCRYPTION_KEY", "JWT_SECRET"] as const) {
+    if (isShared && values[name] === null && !faults.has(name)) {
+      faults.add(name, `${variables[name].parser.expected}, because DATABASE_URL is set`);
+    }
+  }
+  if (values.JWKS_URL !== null) {
+    faults.add(
+      "JWKS_URL",
+      "nothing: tokens are verified with JWT_SECRET only, JWKS is not built yet",
+    );
+  }
+}
+
+function readVariables(env: Environment, faults: Faults): VariableValues {
+  const values = configVariables.map(({ name, parser, isSecret, isUnused }) => {
+    const value = setValue(env[name], isSecret);
+    const parsed = value === null ? null : parser.parse(value);
+    if (parsed === undefined && !isUnused) faults.add(name, parser.expected);
+    return [name, parsed ?? null];
+  });
+  return Object.fromEntries(values) as VariableValues;
+}
+
+/** Empty counts as unset. A secret is taken to the letter: a password may end in a space. */
+function setValue(value: string | undefined, isSecret: boolean): string | null {
+  if (value === undefined || value.trim() === "") return null;
+  return isSecret ? value : value.trim();
+}
+
+const ownPrefixes = /^(SMTP|REDIS|JWT|ENCRYPTION|QUOTA)_/;
+
+function warningsOf(env: Environment, values: VariableValues): string[] {
+  const unused = configVariables
+    .filter(({ name, isUnused }) => isUnused && setValue(env[name], true) !== null)
+    .map(({ name }) => `${name} is set but not in use yet`);
+  const unknown = Object.keys(env)
+    .filter((name) => ownPrefixes.test(name) && !Object.hasOwn(variables, name))
+    .map((name) => `${name} is not a variable of this program: misspelt?`);
+  return [...unused, ...unknown, ...doubtfulOf(values)];
+}
+
+function doubtfulOf(values: VariableValues): string[] {
+  const sentences: [boolean, string][] = [
+    [
+      values.SUPABASE_URL !== null,
+      "SUPABASE_URL is set but not in use yet: the program talks to DATABASE_URL",
+    ],
+    [
+      values.REDIS_URL !== null && values.REDIS_HOST !== null,
+      "REDIS_HOST is ignored: REDIS_URL wins",
+    ],
+    [
+      values.SMTP_TLS === "off" && values.SMTP_USER !== null && !isLoopback(values.SMTP_HOST ?? ""),
+      "SMTP_TLS=off sends the SMTP password in clear",
+    ],
+  ];
+  return sentences.filter(([holds]) => holds).map(([, sentence]) => sentence);
+}
+
+/** Collects what is wrong, one fault per variable: the first one said is the most telling. */
+class Faults {
+  readonly list: ConfigFault[] = [];
+
+  constructor(private readonly env: Environment) {}
+
+  has(name: VariableName): boolean {
+    return this.list.some((fault) => fault.name === name);
+  }
+
+  add(name: VariableName, expected: string): void {
+    if (this.has(name)) return;
+    const { isSecret, example }: Variable<unknown> = variables[name];
+    this.list.push({ name, expected, got: shownValue(this.env[name], isSecret), example });
+  }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) {
+    if (typeof part === "object" && part !== null) deepFreeze(part);
+  }
+  return Object.freeze(value);
 }

@@ -1,0 +1,38 @@
+#!/usr/bin/env bun
+/**
+ * Prints the README's table of environment variables; with `--write` puts it between the markers
+ * of README.md.
+ */
+import { configVariables } from "../src/config-variables.ts";
+
+const begin = "<!-- environment -->";
+const end = "<!-- /environment -->";
+
+/** The table in Markdown, one row per variable, without a trailing newline. */
+export function environmentTable(): string {
+  const rows = configVariables.map(({ name, default: fallback, meaning, isUnused }) => {
+    const words = isUnused ? `${meaning}. *Not in use yet*` : meaning;
+    return `| \`${name}\` | ${fallback} | ${words} |`;
+  });
+  return ["| variable | default | meaning |", "|---|---|---|", ...rows].join("\n");
+}
+
+/** What stands between the markers, or null when there are none. */
+export function markedTable(readme: string): string | null {
+  const [, rest] = readme.split(begin);
+  return rest?.split(end)[0]?.trim() ?? null;
+}
+
+async function write(path: string): Promise<void> {
+  const file = Bun.file(path);
+  const readme = (await file.exists()) ? await file.text() : `${begin}\n${end}\n`;
+  const [before, rest] = readme.split(begin);
+  const after = rest?.split(end)[1];
+  if (after === undefined) throw new Error(`${path} has no markers ${begin} … ${end}`);
+  await Bun.write(path, `${before}${begin}\n${environmentTable()}\n${end}${after}`);
+}
+
+if (import.meta.main) {
+  if (process.argv.includes("--write")) await write(`${import.meta.dirname}/../README.md`);
+  else console.log(environmentTable());
+}

@@ -1,0 +1,112 @@
+import type { Address } from "./email/email.ts";
+import { parseAddress } from "./email/parse-address.ts";
+import { parseDomain } from "./email/parse-domain.ts";
+import { isFault, type Parsed } from "./email/parsed.ts";
+
+/** Turns the text of one environment variable into a value, or into undefined when it is none. */
+export interface Parser<T> {
+  /** Completes the sentence "expected …" of a fault. */
+  readonly expected: string;
+  parse(text: string): T | undefined;
+}
+
+export function text(expected: string, pattern: RegExp = /./s): Parser<string> {
+  return { expected, parse: (value) => (pattern.test(value) ? value : undefined) };
+}
+
+/** Whole numbers only: `1e3`, `0x10` and `10.0` are refused, because they are rarely meant. */
+export function integer(min: number, max: number): Parser<number> {
+  return {
+    expected: `a whole number from ${min} to ${max}`,
+    parse: (value) => {
+      const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+      return number >= min && number <= max ? number : undefined;
+    },
+  };
+}
+
+const flags: Record<string, boolean> = {
+  true: true,
+  "1": true,
+  yes: true,
+  on: true,
+  false: false,
+  "0": false,
+  no: false,
+  off: false,
+};
+
+export function flag(): Parser<boolean> {
+  return { expected: "true or false", parse: (value) => flags[value.toLowerCase()] };
+}
+
+export function oneOf<const T extends string>(...choices: readonly T[]): Parser<T> {
+  return {
+    expected: `one of ${choices.join(", ")}`,
+    parse: (value) => choices.find((choice) => choice === value.toLowerCase()),
+  };
+}
+
+/** The URL as it was written; its scheme must be one of the given. */
+export function url(...schemes: readonly string[]): Parser<string> {
+  return {
+    expected: `a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
+    parse: (value) => {
+      const scheme = URL.canParse(value) ? new URL(value).protocol.slice(0, -1) : "";
+      return schemes.includes(scheme) && value.includes("://") ? value : undefined;
+    },
+  };
+}
+
+/** Comma separated; every part must be fit for `part`, and there must be one at least. */
+export function listOf<T>(part: Parser<T>): Parser<readonly T[]> {
+  return {
+    expected: `${part.expected} (several: separated by commas)`,
+    parse: (value) => {
+      const texts = value.split(",").map((piece) => piece.trim());
+      const parts = texts.filter((piece) => piece !== "").map((piece) => part.parse(piece));
+      const isFit = parts.length > 0 && !parts.includes(undefined);
+      return isFit ? (parts as T[]) : undefined;
+    },
+  };
+}
+
+export function address(): Parser<Address> {
+  return {
+    expected: "an e-mail address, with or without a name",
+    parse: (value) => accepted(parseAddress(value)),
+  };
+}
+
+/** What a sender may look like: a whole address, or a domain (`example.com`, `@example.com`). */
+export function addressOrDomain(): Parser<string> {
+  return {
+    expected: "addresses or domains",
+    parse: (value) =>
+      bareAddress(value) ?? accepted(parseDomain(value.startsWith("@") ? value.slice(1) : value)),
+  };
+}
+
+/** `a@b` as it goes on the wire; undefined for anything else, a name beside it included. */
+export function bareAddress(value: string): string | undefined {
+  return value.includes("<") ? undefined : accepted(parseAddress(value))?.address;
+}
+
+function accepted<T>(parsed: Parsed<T>): T | undefined {
+  return isFault(parsed) ? undefined : parsed.value;
+}
+
+/** 64 hex digits, base64 of 32 bytes, or a passphrase: `createKeyRing` tells them apart. */
+export function encryptionKey(): Parser<string> {
+  return {
+    expected: "64 hex digits, base64 of 32 bytes, or a passphrase of at least 16 characters",
+    parse: (value) => (value.trim().length >= 16 ? value.trim() : undefined),
+  };
+}
+
+export function secret(charactersMin: number): Parser<string> {
+  return {
+    expected: `a secret of at least ${charactersMin} characters`,
+    parse: (value) => (value.length >= charactersMin ? value : undefined),
+  };
+}

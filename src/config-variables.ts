@@ -1,0 +1,339 @@
+import type { Parser } from "./config-parsers.ts";
+import {
+  address,
+  addressOrDomain,
+  encryptionKey,
+  flag,
+  integer,
+  listOf,
+  oneOf,
+  secret,
+  text,
+  url,
+} from "./config-parsers.ts";
+
+/** One environment variable: how it is read, and what the README says of it. */
+export interface Variable<T> {
+  readonly parser: Parser<T>;
+  /** In Markdown; empty: none. What the value is when the variable is unset or empty. */
+  readonly default: string;
+  /** In Markdown, one or two sentences. */
+  readonly meaning: string;
+  /** A value that works, for faults. */
+  readonly example: string;
+  /** Its value is never shown, neither in a fault nor in a log. */
+  readonly isSecret: boolean;
+  /** The feature it belongs to is not built yet: a value is accepted with a warning. */
+  readonly isUnused: boolean;
+}
+
+interface VariableText {
+  default?: string;
+  meaning: string;
+  example: string;
+}
+
+function plain<T>(parser: Parser<T>, words: VariableText): Variable<T> {
+  return { default: "", isSecret: false, isUnused: false, ...words, parser };
+}
+
+function hidden<T>(parser: Parser<T>, words: VariableText): Variable<T> {
+  return { ...plain(parser, words), isSecret: true };
+}
+
+function unused<T>(variable: Variable<T>): Variable<T> {
+  return { ...variable, isUnused: true };
+}
+
+const general = {
+  NODE_ENV: plain(text("production, or anything else"), {
+    meaning: "`production` makes `HOST` `0.0.0.0` and insists on `SMTP_HOST` or `TRANSPORT`",
+    example: "production",
+  }),
+  ROLE: plain(oneOf("all", "api", "worker"), {
+    default: "`all`",
+    meaning:
+      "What this process does: answer HTTP, send, or both. The embedded database needs `all`",
+    example: "all",
+  }),
+  REGION: plain(regionName(), {
+    default: "`FLY_REGION`, else `local`",
+    meaning: "Name of this deployment beside its own Redis",
+    example: "fra",
+  }),
+  FLY_REGION: plain(regionName(), {
+    meaning: "Set by Fly.io; used when `REGION` is not set",
+    example: "fra",
+  }),
+  DATA_DIR: plain(text("a folder"), {
+    default: "`./data`",
+    meaning: "Folder of the embedded database, of generated secrets and of captured mails",
+    example: "/var/lib/taskforce-mailer",
+  }),
+  LOG_LEVEL: plain(oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent"), {
+    default: "`info`",
+    meaning: "Least severity that is logged",
+    example: "info",
+  }),
+};
+
+const http = {
+  PORT: plain(integer(0, 65_535), {
+    default: "`3000`",
+    meaning: "Port of the API and the console; `0` picks a free one and prints it",
+    example: "3000",
+  }),
+  HOST: plain(text("a host name or an IP address", /^[\w.:-]+$/), {
+    default: "`127.0.0.1`; `0.0.0.0` in production",
+    meaning: "Address to listen on",
+    example: "127.0.0.1",
+  }),
+  PUBLIC_URL: plain(url("http", "https"), {
+    meaning: "Address under which browsers reach this server, for links",
+    example: "https://mailer.example.com",
+  }),
+  TRUST_PROXY: plain(flag(), {
+    default: "`false`",
+    meaning: "Believe `X-Forwarded-For` and `X-Forwarded-Proto` (set it only behind a proxy)",
+    example: "true",
+  }),
+};
+
+const database = {
+  DATABASE_URL: hidden(url("postgresql", "postgres"), {
+    meaning: "PostgreSQL ≥ 15. Not set: an embedded database in `DATA_DIR`",
+    example: "postgresql://mailer:secret@db.example.com:5432/mailer",
+  }),
+  DATABASE_READ_URL: unused(
+    hidden(url("postgresql", "postgres"), {
+      meaning: "Read replica for lists",
+      example: "postgresql://mailer:secret@replica.example.com:5432/mailer",
+    }),
+  ),
+  AUTO_MIGRATE: plain(flag(), {
+    default: "`true`",
+    meaning: "`serve` brings the database's schema up to date before it starts",
+    example: "true",
+  }),
+  POSTGRES_PASSWORD: hidden(text("any text"), {
+    meaning: "Read by `docker compose` only, for the PostgreSQL it starts",
+    example: "a-long-random-text",
+  }),
+  SUPABASE_URL: plain(url("https", "http"), {
+    meaning: "Supabase project. Its driver is not built yet: set `DATABASE_URL` as well",
+    example: "https://abcdefgh.supabase.co",
+  }),
+  SUPABASE_SERVICE_ROLE_KEY: unused(
+    hidden(text("the key"), { meaning: "Key of the Supabase driver", example: "eyJ…" }),
+  ),
+  SUPABASE_ANON_KEY: unused(
+    hidden(text("the key"), { meaning: "Console sign-in through Supabase", example: "eyJ…" }),
+  ),
+};
+
+const queue = {
+  REDIS_URL: hidden(url("redis", "rediss"), {
+    meaning:
+      "Redis ≥ 7 or Valkey for the queue (`rediss://` for TLS). Neither this nor `REDIS_HOST`: " +
+      "the queue lives in the database",
+    example: "redis://:secret@redis.example.com:6379",
+  }),
+  REDIS_HOST: plain(text("a host name or an IP address", /^[\w.:-]+$/), {
+    meaning: "The same in parts; `REDIS_URL` wins",
+    example: "redis.example.com",
+  }),
+  REDIS_PORT: plain(integer(1, 65_535), {
+    default: "`6379`",
+    meaning: "Port of `REDIS_HOST`",
+    example: "6379",
+  }),
+  REDIS_PASSWORD: hidden(text("any text"), {
+    meaning: "Password of `REDIS_HOST`",
+    example: "a-long-random-text",
+  }),
+  WORKER_CONCURRENCY: plain(integer(1, 1000), {
+    default: "`100`",
+    meaning: "E-mails one process works on at the same time",
+    example: "100",
+  }),
+  QUEUE_HORIZON_MS: plain(integer(100, 86_400_000), {
+    default: "`600000`",
+    meaning: "How long before its time an e-mail enters the queue",
+    example: "600000",
+  }),
+  RECONCILE_INTERVAL_MS: plain(integer(200, 3_600_000), {
+    default: "`5000`",
+    meaning: "How often the queue is compared with the database",
+    example: "5000",
+  }),
+  RETRY_BASE_MS: plain(integer(10, 3_600_000), {
+    default: "`60000`",
+    meaning: "The minute of the retry waits of 2, 4, 8 … minutes",
+    example: "60000",
+  }),
+  DRAIN_TIMEOUT_MS: plain(integer(100, 3_600_000), {
+    default: "`25000`",
+    meaning: "Longest stop: after it, what is still in the SMTP conversation becomes `uncertain`",
+    example: "25000",
+  }),
+};
+
+const smtp = {
+  TRANSPORT: plain(oneOf("smtp", "capture"), {
+    default: "`smtp` with `SMTP_HOST`, else `capture`",
+    meaning: "`capture` sends nothing and writes every message to `DATA_DIR/captured`",
+    example: "capture",
+  }),
+  SMTP_HOST: plain(text("a host name or an IP address", /^[\w.:-]+$/), {
+    meaning:
+      "The next hop. Required in production and with `DATABASE_URL`, unless `TRANSPORT=capture`",
+    example: "smtp.example.com",
+  }),
+  SMTP_PORT: plain(integer(1, 65_535), {
+    default: "`587`; `465` with `SMTP_SECURE`",
+    meaning: "Port of `SMTP_HOST`",
+    example: "587",
+  }),
+  SMTP_SECURE: plain(flag(), {
+    default: "`false`",
+    meaning: "`true`: TLS from the first byte; `false`: STARTTLS",
+    example: "false",
+  }),
+  SMTP_USER: plain(text("a user name without line breaks", /^[^\r\n\0]+$/), {
+    meaning: "User name for AUTH",
+    example: "mailer@example.com",
+  }),
+  SMTP_PASS: hidden(text("a password without line breaks", /^[^\r\n\0]+$/), {
+    meaning: "Password for AUTH",
+    example: "an-app-password",
+  }),
+  SMTP_TLS: plain(oneOf("required", "opportunistic", "off"), {
+    default: "`required` with a user and a host that is not this machine, else `opportunistic`",
+    meaning:
+      "`required` insists on TLS and a valid certificate, `opportunistic` takes what it gets, " +
+      "`off` never uses STARTTLS",
+    example: "required",
+  }),
+  SMTP_TLS_CA: plain(text("a PEM file"), {
+    meaning: "PEM file with certificates trusted in addition to the system's",
+    example: "/etc/ssl/company-ca.pem",
+  }),
+  SMTP_FROM: plain(address(), {
+    default: "`SMTP_USER` if it is an address; when capturing `mailer@localhost`",
+    meaning: "Sender of e-mails that name none",
+    example: "no-reply@example.com",
+  }),
+  SMTP_FROM_NAME: plain(text("a name without line breaks", /^[^\r\n\0]{1,200}$/), {
+    meaning: "Name shown beside `SMTP_FROM`",
+    example: "Example Ltd",
+  }),
+  SMTP_FROM_ALLOWED: plain(listOf(addressOrDomain()), {
+    default: "the domain of `SMTP_FROM`; any without `SMTP_FROM` or when capturing",
+    meaning: "Addresses and domains callers may send from, separated by commas",
+    example: "example.com,news@example.org",
+  }),
+  SMTP_REPLY_TIMEOUT_MS: plain(integer(500, 3_600_000), {
+    default: "`600000`",
+    meaning: "How long the next hop may take to answer the end of a message (RFC 5321: 10 min)",
+    example: "600000",
+  }),
+  SMTP_POOL_SIZE: plain(integer(1, 1000), {
+    default: "`20`",
+    meaning: "Connections to the next hop at the same time",
+    example: "20",
+  }),
+  SMTP_RATE_PER_SECOND: unused(
+    plain(integer(1, 100_000), { meaning: "Most messages a second", example: "50" }),
+  ),
+  MAX_MESSAGE_MB: plain(integer(1, 200), {
+    default: "`35`",
+    meaning: "Largest composed message",
+    example: "35",
+  }),
+};
+
+const security = {
+  ENCRYPTION_KEY: hidden(encryptionKey(), {
+    default: "generated into `DATA_DIR` with the embedded database",
+    meaning:
+      "Encrypts stored content: 64 hex digits, base64 of 32 bytes, or a passphrase of ≥ 16 " +
+      "characters. Required with `DATABASE_URL`. Lost key, lost content",
+    example: "$(openssl rand -hex 32)",
+  }),
+  ENCRYPTION_KEYS_OLD: hidden(listOf(encryptionKey()), {
+    meaning: "Earlier keys that still decrypt, separated by commas",
+    example: "the former ENCRYPTION_KEY",
+  }),
+  JWT_SECRET: hidden(secret(16), {
+    default: "generated into `DATA_DIR` with the embedded database",
+    meaning: "Verifies tokens (HS256), ≥ 16 characters. Required with `DATABASE_URL`",
+    example: "$(openssl rand -hex 32)",
+  }),
+  JWT_ISSUER: plain(text("any text"), {
+    meaning: "When set, `iss` of a token must equal it",
+    example: "https://abcdefgh.supabase.co/auth/v1",
+  }),
+  JWT_AUDIENCE: plain(text("any text"), {
+    default: "`authenticated`",
+    meaning: "`aud` of a token must contain it",
+    example: "authenticated",
+  }),
+  JWKS_URL: plain(url("https", "http"), {
+    meaning: "Refused for now: only `JWT_SECRET` verifies tokens",
+    example: "",
+  }),
+};
+
+const later = {
+  RATE_LIMIT_PER_MINUTE: unused(
+    plain(integer(1, 1_000_000), { meaning: "Requests per owner and minute", example: "600" }),
+  ),
+  QUOTA_EMAILS_PER_DAY: unused(
+    plain(integer(1, 1_000_000_000), { meaning: "E-mails per owner and day", example: "10000" }),
+  ),
+  QUOTA_PENDING: unused(
+    plain(integer(1, 1_000_000_000), { meaning: "Pending e-mails per owner", example: "100000" }),
+  ),
+  METRICS_TOKEN: unused(
+    hidden(secret(16), { meaning: "Bearer token for `/metrics`", example: "a-long-random-text" }),
+  ),
+  WEBHOOK_ALLOW_PRIVATE: unused(
+    plain(flag(), { meaning: "Webhooks may go to private addresses", example: "false" }),
+  ),
+  SMTP_IN_PORT: unused(
+    plain(integer(1, 65_535), { meaning: "Port of the submission listener", example: "2525" }),
+  ),
+  RETENTION_DAYS: unused(
+    plain(integer(1, 36_500), { meaning: "Days finished e-mails are kept", example: "365" }),
+  ),
+};
+
+/** Every variable the program knows, in the order of the README. */
+export const variables = {
+  ...general,
+  ...http,
+  ...database,
+  ...queue,
+  ...smtp,
+  ...security,
+  ...later,
+};
+
+export type VariableName = keyof typeof variables;
+
+/** What was read: the parsed value, or null when the variable is unset, empty or at fault. */
+export type VariableValues = {
+  [Name in VariableName]: (typeof variables)[Name] extends Variable<infer T> ? T | null : never;
+};
+
+/** The same as a list, for the README's table. */
+export const configVariables: readonly ({ readonly name: VariableName } & Variable<unknown>)[] =
+  Object.entries(variables).map(([name, variable]) => ({
+    name: name as VariableName,
+    ...(variable as Variable<unknown>),
+  }));
+
+/** It stands in journal entries, logs and worker names. */
+function regionName(): Parser<string> {
+  return text("a short name of letters, digits, dots and dashes", /^[A-Za-z0-9][\w.-]{0,62}$/);
+}

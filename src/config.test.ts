@@ -1,0 +1,265 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { environmentTable, markedTable } from "../scripts/env-table.ts";
+import { loadConfig } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
+import { configVariables } from "./config-variables.ts";
+
+type Environment = Record<string, string | undefined>;
+
+const sharedDatabase = {
+  DATABASE_URL: "postgresql://u:canary-password@db/mailer",
+  ENCRYPTION_KEY: "00".repeat(32),
+  JWT_SECRET: "a secret of enough length",
+};
+const production = { ...sharedDatabase, SMTP_HOST: "smtp.example.com" };
+
+function errorOf(env: Environment): ConfigError {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error("the configuration was accepted");
+}
+
+function faultyNames(env: Environment): string[] {
+  return errorOf(env).faults.map((fault) => fault.name);
+}
+
+describe("nothing configured", () => {
+  test("runs as one process on its own folder, capturing", () => {
+    const config = loadConfig({});
+    expect(config).toMatchObject({
+      role: "all",
+      region: "local",
+      http: { host: "127.0.0.1", port: 3000 },
+      database: { driver: "pglite" },
+      queue: { driver: "postgres" },
+      transport: { kind: "capture" },
+      sender: { from: "mailer@localhost", allowed: null },
+      encryptionKey: null,
+      warnings: [],
+    });
+    expect(config.dataDir).toBe(join(process.cwd(), "data"));
+  });
+
+  test("an empty variable counts as unset, for every variable", () => {
+    const env = Object.fromEntries(
+      configVariables.map(({ name }) => [name, name.length % 2 ? "" : " "]),
+    );
+    expect(loadConfig(env)).toEqual(loadConfig({}));
+  });
+
+  test("nobody can change the configuration afterwards", () => {
+    const config = loadConfig({}) as { http: { port: number } };
+    expect(() => {
+      config.http.port = 1;
+    }).toThrow();
+  });
+});
+
+describe("faults", () => {
+  test("all are reported at once, with name, expectation, what came and an example", () => {
+    const error = errorOf({ PORT: "99999", ROLE: "both", SMTP_TLS: "maybe", REGION: "a b" });
+    expect(error.faults.map(({ name }) => name).sort()).toEqual([
+      "PORT",
+      "REGION",
+      "ROLE",
+      "SMTP_TLS",
+    ]);
+    expect(error.report).toContain("expected  a whole number from 0 to 65535");
+    expect(error.report).toContain('got       "99999"');
+    expect(error.report).toContain("example   PORT=3000");
+  });
+
+  test("never show a secret", () => {
+    const secrets = configVariables.filter(({ isSecret }) => isSecret);
+    const env = Object.fromEntries(secrets.map(({ name }) => [name, "canary-value\n"]));
+    const { report } = errorOf({ ...env, PUBLIC_URL: "ftp://user:canary-value@host" });
+    expect(report).toContain("DATABASE_URL");
+    expect(report).not.toContain("canary");
+  });
+
+  test.each([
+    ["PORT", "-1"],
+    ["PORT", "80a"],
+    ["PORT", "1e3"],
+    ["SMTP_REPLY_TIMEOUT_MS", "499"],
+    ["RETRY_BASE_MS", "9"],
+    ["RECONCILE_INTERVAL_MS", "199"],
+    ["TRUST_PROXY", "maybe"],
+    ["REDIS_URL", "http://localhost"],
+    ["REDIS_URL", "redis:localhost"],
+    ["SMTP_FROM", "not an address"],
+    ["SMTP_FROM_ALLOWED", "a b"],
+    ["ENCRYPTION_KEY", "fifteen letters"],
+    ["ENCRYPTION_KEYS_OLD", "short"],
+    ["JWT_SECRET", "fifteen letters"],
+    ["JWKS_URL", "https://example.com/jwks.json"],
+    ["SMTP_USER", "a\r\nb"],
+  ])("%s=%j is refused", (name, value) => {
+    expect(faultyNames({ [name]: value })).toContain(name);
+  });
+
+  test("every variable's example is accepted by its own parser", () => {
+    for (const { name, parser, example } of configVariables) {
+      if (example !== "") expect([name, parser.parse(example)]).not.toEqual([name, undefined]);
+    }
+  });
+});
+
+describe("which part follows from what", () => {
+  test("DATABASE_URL alone: PostgreSQL, and the queue in it", () => {
+    const config = loadConfig(production);
+    expect(config.database).toMatchObject({ driver: "postgres", url: production.DATABASE_URL });
+    expect(config.queue).toEqual({ driver: "postgres" });
+  });
+
+  test("a shared database needs both secrets and a mail server", () => {
+    const env = { DATABASE_URL: sharedDatabase.DATABASE_URL };
+    expect(faultyNames(env).sort()).toEqual(["ENCRYPTION_KEY", "JWT_SECRET", "SMTP_HOST"]);
+  });
+
+  test("production needs a mail server unless capturing is said to be meant", () => {
+    expect(faultyNames({ NODE_ENV: "production" })).toEqual(["SMTP_HOST"]);
+    const config = loadConfig({ NODE_ENV: "production", TRANSPORT: "capture" });
+    expect(config).toMatchObject({ transport: { kind: "capture" }, http: { host: "0.0.0.0" } });
+  });
+
+  test("TRANSPORT=capture wins over SMTP_HOST, TRANSPORT=smtp needs it", () => {
+    const env = { TRANSPORT: "capture", SMTP_HOST: "smtp.example.com" };
+    expect(loadConfig(env).transport.kind).toBe("capture");
+    expect(faultyNames({ TRANSPORT: "smtp" })).toEqual(["SMTP_HOST"]);
+  });
+
+  test("the embedded database serves one process only", () => {
+    expect(faultyNames({ ROLE: "worker" })).toEqual(["ROLE"]);
+    expect(loadConfig({ ...production, ROLE: "worker" }).role).toBe("worker");
+  });
+
+  test("SUPABASE_URL alone is refused, with DATABASE_URL it is a warning", () => {
+    const url = "https://abc.supabase.co";
+    expect(errorOf({ SUPABASE_URL: url }).report).toContain("supabase-js driver is not built yet");
+    expect(loadConfig({ ...production, SUPABASE_URL: url }).warnings).toHaveLength(1);
+  });
+
+  test("REDIS_HOST, REDIS_PORT and REDIS_PASSWORD make a URL; REDIS_URL wins", () => {
+    const parts = { REDIS_HOST: "cache", REDIS_PORT: "6380", REDIS_PASSWORD: "p@ss:/word#" };
+    expect(loadConfig(parts).queue).toEqual({
+      driver: "redis",
+      url: "redis://:p%40ss%3A%2Fword%23@cache:6380",
+    });
+    expect(loadConfig({ REDIS_HOST: "::1", REDIS_PASSWORD: "" }).queue).toEqual({
+      driver: "redis",
+      url: "redis://[::1]:6379",
+    });
+    const url = "rediss://:x@other:1";
+    expect(loadConfig({ ...parts, REDIS_URL: url }).queue).toEqual({ driver: "redis", url });
+  });
+});
+
+describe("SMTP", () => {
+  const folder = mkdtempSync(join(tmpdir(), "config-test-"));
+  const pem = join(folder, "ca.pem");
+  const notPem = join(folder, "ca.txt");
+  beforeAll(() => {
+    writeFileSync(pem, "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n");
+    writeFileSync(notPem, "hello");
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  const account = {
+    SMTP_HOST: "smtp.example.com",
+    SMTP_USER: "mailer@Example.com",
+    SMTP_PASS: " p ",
+  };
+  const smtp = (env: Environment) => {
+    const { transport } = loadConfig(env);
+    if (transport.kind !== "smtp") throw new Error("not smtp");
+    return transport;
+  };
+
+  test("a password is taken to the letter", () => {
+    expect(smtp(account).pass).toBe(" p ");
+  });
+
+  test("TLS is required exactly when a password would cross a network", () => {
+    expect(smtp(account).tls).toBe("required");
+    expect(smtp({ ...account, SMTP_HOST: "127.0.0.1" }).tls).toBe("opportunistic");
+    expect(smtp({ SMTP_HOST: "smtp.example.com" }).tls).toBe("opportunistic");
+    expect(smtp({ ...account, SMTP_TLS: "off" }).tls).toBe("off");
+    expect(loadConfig({ ...account, SMTP_TLS: "off" }).warnings).toHaveLength(1);
+  });
+
+  test("the port follows SMTP_SECURE", () => {
+    expect(smtp(account)).toMatchObject({ port: 587, isSecure: false });
+    expect(smtp({ ...account, SMTP_SECURE: "true" })).toMatchObject({ port: 465, isSecure: true });
+    expect(smtp({ ...account, SMTP_SECURE: "true", SMTP_PORT: "2465" }).port).toBe(2465);
+  });
+
+  test("settings that contradict each other are refused", () => {
+    expect(faultyNames({ ...account, SMTP_SECURE: "true", SMTP_TLS: "off" })).toEqual(["SMTP_TLS"]);
+    expect(faultyNames({ ...account, SMTP_PASS: "" })).toEqual(["SMTP_PASS"]);
+    expect(faultyNames({ ...account, SMTP_USER: "" })).toEqual(["SMTP_USER"]);
+  });
+
+  test("SMTP_TLS_CA is read at the start", () => {
+    expect(smtp({ ...account, SMTP_TLS_CA: pem }).tlsCa).toContain("BEGIN CERTIFICATE");
+    expect(faultyNames({ ...account, SMTP_TLS_CA: notPem })).toEqual(["SMTP_TLS_CA"]);
+    expect(errorOf({ ...account, SMTP_TLS_CA: join(folder, "none") }).report).toContain("ENOENT");
+  });
+
+  test("the sender follows SMTP_USER, and only its domain may be used", () => {
+    expect(loadConfig(account).sender).toEqual({
+      from: "mailer@example.com",
+      fromName: null,
+      allowed: ["example.com"],
+    });
+    expect(loadConfig({ ...account, SMTP_USER: "apikey" }).sender).toMatchObject({
+      from: null,
+      allowed: null,
+    });
+  });
+
+  test("a name in SMTP_FROM is used unless SMTP_FROM_NAME says another", () => {
+    const env = { ...account, SMTP_FROM: "Example Ltd <no-reply@example.org>" };
+    expect(loadConfig(env).sender).toMatchObject({
+      from: "no-reply@example.org",
+      fromName: "Example Ltd",
+      allowed: ["example.org"],
+    });
+    expect(loadConfig({ ...env, SMTP_FROM_NAME: "Other" }).sender.fromName).toBe("Other");
+  });
+
+  test("SMTP_FROM_ALLOWED takes addresses and domains, in any letter case and script", () => {
+    const { sender } = loadConfig({
+      ...account,
+      SMTP_FROM_ALLOWED: "Example.COM, @bücher.example, News@Example.org",
+    });
+    expect(sender.allowed).toEqual(["example.com", "xn--bcher-kva.example", "News@example.org"]);
+  });
+});
+
+describe("warnings", () => {
+  test("a variable of a feature to come is named, whatever its value", () => {
+    const { warnings } = loadConfig({ RETENTION_DAYS: "forever", METRICS_TOKEN: "canary" });
+    expect(warnings.join("\n")).toContain("RETENTION_DAYS is set but not in use yet");
+    expect(warnings).toHaveLength(2);
+    expect(warnings.join()).not.toContain("canary");
+  });
+
+  test("a misspelt variable of ours is named", () => {
+    expect(loadConfig({ SMTP_FROM_ALOWED: "example.com" }).warnings.join()).toContain(
+      "SMTP_FROM_ALOWED",
+    );
+  });
+});
+
+test("the README's table is the one of config-variables.ts (bun scripts/env-table.ts --write)", async () => {
+  const readme = await Bun.file(`${import.meta.dirname}/../README.md`).text();
+  expect(markedTable(readme)).toBe(environmentTable());
+});
