@@ -1,10 +1,11 @@
 /**
  * Content is encrypted with AES-256-GCM under one data key per email; the data key is stored
- * wrapped by a key of the ring. The AAD binds key id, table, column, row and owner, so that a
- * ciphertext moved elsewhere does not open.
+ * wrapped by a key of the ring. The AAD binds version, column, row (the email's id) and owner, and
+ * that of a wrapped key the ring key's id: a ciphertext moved elsewhere does not open. Content
+ * does not name the ring key again, so that a rotation re-wraps data keys and nothing else.
  */
 export interface DataKey {
-  /** base64url text `v1.<nonce>.<ciphertext and tag>`, for small columns. `row` tells rows of one email apart. */
+  /** base64url text `v1.<nonce>.<ciphertext and tag>`, for small columns. Rows of one email are told apart in the column's name (`recipients.address/2`). */
   encryptText(plaintext: string, column: string): string;
   /** Throws when the text is no ciphertext of this email and column. */
   decryptText(ciphertext: string, column: string): string;
@@ -20,7 +21,7 @@ export interface KeyRing {
   readonly fingerprint: string;
   /** A fresh random data key for one email, and its wrapped form for the database. */
   createDataKey(emailId: string, ownerId: string): { dataKey: DataKey; wrappedKey: string };
-  /** Throws a named error when the wrapping key is not in the ring. */
+  /** Throws `UnknownKeyError` when the wrapping key is not in the ring, `DecryptError` when it does not open. */
   openDataKey(wrappedKey: string, emailId: string, ownerId: string): DataKey;
   /** HMAC under a derived key of the address, local part as is, domain lower-cased: finds equal addresses without showing them. Hex. */
   blindIndex(address: string): string;

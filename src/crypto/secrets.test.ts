@@ -1,0 +1,64 @@
+import { afterEach, expect, test } from "bun:test";
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadOrCreateSecrets, loadSecrets } from "./secrets.ts";
+
+const none = { encryptionKey: null, jwtSecret: null };
+const folders: string[] = [];
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "secrets-test-"));
+  folders.push(folder);
+  return join(folder, "data");
+}
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
+
+test("secrets are made once, for the owner's eyes only, and kept", () => {
+  const folder = newFolder();
+  const made = loadOrCreateSecrets(folder, none);
+  expect(made.encryptionKey).toMatch(/^[0-9a-f]{64}$/);
+  expect(made.jwtSecret).not.toBe(made.encryptionKey);
+  expect(loadOrCreateSecrets(folder, none)).toEqual(made);
+  expect(loadSecrets(folder)).toEqual(made);
+  expect(statSync(join(folder, "secrets.json")).mode & 0o777).toBe(0o600);
+  expect(readdirSync(folder)).toEqual(["secrets.json"]);
+});
+
+test("the environment wins, one by one", () => {
+  const folder = newFolder();
+  const made = loadOrCreateSecrets(folder, none);
+  const given = { encryptionKey: null, jwtSecret: "from the environment" };
+  expect(loadOrCreateSecrets(folder, given)).toEqual({ ...made, jwtSecret: given.jwtSecret });
+});
+
+test("nothing is written when the environment gives both", () => {
+  const folder = newFolder();
+  loadOrCreateSecrets(folder, { encryptionKey: "a", jwtSecret: "b" });
+  expect(loadSecrets(folder)).toBeNull();
+});
+
+test.each(["", "{", '{"encryption_key":"canary"', "null", '{"encryption_key":"canary"}'])(
+  "a damaged file %j is neither overwritten nor quoted",
+  (text) => {
+    const folder = newFolder();
+    loadOrCreateSecrets(folder, none);
+    const path = join(folder, "secrets.json");
+    writeFileSync(path, text);
+    chmodSync(path, 0o600);
+    expect(() => loadOrCreateSecrets(folder, none)).toThrow(/holds no secrets/);
+    expect(() => loadOrCreateSecrets(folder, none)).not.toThrow(/canary/);
+    expect(readFileSync(path, "utf8")).toBe(text);
+  },
+);
