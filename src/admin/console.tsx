@@ -1,0 +1,55 @@
+import type { Hono } from "hono";
+import type { Authenticator } from "../auth/jwt.ts";
+import { mountAssets } from "./assets.ts";
+import type { CapturedMails } from "./captured-mails.ts";
+import { mountCaptured, sendCapturedList } from "./captured-routes.tsx";
+import { ElsewherePage } from "./elsewhere-page.tsx";
+import { sendPage } from "./page-response.ts";
+import type { Sessions } from "./session.ts";
+import type { SignInLinks } from "./sign-in-link.ts";
+import { SignInPage } from "./sign-in-page.tsx";
+import { mountSignIn } from "./sign-in-routes.tsx";
+import { createVisitors } from "./visitor.ts";
+
+export interface ConsoleDeps {
+  authenticator: Authenticator;
+  sessions: Sessions;
+  signInLinks: SignInLinks;
+  /** null: mails are sent, not captured. */
+  captured: CapturedMails | null;
+  /** Where mails go, as `smtp.example.com:587`. */
+  transportName: string;
+  publicUrl: string | null;
+  trustProxy: boolean;
+  /** How this program is called from a shell, for examples; default: by its name. */
+  program?: string;
+}
+
+/** `/`, sign-in and -out, the captured mails, and the files that these pages need. */
+export function mountConsole(app: Hono, deps: ConsoleDeps): void {
+  const { captured, transportName, signInLinks, program = "taskforce-mailer" } = deps;
+  const visitors = createVisitors(deps);
+  mountAssets(app);
+  mountSignIn(app, visitors, signInLinks, program);
+  if (captured !== null) mountCaptured(app, visitors, captured, program);
+
+  app.get("/", async (c) => {
+    const visitor = await visitors.recognise(c);
+    if (visitor === "refused") return sendPage(c, <SignInPage program={program} />, 401);
+    if (visitor === null) {
+      // A browser that follows a link from another site holds a strict cookie back, but sends
+      // it when our own page asks again.
+      const isReloading = c.req.header("Sec-Fetch-Site") === "cross-site";
+      return sendPage(c, <SignInPage program={program} isReloading={isReloading} />);
+    }
+    const example = { baseUrl: visitors.baseUrl(c), program };
+    if (captured !== null && visitor.isAdmin) {
+      return await sendCapturedList(c, visitor, captured, example);
+    }
+    const name = captured === null ? transportName : null;
+    return sendPage(
+      c,
+      <ElsewherePage principal={visitor} transportName={name} example={example} />,
+    );
+  });
+}

@@ -1,0 +1,82 @@
+import type { Context } from "hono";
+import type { HtmlEscapedString } from "hono/utils/html";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+
+const common = {
+  "Cache-Control": "no-store",
+  "X-Content-Type-Options": "nosniff",
+  "Cross-Origin-Opener-Policy": "same-origin",
+  // Not `no-referrer`: under it browsers send `Origin: null` with our own forms.
+  "Referrer-Policy": "same-origin",
+};
+
+/** No script, style, frame or image but our own; nobody may frame us. */
+const pagePolicy =
+  "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/**
+ * A message's HTML is foreign: no script, no form, no request to anywhere, and an origin of its
+ * own even when it is opened outside of our frame.
+ */
+const messagePolicy =
+  "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; " +
+  "style-src 'unsafe-inline'; frame-ancestors 'self'";
+
+/** What JSX comes to. */
+type Markup = HtmlEscapedString | Promise<HtmlEscapedString>;
+
+export async function sendPage(
+  c: Context,
+  page: Markup,
+  status: ContentfulStatusCode = 200,
+): Promise<Response> {
+  const headers = { ...common, "Content-Security-Policy": pagePolicy };
+  const challenge = status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
+  return c.body(`<!doctype html>${await page}`, status, { ...headers, ...challenge, ...htmlType });
+}
+
+/** A piece of a page, for `console.js`. */
+export async function sendFragment(c: Context, fragment: Markup): Promise<Response> {
+  return c.body(await fragment, 200, { ...common, ...htmlType });
+}
+
+/** Links of the message open in a new tab: in the frame they would lead nowhere. */
+export function sendMessageHtml(c: Context, html: string): Response {
+  const headers = { ...common, "Content-Security-Policy": messagePolicy };
+  // The same as frame-ancestors, for browsers that only know this one.
+  const framed = { "X-Frame-Options": "SAMEORIGIN", "Referrer-Policy": "no-referrer" };
+  const body = `<base target="_blank">${html}`;
+  return c.body(body, 200, { ...headers, ...framed, ...htmlType });
+}
+
+/** Always saved, never shown: its content is foreign. */
+export function sendDownload(
+  c: Context,
+  content: Uint8Array,
+  filename: string,
+  contentType = "application/octet-stream",
+): Response {
+  return c.body(content.slice(), 200, {
+    ...common,
+    "Content-Type": contentType,
+    "Content-Disposition": contentDisposition(filename),
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+  });
+}
+
+const htmlType = { "Content-Type": "text/html; charset=utf-8" };
+
+/** RFC 6266, the name in UTF-8 as RFC 8187 writes it. */
+function contentDisposition(filename: string): string {
+  const safe =
+    filename
+      .replace(/[\p{Cc}/\\]/gu, "_")
+      .toWellFormed()
+      .slice(0, 200) || "attachment";
+  const ascii = safe.replace(/[^\w. -]/g, "_");
+  const encoded = encodeURIComponent(safe).replace(
+    /['()*]/g,
+    (mark) => `%${mark.charCodeAt(0).toString(16)}`,
+  );
+  return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`;
+}

@@ -1,0 +1,80 @@
+import type { Child } from "hono/jsx";
+import type { Principal } from "../auth/principal.ts";
+
+export interface PageProps {
+  title: string;
+  /** null: nobody is signed in. */
+  principal: Principal | null;
+  /** Ask for the same page again from within: see `console.tsx`. */
+  isReloading?: boolean;
+  children?: Child;
+}
+
+/** The frame of every page of the console. */
+export function Page({ title, principal, isReloading = false, children }: PageProps) {
+  return (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <meta name="robots" content="noindex" />
+        {isReloading && <meta http-equiv="refresh" content="0" />}
+        <title>{`${title} · Taskforce Mailer`}</title>
+        <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+        <link rel="stylesheet" href="/assets/style.css" />
+        <link rel="stylesheet" href="/assets/mails.css" />
+        <script src="/assets/console.js" defer />
+      </head>
+      <body>
+        <header class="bar">
+          <a class="brand" href="/">
+            <img src="/favicon.svg" alt="" width="28" height="28" />
+            <span>Taskforce Mailer</span>
+          </a>
+          {principal !== null && <SignedIn principal={principal} />}
+        </header>
+        <main>{children}</main>
+        <p class="offline" role="status">
+          The server does not answer. Trying again…
+        </p>
+      </body>
+    </html>
+  );
+}
+
+function SignedIn({ principal }: { principal: Principal }) {
+  return (
+    <form class="signed-in" method="post" action="/sign-out">
+      <span class="who">
+        {principal.ownerId}
+        {principal.isAdmin && <span class="badge">admin</span>}
+      </span>
+      {principal.credential === "session" && <button type="submit">Sign out</button>}
+    </form>
+  );
+}
+
+/** One thing to say, in the middle of a page. */
+export function Notice({ heading, children }: { heading: string; children?: Child }) {
+  return (
+    <section class="card notice">
+      <h1>{heading}</h1>
+      {children}
+    </section>
+  );
+}
+
+/** A line to copy into a shell. `id` is its element's. */
+export function CommandLine({ id, command }: { id: string; command: string }) {
+  return (
+    <div class="command">
+      <pre>
+        <code id={id}>{command}</code>
+      </pre>
+      <button type="button" data-copy={id}>
+        Copy
+      </button>
+    </div>
+  );
+}

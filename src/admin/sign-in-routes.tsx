@@ -1,0 +1,52 @@
+import type { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { sendPage } from "./page-response.ts";
+import type { SignInLinks } from "./sign-in-link.ts";
+import { SignInPage } from "./sign-in-page.tsx";
+import type { Visitors } from "./visitor.ts";
+
+const formBytesMax = 16 * 1024;
+
+export function mountSignIn(
+  app: Hono,
+  visitors: Visitors,
+  links: SignInLinks,
+  program: string,
+): void {
+  app.get("/sign-in", async (c) => {
+    const code = c.req.query("code");
+    const visitor = await visitors.recognise(c);
+    const isKnown = visitor !== null && visitor !== "refused";
+    if (isKnown || code === undefined) return c.redirect("/", 303);
+    // HEAD comes here too: a preview of the link must not use it up.
+    if (c.req.method !== "GET") return sendPage(c, <SignInPage program={program} />);
+    if (!links.redeem(code)) {
+      const fault =
+        "This link was used already, or is too old. Restart the server, or use a token.";
+      return sendPage(c, <SignInPage program={program} fault={fault} />, 401);
+    }
+    await visitors.signIn(c, { ownerId: "console", isAdmin: true, credential: "session" });
+    return c.redirect("/", 303);
+  });
+
+  app.post("/sign-in", bodyLimit({ maxSize: formBytesMax }), async (c) => {
+    if (!visitors.isOwnPost(c))
+      return sendPage(c, <SignInPage program={program} fault={foreign} />, 403);
+    const { token } = await c.req.parseBody();
+    const principal = typeof token === "string" ? await visitors.byToken(token) : null;
+    if (principal === null) {
+      return sendPage(c, <SignInPage program={program} fault="This token is not valid." />, 401);
+    }
+    await visitors.signIn(c, principal);
+    return c.redirect("/", 303);
+  });
+
+  app.post("/sign-out", async (c) => {
+    if (!visitors.isOwnPost(c))
+      return sendPage(c, <SignInPage program={program} fault={foreign} />, 403);
+    visitors.signOut(c);
+    return c.redirect("/", 303);
+  });
+}
+
+const foreign = "This did not come from our own page, so nothing was done.";
