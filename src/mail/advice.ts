@@ -1,0 +1,140 @@
+import type { SmtpPhase, SmtpReply } from "../email/smtp.ts";
+
+/** What `adviceFor` needs to know; a `SendReport` is one. */
+export interface AdviceFacts {
+  /** Where the conversation ended; null when it is no longer known. */
+  phase: SmtpPhase | null;
+  reply: SmtpReply | null;
+  error: string | null;
+}
+
+interface Advice {
+  applies: (facts: AdviceFacts) => boolean;
+  words: string;
+}
+
+const error = (pattern: RegExp) => (facts: AdviceFacts) =>
+  facts.reply === null && pattern.test(facts.error ?? "");
+const reply = (codes: number[], enhanced?: RegExp, text?: RegExp) => (facts: AdviceFacts) =>
+  facts.reply !== null &&
+  codes.includes(facts.reply.code) &&
+  (enhanced === undefined || enhanced.test(facts.reply.enhanced ?? "")) &&
+  (text === undefined || text.test(facts.reply.text));
+
+/** The first that applies is given; the narrow ones stand before the wide ones. */
+const advices: Advice[] = [
+  {
+    applies: error(/host not found/),
+    words: "The SMTP host cannot be found. Check SMTP_HOST for a typing error, and the DNS.",
+  },
+  {
+    applies: error(/connection refused/),
+    words:
+      "Nothing listens at that host and port. Check SMTP_HOST and SMTP_PORT (587 with STARTTLS, 465 with SMTP_SECURE=true, 25 for a relay).",
+  },
+  {
+    applies: error(/no route/),
+    words: "The host cannot be reached from here. Check the network and the firewall.",
+  },
+  {
+    applies: error(/self-signed|issuer is not trusted/),
+    words:
+      "The server's certificate is not trusted. Put the PEM of its authority into SMTP_TLS_CA, or, if the network between is yours, set SMTP_TLS=opportunistic.",
+  },
+  {
+    applies: error(/another host name/),
+    words: "The certificate is for another host. Set SMTP_HOST to the name in the certificate.",
+  },
+  {
+    applies: error(/has expired/),
+    words: "The server's certificate has expired. Its operator has to renew it.",
+  },
+  {
+    applies: error(/^TLS/),
+    words:
+      "TLS failed. SMTP_SECURE=true belongs to ports that speak TLS from the start (465), false to those with STARTTLS (587).",
+  },
+  {
+    applies: (facts) => error(/timed out/)(facts) && isEarly(facts.phase),
+    words:
+      "The server does not answer. A firewall may drop the connection (many providers block port 25), or SMTP_SECURE does not fit the port.",
+  },
+  {
+    applies: (facts) => facts.reply === null && (facts.phase === "body" || facts.phase === "reply"),
+    words:
+      "The connection ended after the message had been sent and before it was confirmed. Look into the recipient's mailbox before you send it again.",
+  },
+  {
+    applies: (facts) => facts.reply === null && facts.error !== null,
+    words: "The connection broke before the message was sent. It is safe to try again.",
+  },
+  {
+    applies: (facts) => facts.phase === "auth" && (facts.reply?.code ?? 0) >= 500,
+    words:
+      "The server did not accept the login. Check SMTP_USER and SMTP_PASS; providers with two-factor login want an app password.",
+  },
+  {
+    applies: reply([535, 534, 538]),
+    words:
+      "The server did not accept the login. Check SMTP_USER and SMTP_PASS; providers with two-factor login want an app password.",
+  },
+  {
+    applies: reply([530], undefined, /starttls|tls/i),
+    words: "The server wants TLS before anything else. Set SMTP_TLS=required.",
+  },
+  {
+    applies: reply([530]),
+    words: "The server wants a login. Set SMTP_USER and SMTP_PASS.",
+  },
+  {
+    applies: (facts) => facts.phase === "starttls" && (facts.reply?.code ?? 0) >= 500,
+    words:
+      "The server offers no STARTTLS, and SMTP_TLS=required insists on it. Use port 465 with SMTP_SECURE=true, or set SMTP_TLS=opportunistic if the network between is yours.",
+  },
+  {
+    applies: (facts) => facts.phase === "greeting" && (facts.reply?.code ?? 0) >= 500,
+    words:
+      "The server turned us away before a word was said, often because of this machine's IP address. Use your provider's submission host.",
+  },
+  {
+    applies: reply([550, 551, 553, 554], undefined, /relay/i),
+    words:
+      "The server will not relay for us. Log in (SMTP_USER, SMTP_PASS), or use a sender's address of a domain it serves.",
+  },
+  {
+    applies: (facts) => facts.phase === "rcpt" && /gr[ae]y-?list/i.test(facts.reply?.text ?? ""),
+    words: "Greylisted: the server asks every new sender to come again. The next attempt will do.",
+  },
+  {
+    applies: reply([550, 551, 553], /^5\.1\.[126]|^$/),
+    words: "The recipient's address does not exist there. Check it for a typing error.",
+  },
+  {
+    applies: reply([452, 552, 550, 554, 422], /^[45]\.2\.2/),
+    words: "The recipient's mailbox is full.",
+  },
+  {
+    applies: reply([552, 554, 550, 523], /^5\.3\.4|^5\.2\.3|^$/, /size|large/i),
+    words: "The message is too large for the server. Send smaller attachments, or a link.",
+  },
+  {
+    applies: reply([550, 553, 554, 571], /^5\.7\./),
+    words:
+      "The server refuses the message by its policy: often SPF, DKIM or DMARC of the sender's domain, or its reputation. The reply says more.",
+  },
+];
+
+/** What a person can do about it, in a sentence or two. Never empty. */
+export function adviceFor(facts: AdviceFacts): string {
+  const found = advices.find(({ applies }) => applies(facts));
+  if (found) return found.words;
+  const code = facts.reply?.code ?? 0;
+  if (code >= 500) return "The server refuses the message for good. Its reply says why.";
+  if (code >= 400) return "The server cannot take the message now. It will be tried again.";
+  if (code >= 200) return "The next hop took the message.";
+  return "No reply has come yet.";
+}
+
+function isEarly(phase: SmtpPhase | null): boolean {
+  return phase === null || phase === "connect" || phase === "greeting" || phase === "ehlo";
+}

@@ -1,0 +1,143 @@
+import type { Outcome } from "../email/email.ts";
+import type { Envelope, SendReport, SmtpPhase, SmtpReply } from "../email/smtp.ts";
+
+export interface RecipientVerdict {
+  /** The recipient's place in its email, from 0. */
+  position: number;
+  status: "sent" | "deferred" | "bounced";
+  /** The reply that decided it; null: none came. */
+  reply: SmtpReply | null;
+}
+
+/** What the worker has to write about an attempt. */
+export type Verdict =
+  /** The attempt is spent, and what became of every recipient is known. */
+  | {
+      kind: "settle";
+      outcome: Exclude<Outcome, "uncertain">;
+      recipients: RecipientVerdict[];
+      reply: SmtpReply | null;
+      error: string | null;
+    }
+  /** The body was begun and nobody knows what became of it. */
+  | {
+      kind: "uncertain";
+      /** Only those refused at RCPT; of the others nothing is known. */
+      recipients: RecipientVerdict[];
+      reply: null;
+      error: string;
+    }
+  /** Surely not sent, and not the email's fault: no attempt is spent. */
+  | {
+      kind: "release";
+      reason: "transport_refused" | "fence_failed" | "aborted";
+      /** Milliseconds until the next look. */
+      delayMs: number;
+      /** The transport itself is at fault: nothing else will get through either. */
+      pausesTransport: boolean;
+      reply: SmtpReply | null;
+      error: string | null;
+    }
+  /** The fence said no: this worker has nothing left to write. */
+  | { kind: "drop"; reason: "cancelled" | "stale" };
+
+const transportRefusedDelayMs = 30_000;
+/** The database was slow or gone; by then it may be back. */
+const fenceFailedDelayMs = 1_000;
+
+const beforeMail: readonly SmtpPhase[] = ["connect", "greeting", "ehlo", "starttls", "auth"];
+
+/**
+ * Judges what a conversation said (RFC 5321 section 4.2.1, RFC 3463). Pure: the same report and
+ * envelope always give the same verdict.
+ */
+export function classify(report: SendReport, envelope: Envelope): Verdict {
+  const { withheld, reply, error } = report;
+  if (withheld === "cancelled" || withheld === "stale") return { kind: "drop", reason: withheld };
+  if (withheld === "aborted" || withheld === "fence_failed") {
+    const delayMs = withheld === "aborted" ? 0 : fenceFailedDelayMs;
+    return { kind: "release", reason: withheld, delayMs, pausesTransport: false, reply, error };
+  }
+  if (isTransportRefusal(report)) {
+    const delayMs = transportRefusedDelayMs;
+    const reason = "transport_refused";
+    return { kind: "release", reason, delayMs, pausesTransport: true, reply, error };
+  }
+  if (isUncertain(report)) return uncertain(report);
+  return settled(report, envelope);
+}
+
+/**
+ * Permanent for this message and recipient. An enhanced code outranks the basic one; 503 (bad
+ * sequence) and 421 (closing) speak of the conversation, whatever stands beside them.
+ */
+export function isPermanent({ code, enhanced }: SmtpReply): boolean {
+  if (code === 503 || code === 421) return false;
+  if (enhanced?.startsWith("4.")) return false;
+  if (enhanced?.startsWith("5.")) return code >= 400;
+  return code >= 500;
+}
+
+/** Nobody's mail would get through: a wrong password, a refused banner, no TLS where it must be. */
+function isTransportRefusal({ phase, reply }: SendReport): boolean {
+  if (reply?.code === 530 && phase === "mail") return true;
+  if (!beforeMail.includes(phase)) return false;
+  // A handshake without a reply failed over a certificate; no retry of this email mends that.
+  if (!reply) return phase === "starttls";
+  return reply.code >= 500 && !reply.enhanced?.startsWith("4.");
+}
+
+function isUncertain({ phase, fenced, reply }: SendReport): boolean {
+  if (!fenced || (phase !== "body" && phase !== "reply")) return false;
+  if (!reply || isMeaningless(reply)) return true;
+  // A 2xx that came before the dot cannot mean this message.
+  return isAccepting(reply) && phase === "body";
+}
+
+function uncertain(report: SendReport): Verdict {
+  const recipients = report.recipients.filter(({ reply }) => !isAccepting(reply)).map(refused);
+  const error = report.error ?? "the server's answer made no sense";
+  return { kind: "uncertain", recipients, reply: null, error };
+}
+
+function settled(report: SendReport, envelope: Envelope): Verdict {
+  const { reply, error } = report;
+  const recipients = envelope.recipients.map(({ position }) => judge(position, report));
+  return { kind: "settle", outcome: outcomeOf(recipients), recipients, reply, error };
+}
+
+function judge(position: number, report: SendReport): RecipientVerdict {
+  const rcpt = report.recipients.find((recipient) => recipient.position === position);
+  if (rcpt && !isAccepting(rcpt.reply)) return refused(rcpt);
+  const { reply, phase } = report;
+  if (!reply) return { position, status: "deferred", reply: null };
+  if (isAccepting(reply)) {
+    // The body was accepted for those accepted at RCPT. Somebody must have been, and whatever a
+    // report lacks, a message that was taken is never sent again for want of a line.
+    const isNobodyNamed = !report.recipients.some((recipient) => isAccepting(recipient.reply));
+    const isSent = phase === "reply" && (rcpt !== undefined || isNobodyNamed);
+    return { position, status: isSent ? "sent" : "deferred", reply };
+  }
+  // A refusal of one RCPT says nothing about the next recipient.
+  if (phase === "rcpt") return { position, status: "deferred", reply };
+  return refused({ position, reply });
+}
+
+function refused({ position, reply }: { position: number; reply: SmtpReply }): RecipientVerdict {
+  return { position, status: isPermanent(reply) ? "bounced" : "deferred", reply };
+}
+
+function outcomeOf(recipients: RecipientVerdict[]): Exclude<Outcome, "uncertain"> {
+  const has = (status: RecipientVerdict["status"]): boolean =>
+    recipients.some((recipient) => recipient.status === status);
+  if (has("sent")) return has("deferred") || has("bounced") ? "partial" : "sent";
+  return has("deferred") ? "deferred" : "bounced";
+}
+
+function isAccepting({ code }: SmtpReply): boolean {
+  return code >= 200 && code < 300;
+}
+
+function isMeaningless({ code }: SmtpReply): boolean {
+  return code < 200 || (code >= 300 && code < 400) || code > 599;
+}

@@ -1,0 +1,142 @@
+import MailComposer, {
+  type MailComposerAlternative,
+  type MailComposerAttachment,
+} from "nodemailer/lib/mail-composer";
+import type { Address, Attachment, EmailDraft } from "../email/email.ts";
+import { AppError } from "../errors.ts";
+import { encodeHeaderText, isFoldable, withoutControls } from "./header-text.ts";
+
+/** RFC 5322 section 2.1.1, without the line end. */
+const lineBytesMax = 998;
+
+/**
+ * The message a draft stands for, once and for all: only ASCII, CRLF line ends, the Message-ID
+ * given. It has no Date (the transport puts that of the attempt in front) and no Bcc. Throws
+ * `invalid_content` when a header cannot be written within the limits of RFC 5322.
+ */
+export async function composeMessage(
+  draft: EmailDraft,
+  ids: { messageId: string },
+): Promise<Uint8Array> {
+  // Field by field, and only addresses that our own parser took: nothing a caller wrote may ever
+  // be read by nodemailer as an option, a path, a URL or a list of addresses.
+  const root = new MailComposer({
+    from: mailbox(draft.from),
+    ...(draft.replyTo ? { replyTo: mailbox(draft.replyTo) } : {}),
+    ...(draft.to.length > 0 ? { to: draft.to.map(mailbox) } : {}),
+    ...(draft.cc.length > 0 ? { cc: draft.cc.map(mailbox) } : {}),
+    ...(draft.body === null ? {} : { text: textPart(draft.body) }),
+    ...(draft.htmlBody === null ? {} : { html: textPart(draft.htmlBody) }),
+    attachments: draft.attachments.map(attachmentPart),
+    messageId: ids.messageId,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  }).compile();
+  root.setHeader("Subject", { prepared: true, foldLines: true, value: subjectOf(draft) });
+  for (const [name, value] of Object.entries(draft.headers)) {
+    assertHeaderName(name);
+    const encoded = encodeHeaderText(value);
+    // MimeNode takes References as a plain list only; prepared, it would print the object.
+    const isList = name.toLowerCase() === "references";
+    root.addHeader(name, isList ? encoded : { prepared: true, foldLines: true, value: encoded });
+  }
+  // A blank value is how MimeNode is told to leave a header out that it would make up itself.
+  root.setHeader("Date", " ");
+  const message = await root.build();
+  assertHeaderBlock(message);
+  return message;
+}
+
+/** Made of the email's own id, so that every attempt and every replay carries the same one. */
+export function messageIdFor(emailId: string, fromDomain: string): string {
+  return `<${emailId}@${fromDomain}>`;
+}
+
+/**
+ * At least as large as the composed message, in bytes, without composing it: what must be set
+ * aside before that is begun.
+ */
+export function estimateSizeBytes(draft: EmailDraft): number {
+  const addresses = [draft.from, ...(draft.replyTo ? [draft.replyTo] : []), ...draft.to];
+  const names = [...addresses, ...draft.cc].map(({ name, address }) => `${name ?? ""}${address}`);
+  const headers = Object.entries(draft.headers).map(([name, value]) => name + value);
+  const words = [draft.subject, ...names, ...headers];
+  // An encoded-word triples a byte and frames at most 52 characters; a name costs 60 beside it.
+  const headerBytes = words.reduce((sum, text) => sum + Buffer.byteLength(text) * 5 + 80, 2_000);
+  const bodies = [draft.body, draft.htmlBody].filter((body) => body !== null);
+  // Quoted-printable triples a byte at worst, and breaks the line after 76 characters.
+  const bodyBytes = bodies.reduce((sum, body) => sum + Buffer.byteLength(body) * 3.2 + 500, 0);
+  const attachmentBytes = draft.attachments.reduce(
+    (sum, { content, filename, contentType, contentId }) =>
+      sum +
+      content.length * 1.4 +
+      Buffer.byteLength(filename) * 10 +
+      contentType.length * 2 +
+      (contentId?.length ?? 0) +
+      1_000,
+    0,
+  );
+  return Math.ceil(headerBytes + bodyBytes + attachmentBytes);
+}
+
+function mailbox({ address, name }: Address): { address: string; name: string } {
+  if (!/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(address))
+    throw new AppError("invalid_content", { publicDetail: "An address is not plain ASCII." });
+  // An encoded-word would carry a line end safely, but whoever decodes it may not expect one.
+  return { address, name: withoutControls(name ?? "") };
+}
+
+function subjectOf({ subject }: EmailDraft): string {
+  // A header without a value would be left out; a space is an empty subject.
+  return encodeHeaderText(subject) || " ";
+}
+
+/** Always encoded, so that no relay has a reason to touch it: quoted-printable if mostly ASCII. */
+function textPart(text: string): MailComposerAlternative {
+  const content = Buffer.from(text.replace(/\r\n|\r|\n/g, "\r\n"), "utf8");
+  const nonAscii = content.reduce((count, byte) => (byte < 0x80 ? count : count + 1), 0);
+  const isMostlyAscii = nonAscii * 4 < content.length;
+  return { content, contentTransferEncoding: isMostlyAscii ? "quoted-printable" : "base64" };
+}
+
+function attachmentPart({ filename, contentType, contentId, content }: Attachment) {
+  const part: MailComposerAttachment = {
+    // A view, not a copy: an attachment may have 25 MB.
+    content: Buffer.from(content.buffer, content.byteOffset, content.byteLength),
+    filename: withoutControls(filename) || "attachment",
+    contentType: safeContentType(contentType),
+    contentTransferEncoding: "base64",
+    contentDisposition: contentId === null ? "attachment" : "inline",
+  };
+  if (contentId !== null) part.cid = contentId.replace(/[^\x21-\x7e]|[<>]/g, "");
+  return part;
+}
+
+/**
+ * A type that is none, or that would make a part of the message out of a file, becomes bytes. So
+ * does `message/…`, which may not be encoded (RFC 2046 section 5.2.1): readers go by its name.
+ */
+function safeContentType(contentType: string): string {
+  const token = "[\\w!#$&^.+-]{1,127}";
+  const isType = new RegExp(`^${token}/${token}(;[\\x20-\\x7e]{0,300})?$`).test(contentType);
+  return isType && !/^(multipart|message)\//i.test(contentType)
+    ? contentType
+    : "application/octet-stream";
+}
+
+function assertHeaderName(name: string): void {
+  const isReserved =
+    /^(bcc|date|from|sender|to|cc|subject|reply-to|message-id|mime-version|content-.*)$/i;
+  if (/^[A-Za-z0-9-]{1,76}$/.test(name) && !isReserved.test(name)) return;
+  throw new AppError("invalid_content", { publicDetail: "A header of that name cannot be set." });
+}
+
+/** The last line of defence; the headers are the only part that is not encoded throughout. */
+function assertHeaderBlock(message: Buffer): void {
+  const end = message.indexOf("\r\n\r\n");
+  const headers = message.subarray(0, end).toString("latin1");
+  if (end > 0 && isFoldable(headers, lineBytesMax)) return;
+  throw new AppError("invalid_content", {
+    publicDetail: "A header is too long to be written in an e-mail.",
+  });
+}

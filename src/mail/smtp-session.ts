@@ -1,0 +1,170 @@
+import type { Readable } from "node:stream";
+import { rootCertificates } from "node:tls";
+import SMTPConnection, { type SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
+import type { SmtpSettings } from "../config.ts";
+import { describeFailure, type SmtpFailure } from "./smtp-failure.ts";
+import { createSmtpTranscript, type SmtpTranscript } from "./smtp-transcript.ts";
+
+/** How long a server may take to say goodbye before we hang up. */
+const quitTimeoutMs = 1_000;
+
+/** One connection to the next hop, for one message after the other. */
+export interface SmtpSession {
+  readonly transcript: SmtpTranscript;
+  /** Set once the connection is of no more use. */
+  readonly failure: SmtpFailure | null;
+  /** Resolves when the session is ready for a message, or has failed. */
+  open(): Promise<void>;
+  /** Resolves at the reply that ends the message, or when the session has failed. */
+  send(message: { from: string; to: string[]; size: number; body: Readable }): Promise<void>;
+  /** Ends an open transaction on the server's side; false: the session is of no more use. */
+  reset(): Promise<boolean>;
+  /** Hangs up at once. */
+  close(failure: SmtpFailure): void;
+  /** Says QUIT; resolves when the connection has ended. */
+  quit(): Promise<void>;
+  /** Called once, when the connection ends for whatever reason. */
+  onEnd: () => void;
+}
+
+/**
+ * Wraps nodemailer's SMTPConnection: it speaks the protocol, TLS and AUTH. What it cannot tell
+ * (how far the conversation had come) is read off its transaction log.
+ */
+export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number): SmtpSession {
+  const transcript = createSmtpTranscript();
+  const connection = new SMTPConnection({
+    ...connectionOptions(settings, setupTimeoutMs),
+    logger: transcriptLogger(transcript),
+    transactionLog: true,
+  });
+  const lifetime = createLifetime(() => session.onEnd());
+  const { fail, orEnd } = lifetime;
+
+  async function login(user: string, pass: string): Promise<void> {
+    transcript.enter("auth");
+    await orEnd((resolve) =>
+      connection.login({ user, pass }, (error) => {
+        if (error) session.close({ words: "the login failed", isTls: false });
+        resolve();
+      }),
+    );
+  }
+
+  const session: SmtpSession = {
+    transcript,
+    get failure() {
+      return lifetime.failure;
+    },
+    async open() {
+      await orEnd((resolve) =>
+        connection.connect((error) => (error ? fail(describeFailure(error)) : resolve())),
+      );
+      const { user, pass } = settings;
+      // A server that offers no AUTH may still relay for us; if it will not, it answers 530.
+      if (user !== null && connection.allowsAuth) await login(user, pass ?? "");
+    },
+    send: ({ from, to, size, body }) =>
+      orEnd((resolve) =>
+        connection.send({ from, to, size }, body, (error) => {
+          // A socket that is half closed already is refused without an event of its own.
+          if (error?.code === "ECONNECTION") session.close(describeFailure(error));
+          resolve();
+        }),
+      ),
+    async reset() {
+      let isReset = false;
+      await orEnd((resolve) =>
+        connection.reset((error) => {
+          isReset = !error;
+          resolve();
+        }),
+      );
+      return isReset && !lifetime.failure;
+    },
+    close(reason) {
+      fail(reason);
+      connection.close();
+    },
+    async quit() {
+      if (lifetime.failure) return;
+      const timer = setTimeout(() => connection.close(), quitTimeoutMs);
+      await orEnd(() => connection.quit());
+      clearTimeout(timer);
+    },
+    onEnd: () => {
+      // Set by whoever holds the session.
+    },
+  };
+
+  connection.on("error", (error) => {
+    fail(describeFailure(error));
+  });
+  connection.on("end", () => fail({ words: "connection closed", isTls: false }));
+  return session;
+}
+
+/** The end of a connection, which comes once and whenever it likes. */
+function createLifetime(onEnd: () => void) {
+  const ended = Promise.withResolvers<void>();
+  let failure: SmtpFailure | null = null;
+  return {
+    get failure() {
+      return failure;
+    },
+    fail(reason: SmtpFailure): void {
+      if (failure) return;
+      failure = reason;
+      ended.resolve();
+      onEnd();
+    },
+    /** Waits for nodemailer's callback, or for the end: its `close` forgets the callbacks. */
+    async orEnd(start: (resolve: () => void) => void): Promise<void> {
+      if (failure) return;
+      const answered = Promise.withResolvers<void>();
+      start(answered.resolve);
+      await Promise.race([answered.promise, ended.promise]);
+    },
+  };
+}
+
+function connectionOptions(settings: SmtpSettings, setupTimeoutMs: number): SMTPConnectionOptions {
+  return {
+    host: settings.host,
+    port: settings.port,
+    secure: settings.isSecure,
+    requireTLS: settings.tls === "required",
+    ignoreTLS: settings.tls === "off",
+    opportunisticTLS: settings.tls === "opportunistic",
+    tls: {
+      // Opportunistic is better than clear text and no more: whoever could forge the certificate
+      // could as well take the offer of STARTTLS away.
+      rejectUnauthorized: settings.tls !== "opportunistic",
+      ...(settings.tlsCa ? { ca: [...rootCertificates, settings.tlsCa] } : {}),
+    },
+    connectionTimeout: setupTimeoutMs,
+    greetingTimeout: setupTimeoutMs,
+    dnsTimeout: setupTimeoutMs,
+    // Our own deadlines are the ones that count; this one must never come first.
+    socketTimeout: settings.replyTimeoutMs * 2 + 600_000,
+    // The peer's FIN is not worth waiting for: nothing of ours is on the way when we hang up.
+    socketCloseTimeout: 0,
+    maxResponseSize: 64 * 1024,
+  };
+}
+
+/** Nothing of this is written anywhere: the lines carry addresses. */
+function transcriptLogger(transcript: SmtpTranscript) {
+  const ignore = (): void => {};
+  function debug(entry: unknown, line?: unknown): void {
+    const { tnx } = entry as { tnx?: string };
+    if (typeof line !== "string") return;
+    if (tnx === "client") transcript.sent(line);
+    if (tnx === "server") transcript.received(line);
+  }
+  function info(entry: unknown): void {
+    const isConnected = typeof (entry as { remotePort?: unknown }).remotePort === "number";
+    if (isConnected) transcript.enter("greeting");
+  }
+  return { trace: ignore, debug, info, warn: ignore, error: ignore, fatal: ignore };
+}

@@ -1,0 +1,122 @@
+import type { SmtpPhase, SmtpReply } from "../email/smtp.ts";
+import { parseReply } from "./smtp-reply.ts";
+
+type Command = "ehlo" | "starttls" | "auth" | "mail" | "rcpt" | "data" | "other";
+
+/**
+ * Follows a conversation command by command. nodemailer's errors do not say how far it had come,
+ * and forget the replies to accepted recipients; its transaction log tells both, for certain,
+ * with PIPELINING too: replies come in the order of the commands (RFC 2920 section 3.1).
+ */
+export interface SmtpTranscript {
+  /** That of the first command without an answer, else of the last one answered. */
+  readonly phase: SmtpPhase;
+  /** The last complete reply, whatever it answered; null before the first one. */
+  readonly lastReply: SmtpReply | null;
+  readonly mailReply: SmtpReply | null;
+  /** In the order of the envelope's recipients. */
+  readonly rcptReplies: readonly (SmtpReply | null)[];
+  readonly dataReply: SmtpReply | null;
+  /** The first reply after DATA was taken: to the dot, or to part of the body. */
+  readonly dotReply: SmtpReply | null;
+  /** What the server announced with SIZE (RFC 1870); 0: nothing. */
+  readonly sizeBytesMax: number;
+  enter(phase: SmtpPhase): void;
+  sent(command: string): void;
+  received(raw: string): void;
+  /** Forgets the last message; what the server is capable of stays. */
+  beginMessage(): void;
+  /** Called after every complete reply; a deadline is moved by it. */
+  onReply: () => void;
+}
+
+export function createSmtpTranscript(): SmtpTranscript {
+  let phase: SmtpPhase = "connect";
+  let unanswered: Command[] = [];
+  let lastReply: SmtpReply | null = null;
+  let mailReply: SmtpReply | null = null;
+  let rcptReplies: (SmtpReply | null)[] = [];
+  let dataReply: SmtpReply | null = null;
+  let dotReply: SmtpReply | null = null;
+  let sizeBytesMax = 0;
+
+  function take(command: Command, raw: string): void {
+    const reply = parseReply(raw);
+    lastReply = reply;
+    if (command === "mail") mailReply = reply;
+    if (command === "rcpt") rcptReplies.push(reply);
+    if (command === "data") dataReply = reply;
+    if (command === "ehlo") sizeBytesMax = announcedSize(raw);
+  }
+
+  return {
+    get phase() {
+      const first = unanswered[0];
+      return first === undefined || first === "other" ? phase : first;
+    },
+    get lastReply() {
+      return lastReply;
+    },
+    get mailReply() {
+      return mailReply;
+    },
+    get rcptReplies() {
+      return rcptReplies;
+    },
+    get dataReply() {
+      return dataReply;
+    },
+    get dotReply() {
+      return dotReply;
+    },
+    get sizeBytesMax() {
+      return sizeBytesMax;
+    },
+    enter(next) {
+      phase = next;
+    },
+    sent(line) {
+      const command = commandOf(line, phase);
+      unanswered.push(command);
+      if (command !== "other" && unanswered.length === 1) phase = command;
+    },
+    received(raw) {
+      const command = unanswered.shift();
+      if (command) take(command, raw);
+      else {
+        lastReply = parseReply(raw);
+        if (phase === "data") dotReply ??= lastReply;
+      }
+      const next = unanswered[0];
+      if (next !== undefined && next !== "other") phase = next;
+      this.onReply();
+    },
+    beginMessage() {
+      phase = "mail";
+      unanswered = [];
+      lastReply = null;
+      mailReply = null;
+      rcptReplies = [];
+      dataReply = null;
+      dotReply = null;
+    },
+    onReply: () => {
+      // Nobody listens between two messages.
+    },
+  };
+}
+
+function commandOf(line: string, phase: SmtpPhase): Command {
+  if (/^(EHLO|HELO) /.test(line)) return "ehlo";
+  if (line === "STARTTLS") return "starttls";
+  if (line.startsWith("AUTH ")) return "auth";
+  if (line.startsWith("MAIL FROM:")) return "mail";
+  if (line.startsWith("RCPT TO:")) return "rcpt";
+  if (line === "DATA") return "data";
+  // The user name and the password of AUTH LOGIN are lines of their own.
+  return phase === "auth" ? "auth" : "other";
+}
+
+function announcedSize(ehloReply: string): number {
+  return Number(/^250[ -]SIZE[ \t]+(\d{1,15})/im.exec(ehloReply)?.[1] ?? 0);
+}

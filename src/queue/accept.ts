@@ -1,0 +1,144 @@
+import type { KeyRing } from "../crypto/key-ring.ts";
+import type { EmailDraft } from "../email/email.ts";
+import { AppError } from "../errors.ts";
+import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
+import { composeMessage, estimateSizeBytes, messageIdFor } from "../mail/compose.ts";
+import type { Emails } from "../store/emails.ts";
+import type { IdempotencyClaim, NewEmail } from "../store/stored-email.ts";
+import { encryptEmail } from "./encrypt-email.ts";
+import type { Enqueue } from "./enqueue.ts";
+import { readKept, requestName, writeKept } from "./kept-answer.ts";
+
+export interface AcceptRequest {
+  ownerId: string;
+  /** From where: the caller's network address; null when unknown. */
+  origin: string | null;
+  /** All are stored, or none. */
+  drafts: EmailDraft[];
+  /** The client's Idempotency-Key; `fingerprint` is a hash of the body. */
+  idempotency: Omit<IdempotencyClaim, "response"> | null;
+  /** JSON kept with the key and given back with a replayed answer. */
+  note?: unknown;
+}
+
+export interface AcceptAnswer {
+  /** True when an earlier request with this key was answered already; nothing new is stored. */
+  isReplay: boolean;
+  /** In the order of the drafts. */
+  emails: { id: string; scheduledAt: Date; createdAt: Date }[];
+  note: unknown;
+}
+
+/** The one way in for emails: compose, encrypt, store; the queue hears of it afterwards. */
+export interface Accept {
+  /**
+   * Durable once it resolves. Throws `overloaded` when memory is full, `payload_too_large`,
+   * `idempotency_key_reused`, `idempotency_in_flight`, `database_unavailable`.
+   */
+  accept(request: AcceptRequest): Promise<AcceptAnswer>;
+  /** The message as it would go out, but for Date; nothing is stored. */
+  preview(draft: EmailDraft): Promise<Uint8Array>;
+}
+
+export interface AcceptDeps {
+  emails: Emails;
+  keyRing: KeyRing;
+  semaphore: ByteSemaphore;
+  enqueue: Enqueue;
+  /** Home region of emails that name none. */
+  region: string;
+  workerId: string;
+  horizonMs: number;
+  messageBytesMax: number;
+  /** UUIDv7, so that ids sort by creation. */
+  newId: () => string;
+}
+
+export function createAccept(deps: AcceptDeps): Accept {
+  const running = new Set<string>();
+  return {
+    preview: (draft) => compose(deps, draft, deps.newId(), 0),
+    async accept(request) {
+      if (!request.idempotency) return acceptOnce(deps, request);
+      const name = requestName(request);
+      if (running.has(name)) {
+        throw new AppError("idempotency_in_flight", {
+          publicDetail: "A request with this Idempotency-Key is still running; try again.",
+          retryAfterSeconds: 1,
+        });
+      }
+      running.add(name);
+      try {
+        return await acceptOnce(deps, request);
+      } finally {
+        running.delete(name);
+      }
+    },
+  };
+}
+
+async function acceptOnce(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAnswer> {
+  if (request.idempotency) {
+    const earlier = await deps.emails.findIdempotent(request.ownerId, request.idempotency);
+    if (earlier) return { isReplay: true, ...readKept(deps.keyRing, request, earlier) };
+  }
+  // The estimate covers the copies that live side by side: composed, encrypted, base64.
+  const bytes = request.drafts.reduce((sum, draft) => sum + estimateSizeBytes(draft), 0);
+  const giveBack = deps.semaphore.tryAcquire(bytes);
+  if (!giveBack) {
+    throw new AppError("overloaded", {
+      publicDetail: "The service holds as many bytes as it may; nothing was stored. Try again.",
+      retryAfterSeconds: 2,
+    });
+  }
+  try {
+    return await store(deps, request);
+  } finally {
+    giveBack();
+  }
+}
+
+async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAnswer> {
+  const { ownerId, idempotency, note } = request;
+  const emails: NewEmail[] = [];
+  for (const [index, draft] of request.drafts.entries()) {
+    const id = deps.newId();
+    const message = await compose(deps, draft, id, index);
+    emails.push(encryptEmail({ id, ownerId, draft, message, ...deps }));
+  }
+  const answer = await deps.emails.schedule({
+    ownerId,
+    actor: ownerId,
+    origin: request.origin,
+    horizonMs: deps.horizonMs,
+    queuedBy: deps.workerId,
+    idempotency: idempotency && {
+      ...idempotency,
+      response: writeKept(deps.keyRing, request, emails, note),
+    },
+    emails,
+  });
+  if (answer.kind !== "accepted") {
+    return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
+  }
+  for (const { id, wake, delayMs } of answer.emails) {
+    if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs });
+  }
+  return { isReplay: false, emails: answer.emails, note };
+}
+
+async function compose(
+  deps: AcceptDeps,
+  draft: EmailDraft,
+  id: string,
+  index: number,
+): Promise<Uint8Array> {
+  const domain = draft.from.address.slice(draft.from.address.lastIndexOf("@") + 1);
+  const message = await composeMessage(draft, { messageId: messageIdFor(id, domain) });
+  if (message.length <= deps.messageBytesMax) return message;
+  throw new AppError("payload_too_large", {
+    publicDetail:
+      `The composed message of email ${index} is ${message.length} bytes; ` +
+      `at most ${deps.messageBytesMax} are accepted (MAX_MESSAGE_MB).`,
+  });
+}

@@ -1,0 +1,188 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { simpleParser } from "mailparser";
+import { AppError } from "../errors.ts";
+import type { Database } from "../store/database.ts";
+import { createPostgresDatabase } from "../store/postgres-database.ts";
+import { createDelivery, type Delivery } from "../testing/delivery.ts";
+import { freshDatabase } from "../testing/fresh-database.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
+import { acceptThenDrop, dropAt, hangAt, replyAt } from "../testing/smtp-sink-rules.ts";
+
+/** From accept to the settled end over a real database and a real SMTP conversation. */
+describe("deliver", () => {
+  let database: Database;
+  let sink: SmtpSink;
+  let delivery: Delivery;
+  beforeAll(async () => {
+    database = createPostgresDatabase({ url: (await freshDatabase()).url });
+  }, 60_000);
+  afterAll(() => database.close());
+  beforeEach(async () => {
+    sink = await createSmtpSink();
+    delivery = createDelivery(database, { sink });
+  });
+  afterEach(async () => {
+    await delivery.close();
+    await sink.close();
+  });
+
+  test("an accepted email is sent once, as it was composed", async () => {
+    const id = await delivery.accept({ subject: "Grüße", body: "Ein Text.\n" });
+    expect(await delivery.run(id)).toEqual({ kind: "settled", state: "sent", outcome: "sent" });
+    expect(await delivery.run(id)).toEqual({ kind: "not_claimed" });
+    expect(sink.acceptances.length).toBe(1);
+    const mail = await simpleParser(Buffer.from(sink.acceptances[0]?.message ?? []));
+    expect(mail.subject).toBe("Grüße");
+    expect(mail.text).toBe("Ein Text.\n");
+    expect(mail.date).toBeInstanceOf(Date);
+  });
+
+  test("a 451 is tried again and then sent, with the same Message-ID", async () => {
+    sink.setRules(replyAt("dot", "451 4.3.0 Try again", { times: 1 }));
+    const id = await delivery.accept();
+    expect(await delivery.run(id)).toMatchObject({ state: "pending", outcome: "deferred" });
+    expect(delivery.queued.at(-1)).toMatchObject({ id, wake: 2, delayMs: 2 });
+    expect(await delivery.run(id)).toMatchObject({ state: "sent" });
+    const read = await delivery.read(id);
+    expect(read.attempts.map(({ outcome, smtpCode }) => [outcome, smtpCode])).toEqual([
+      ["deferred", 451],
+      ["sent", 250],
+    ]);
+    expect(read.attempts[0]?.reply).toContain("Try again");
+  });
+
+  test("a 550 ends the email after one attempt, and the reply is kept", async () => {
+    sink.setRules(replyAt("rcpt", "550 5.1.1 No such user"));
+    const id = await delivery.accept();
+    expect(await delivery.run(id)).toMatchObject({ state: "failed", outcome: "bounced" });
+    const read = await delivery.read(id);
+    expect(read.recipients).toMatchObject([{ status: "bounced", smtpCode: 550 }]);
+    expect(read.recipients[0]?.reply).toContain("No such user");
+  });
+
+  test("of three recipients only the deferred one is tried again", async () => {
+    sink.setRules(
+      replyAt("rcpt", "451 4.7.1 Greylisted", { argument: "two@example.com", times: 1 }),
+      replyAt("rcpt", "550 5.1.1 Unknown", { argument: "three@example.com" }),
+    );
+    const to = ["one", "two", "three"].map((name) => ({
+      address: `${name}@example.com`,
+      name: null,
+    }));
+    const id = await delivery.accept({ to });
+    expect(await delivery.run(id)).toMatchObject({ state: "pending", outcome: "partial" });
+    expect(await delivery.run(id)).toMatchObject({ state: "partially_sent", outcome: "sent" });
+    expect(sink.acceptances.map(({ envelope }) => envelope.recipients)).toEqual([
+      ["one@example.com"],
+      ["two@example.com"],
+    ]);
+    expect(new Set(sink.acceptances.map(({ messageId }) => messageId)).size).toBe(1);
+    const { recipients } = await delivery.read(id);
+    expect(recipients.map(({ status }) => status)).toEqual(["sent", "sent", "bounced"]);
+  });
+
+  test("when the tries run out the email fails with its last reply", async () => {
+    sink.setRules(replyAt("dot", "452 4.2.2 Mailbox full"));
+    const id = await delivery.accept({ maxRetries: 1 });
+    await delivery.run(id);
+    expect(await delivery.run(id)).toMatchObject({ state: "failed", outcome: "deferred" });
+    const { recipients } = await delivery.read(id);
+    expect(recipients).toMatchObject([{ status: "deferred", smtpCode: 452 }]);
+  });
+
+  test("a 554 in the banner spends no attempt and holds the others back", async () => {
+    sink.setRules(replyAt("greeting", "554 5.7.1 Go away"));
+    const id = await delivery.accept();
+    expect(await delivery.run(id)).toEqual({ kind: "released", reason: "transport_refused" });
+    expect(delivery.deps.gate.isOpen).toBe(false);
+    expect(await delivery.read(id)).toMatchObject({ status: "pending", attempts: [] });
+    const delayMs = delivery.queued.at(-1)?.delayMs ?? 0;
+    expect(delayMs).toBeGreaterThan(29_000);
+  });
+
+  test("a connection lost after the dot is uncertain, and tried again with identical bytes", async () => {
+    sink.setRules(acceptThenDrop({ times: 1 }));
+    const id = await delivery.accept();
+    expect(await delivery.run(id)).toMatchObject({ state: "pending", outcome: "uncertain" });
+    expect(await delivery.run(id)).toMatchObject({ state: "sent" });
+    const [first, second] = sink.acceptances;
+    expect(Buffer.from(second?.message ?? [])).toEqual(Buffer.from(first?.message ?? []));
+  });
+
+  test("under hold an uncertain email waits for a person and is never sent again", async () => {
+    sink.setRules(acceptThenDrop({ times: 1 }));
+    const id = await delivery.accept({ onUncertain: "hold" });
+    expect(await delivery.run(id)).toMatchObject({ state: "uncertain" });
+    expect(await delivery.run(id)).toEqual({ kind: "not_claimed" });
+    expect(sink.acceptances.length).toBe(1);
+  });
+
+  test("a connection lost before the body is tried again freely", async () => {
+    sink.setRules(dropAt("data", { times: 1 }));
+    const id = await delivery.accept({ onUncertain: "hold" });
+    expect(await delivery.run(id)).toMatchObject({ state: "pending", outcome: "deferred" });
+    expect(await delivery.run(id)).toMatchObject({ state: "sent" });
+    expect(sink.acceptances.length).toBe(1);
+  });
+
+  test("a fence that fails sends no body and spends no attempt", async () => {
+    const fence = async () => {
+      throw new AppError("database_unavailable", { publicDetail: "gone" });
+    };
+    const { attempts } = delivery.deps;
+    delivery.deps.attempts = { ...attempts, fence };
+    const id = await delivery.accept();
+    expect(await delivery.run(id)).toEqual({ kind: "released", reason: "fence_failed" });
+    expect(sink.acceptances.length).toBe(0);
+    expect(await delivery.read(id)).toMatchObject({ status: "pending", attempts: [] });
+  });
+
+  test("a reply survives a database that is gone for a while", async () => {
+    const { attempts } = delivery.deps;
+    let failures = 0;
+    delivery.deps.attempts = {
+      ...attempts,
+      async settle(settlement) {
+        failures += 1;
+        if (failures <= 2) throw new AppError("database_unavailable", { publicDetail: "gone" });
+        return attempts.settle(settlement);
+      },
+    };
+    const id = await delivery.accept();
+    expect(await delivery.run(id)).toMatchObject({ state: "sent" });
+    expect(failures).toBe(3);
+  });
+
+  test("draining gives an un-fenced email back at once, without an attempt", async () => {
+    sink.setRules(hangAt("mail"));
+    const id = await delivery.accept();
+    const run = delivery.run(id);
+    await sink.waitForPhase("mail");
+    delivery.drain.abort(new Error("draining"));
+    expect(await run).toEqual({ kind: "released", reason: "aborted" });
+    expect(await delivery.read(id)).toMatchObject({ status: "pending", attempts: [] });
+  });
+
+  test("draining waits for a fenced email, and at the end settles it as uncertain", async () => {
+    sink.setRules(hangAt("dot"));
+    const id = await delivery.accept({ onUncertain: "hold" });
+    const run = delivery.run(id);
+    await sink.waitForPhase("dot");
+    delivery.drain.abort(new Error("draining"));
+    delivery.end.abort(new Error("out of time"));
+    expect(await run).toMatchObject({ kind: "settled", state: "uncertain" });
+  });
+
+  test("content that cannot be decrypted defers the email and says so", async () => {
+    const id = await delivery.accept();
+    const { keyRing } = delivery.deps;
+    delivery.deps.keyRing = {
+      ...keyRing,
+      openDataKey() {
+        throw new Error("no such key");
+      },
+    };
+    expect(await delivery.run(id)).toMatchObject({ state: "pending", outcome: "deferred" });
+    expect(sink.acceptances.length).toBe(0);
+  });
+});

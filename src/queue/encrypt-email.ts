@@ -1,0 +1,51 @@
+import type { KeyRing } from "../crypto/key-ring.ts";
+import type { EmailDraft } from "../email/email.ts";
+import { detailsOf } from "../email/email-details.ts";
+import { writeMailbox } from "../email/mailbox.ts";
+import type { NewEmail } from "../store/stored-email.ts";
+
+/**
+ * Encrypts everything of an email that is content, each part bound to its column: `sender`,
+ * `subject`, `details`, `message`, and `address:<position>` for every recipient.
+ * Tags and metadata stay in clear.
+ */
+export function encryptEmail(from: {
+  id: string;
+  ownerId: string;
+  draft: EmailDraft;
+  /** Composed, without Date. */
+  message: Uint8Array;
+  keyRing: KeyRing;
+  /** Home region when the draft names none. */
+  region: string;
+}): NewEmail {
+  const { id, draft, message, keyRing } = from;
+  const { dataKey, wrappedKey } = keyRing.createDataKey(id, from.ownerId);
+  const recipients = (["to", "cc", "bcc"] as const).flatMap((kind) =>
+    draft[kind].map((mailbox) => ({ kind, mailbox })),
+  );
+  return {
+    id,
+    region: draft.region ?? from.region,
+    scheduledAt: draft.scheduledAt,
+    expiresAt: draft.expiresAt,
+    onLate: draft.onLate,
+    onUncertain: draft.onUncertain,
+    maxRetries: draft.maxRetries,
+    maxAgeSeconds: draft.maxAgeSeconds,
+    tags: draft.tags,
+    metadata: draft.metadata,
+    wrappedKey,
+    sender: dataKey.encryptText(draft.from.address, "sender"),
+    subject: dataKey.encryptText(draft.subject, "subject"),
+    messageBytes: message.length,
+    message: dataKey.encryptBytes(message, "message"),
+    details: dataKey.encryptText(JSON.stringify(detailsOf(draft)), "details"),
+    recipients: recipients.map(({ kind, mailbox }, position) => ({
+      position,
+      kind,
+      address: dataKey.encryptText(writeMailbox(mailbox), `address:${position}`),
+      addressIndex: keyRing.blindIndex(mailbox.address),
+    })),
+  };
+}

@@ -1,0 +1,150 @@
+import type { DataKey } from "../crypto/key-ring.ts";
+import { type NextState, nextStateByReplies, nextStateByUncertainty } from "../email/next-state.ts";
+import type { RetryBudget, RetryClock } from "../email/retry-schedule.ts";
+import type { SmtpReply } from "../email/smtp.ts";
+import type { RecipientVerdict, Verdict } from "../mail/classify.ts";
+import type { Attempts, ClaimedEmail, Settlement } from "../store/attempts.ts";
+import type { Orphan } from "../store/presence.ts";
+import type { Enqueue } from "./enqueue.ts";
+
+export interface SettleDeps {
+  attempts: Attempts;
+  enqueue: Enqueue;
+  /** Name of the transport, for the record of the attempt. */
+  transport: string;
+  /** Length of the retry schedule's minute. */
+  minuteMs: number;
+  random: () => number;
+}
+
+/** What settling came to, for the log. */
+export type Settled =
+  | { kind: "settled"; state: string; outcome: string }
+  | { kind: "released"; reason: string }
+  /** The email is not ours any more; nothing was written. */
+  | { kind: "dropped" };
+
+/**
+ * Ends an attempt: the only place that decides between retry, dead letter and done. Throws
+ * only what the database throws; the caller repeats it until the database takes it.
+ */
+export async function settle(
+  deps: SettleDeps,
+  email: ClaimedEmail,
+  dataKey: DataKey | null,
+  verdict: Verdict,
+): Promise<Settled> {
+  switch (verdict.kind) {
+    case "drop":
+      return { kind: "dropped" };
+    case "release": {
+      const { reason, delayMs } = verdict;
+      const answer = await deps.attempts.release({
+        id: email.id,
+        token: email.token,
+        reason,
+        delayMs,
+      });
+      if (!answer.applied) return { kind: "dropped" };
+      enqueueIfNear(deps, email.id, answer);
+      return { kind: "released", reason };
+    }
+    case "settle": {
+      const next = nextStateByReplies(countRecipients(email, verdict.recipients), budgetOf(email), {
+        ...clockOf(deps),
+      });
+      return write(deps, settlementOf(deps, email, dataKey, verdict, verdict.outcome, next));
+    }
+    case "uncertain": {
+      const next = nextStateByUncertainty(email.onUncertain, budgetOf(email), clockOf(deps));
+      return write(deps, settlementOf(deps, email, dataKey, verdict, "uncertain", next));
+    }
+  }
+}
+
+/** Ends the attempt of a worker that is gone: its body may have arrived, nobody will ever know. */
+export function settleOrphan(deps: SettleDeps, orphan: Orphan): Promise<Settled> {
+  const next = nextStateByUncertainty(orphan.onUncertain, budgetOf(orphan), clockOf(deps));
+  return write(deps, {
+    id: orphan.id,
+    token: orphan.token,
+    transport: deps.transport,
+    outcome: "uncertain",
+    nextState: next.state,
+    retryInMs: next.retryInMs,
+    smtpCode: null,
+    enhancedCode: null,
+    reply: null,
+    recipients: [],
+  });
+}
+
+async function write(deps: SettleDeps, settlement: Settlement): Promise<Settled> {
+  const answer = await deps.attempts.settle(settlement);
+  if (!answer.applied) return { kind: "dropped" };
+  enqueueIfNear(deps, settlement.id, answer);
+  return { kind: "settled", state: answer.state, outcome: settlement.outcome };
+}
+
+function enqueueIfNear(
+  deps: SettleDeps,
+  id: string,
+  { wake, delayMs }: { wake: number; delayMs: number | null },
+): void {
+  if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs });
+}
+
+function budgetOf(email: ClaimedEmail | Orphan): RetryBudget {
+  return {
+    attempts: email.attempt - email.attemptsBefore,
+    maxRetries: email.maxRetries,
+    ageMs: email.ageMs,
+    maxAgeSeconds: email.maxAgeSeconds,
+  };
+}
+
+function clockOf(deps: SettleDeps): RetryClock {
+  return { minuteMs: deps.minuteMs, random: deps.random() };
+}
+
+function countRecipients(email: ClaimedEmail, verdicts: RecipientVerdict[]) {
+  const count = (status: RecipientVerdict["status"]) =>
+    verdicts.filter((verdict) => verdict.status === status).length;
+  return {
+    sent: email.sentBefore + count("sent"),
+    bounced: email.bouncedBefore + count("bounced"),
+    deferred: count("deferred"),
+  };
+}
+
+function settlementOf(
+  deps: SettleDeps,
+  email: ClaimedEmail,
+  dataKey: DataKey | null,
+  verdict: { recipients: RecipientVerdict[]; reply: SmtpReply | null; error: string | null },
+  outcome: Settlement["outcome"],
+  next: NextState,
+): Settlement {
+  // Without its data key an email's replies cannot be kept, for they quote addresses.
+  const encrypt = (text: string | null, column: string) =>
+    text === null || dataKey === null ? null : dataKey.encryptText(text, column);
+  const { reply, error } = verdict;
+  return {
+    id: email.id,
+    token: email.token,
+    transport: deps.transport,
+    outcome,
+    nextState: next.state,
+    retryInMs: next.retryInMs,
+    smtpCode: reply?.code ?? null,
+    enhancedCode: reply?.enhanced ?? null,
+    reply: encrypt(reply?.text ?? error, `attempt:${email.attempt}:reply`),
+    recipients: verdict.recipients.map(({ position, status, reply: said }) => ({
+      position,
+      status,
+      smtpCode: said?.code ?? null,
+      enhancedCode: said?.enhanced ?? null,
+      reply: encrypt(said?.text ?? error, `reply:${position}`),
+    })),
+  };
+}

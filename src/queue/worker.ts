@@ -1,0 +1,105 @@
+import type { Job, Worker } from "bullmq";
+import type { Logger } from "../log.ts";
+import type { Presence } from "../store/presence.ts";
+import { within } from "./abortable.ts";
+import { type DeliverDeps, deliver } from "./deliver.ts";
+import type { WakeJob } from "./enqueue.ts";
+import type { QueueBackend } from "./queue-backend.ts";
+import { emailQueueName } from "./queue-options.ts";
+
+export interface EmailWorkerDeps extends DeliverDeps {
+  backend: QueueBackend;
+  presence: Pick<Presence, "unqueue">;
+  concurrency: number;
+}
+
+export interface EmailWorker {
+  /** Emails that are being delivered right now. */
+  readonly active: number;
+  /**
+   * Takes no more jobs; gives back what is not fenced, without spending an attempt; waits for
+   * what is. At `deadlineMs` whatever is left is settled as uncertain. Never rejects.
+   */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+/** The last part of the drain's time, for settling what did not end by itself. */
+const settleReserveMs = 3_000;
+
+/** Sends emails as the queue wakes it. Every email it takes is settled, whatever happens. */
+export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
+  const drainController = new AbortController();
+  const endController = new AbortController();
+  const signals = { drain: drainController.signal, end: endController.signal };
+  const running = new Set<Promise<void>>();
+
+  // Returns nothing: a value that cannot be stored would run the job again after its send.
+  async function runJob(job: Job<WakeJob>): Promise<void> {
+    const run = deliverJob(deps, job.data, signals);
+    running.add(run);
+    await run.finally(() => running.delete(run));
+  }
+
+  const worker = deps.backend.createWorker<WakeJob>(emailQueueName, runJob, {
+    concurrency: deps.concurrency,
+  });
+
+  return {
+    get active() {
+      return running.size;
+    },
+    async drain(deadlineMs) {
+      const reserveMs = Math.min(settleReserveMs, deadlineMs / 2);
+      const until = performance.now() + deadlineMs;
+      // With Redis down this hangs; the jobs end all the same.
+      void within(worker.pause(true), deadlineMs);
+      drainController.abort(new Error("draining"));
+      await within(allEnded(running), deadlineMs - reserveMs);
+      endController.abort(new Error("out of time"));
+      await within(allEnded(running), reserveMs / 2);
+      deps.log.info("worker drained", { count: running.size });
+      await closeWorker(worker, Math.max(0, until - performance.now()));
+    },
+  };
+}
+
+async function allEnded(running: Set<Promise<void>>): Promise<void> {
+  while (running.size > 0) await Promise.allSettled([...running]);
+}
+
+/** `close` hangs while Redis is down; the process ends without it then. */
+async function closeWorker(worker: Worker, timeoutMs: number): Promise<void> {
+  await within(worker.close(true), timeoutMs);
+}
+
+async function deliverJob(
+  deps: EmailWorkerDeps,
+  { emailId, wake }: WakeJob,
+  signals: { drain: AbortSignal; end: AbortSignal },
+): Promise<void> {
+  const log = deps.log.with({ email_id: emailId, wake });
+  try {
+    logDelivered(log, await deliver(deps, { emailId, wake }, signals));
+  } catch (error) {
+    // The job ends here, so an email that was not claimed must be queued again by whoever
+    // comes next; one that was is found by the reconciler.
+    await within(deps.presence.unqueue([{ id: emailId, wake }]), settleReserveMs / 2);
+    if (signals.drain.aborted) return;
+    log.error("delivery failed", { err: error });
+    throw error;
+  }
+}
+
+function logDelivered(log: Logger, delivered: Awaited<ReturnType<typeof deliver>>): void {
+  switch (delivered.kind) {
+    case "settled":
+      log.info("attempt settled", { state: delivered.state, outcome: delivered.outcome });
+      return;
+    case "released":
+      log.info("email released", { reason: delivered.reason });
+      return;
+    case "dropped":
+    case "not_claimed":
+      log.debug("job had nothing to do", { reason: delivered.kind });
+  }
+}

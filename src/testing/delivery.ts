@@ -1,0 +1,173 @@
+import type { SmtpSettings } from "../config.ts";
+import { createKeyRing } from "../crypto/create-key-ring.ts";
+import type { EmailDraft } from "../email/email.ts";
+import { createLogger } from "../log.ts";
+import { createByteSemaphore } from "../mail/byte-semaphore.ts";
+import { createSmtpTransport } from "../mail/smtp-transport.ts";
+import type { Transport } from "../mail/transport.ts";
+import { createAccept } from "../queue/accept.ts";
+import { type DeliverDeps, deliver } from "../queue/deliver.ts";
+import { noFailPoints } from "../queue/fail-points.ts";
+import { createTransportGate } from "../queue/transport-gate.ts";
+import { createAttempts } from "../store/attempts.ts";
+import type { Database } from "../store/database.ts";
+import { createEmails } from "../store/emails.ts";
+import type { DueEmail } from "../store/presence.ts";
+import { adminClaims } from "./new-email.ts";
+import type { SmtpSink } from "./smtp-sink.ts";
+
+/** Settings for a transport that talks to the sink in clear. */
+export function sinkSettings(sink: SmtpSink, fields: Partial<SmtpSettings> = {}): SmtpSettings {
+  return {
+    kind: "smtp",
+    host: sink.host,
+    port: sink.port,
+    isSecure: false,
+    tls: "off",
+    tlsCa: null,
+    user: null,
+    pass: null,
+    replyTimeoutMs: 2_000,
+    poolSize: 5,
+    ...fields,
+  };
+}
+
+/** An email as a caller's request becomes one. */
+export function draft(fields: Partial<EmailDraft> = {}): EmailDraft {
+  return {
+    from: { address: "sender@example.org", name: null },
+    replyTo: null,
+    to: [{ address: "one@example.com", name: null }],
+    cc: [],
+    bcc: [],
+    subject: "Hello",
+    body: "A body.\n",
+    htmlBody: null,
+    headers: {},
+    attachments: [],
+    scheduledAt: null,
+    maxRetries: 3,
+    maxAgeSeconds: 345_600,
+    expiresAt: null,
+    onLate: "send",
+    onUncertain: "retry",
+    tags: [],
+    metadata: {},
+    region: null,
+    ...fields,
+  };
+}
+
+export interface Delivery {
+  deps: DeliverDeps;
+  /** What was put into the queue, oldest first. */
+  queued: DueEmail[];
+  /** Accepts one email and returns its id. */
+  accept(fields?: Partial<EmailDraft>): Promise<string>;
+  /** Takes the newest job of this email and delivers it. */
+  run(id: string): ReturnType<typeof deliver>;
+  /** The stored email, with its replies decrypted. */
+  read(id: string): Promise<ReadEmail>;
+  drain: AbortController;
+  end: AbortController;
+  close(): Promise<void>;
+}
+
+interface ReadEmail {
+  status: string;
+  attempts: { number: number; outcome: string; smtpCode: number | null; reply: string | null }[];
+  recipients: { status: string; smtpCode: number | null; reply: string | null }[];
+}
+
+/** Everything from accept to the wire without the queue: the test itself is the worker. */
+export function createDelivery(
+  database: Database,
+  to: { sink: SmtpSink; settings?: Partial<SmtpSettings> } | { transport: Transport },
+): Delivery {
+  const sender =
+    "sink" in to ? createSmtpTransport(sinkSettings(to.sink, to.settings), {}) : to.transport;
+  const keyRing = createKeyRing({ current: "ab".repeat(32), old: [] });
+  const semaphore = createByteSemaphore({ bytesMax: 100_000_000 });
+  const emails = createEmails(database);
+  const workerId = Bun.randomUUIDv7();
+  const horizonMs = 3_600_000;
+  const queued: DueEmail[] = [];
+  const enqueue = {
+    add: (email: DueEmail) => void queued.push(email),
+    backlog: 0,
+    flush: async () => {},
+  };
+  const attempts = createAttempts(database, {
+    workerId,
+    region: "local",
+    transport: sender.name,
+    horizonMs,
+  });
+  const deps: DeliverDeps = {
+    attempts,
+    enqueue,
+    transport: sender.name,
+    minuteMs: 1,
+    random: () => 0,
+    sender,
+    gate: createTransportGate(),
+    keyRing,
+    semaphore,
+    log: createLogger({ level: "silent" }),
+    failPoints: noFailPoints,
+  };
+  const accept = createAccept({
+    emails,
+    keyRing,
+    semaphore,
+    enqueue,
+    region: "local",
+    workerId,
+    horizonMs,
+    messageBytesMax: 36_700_160,
+    newId: () => Bun.randomUUIDv7(),
+  });
+  const drain = new AbortController();
+  const end = new AbortController();
+
+  return {
+    deps,
+    queued,
+    drain,
+    end,
+    async accept(fields) {
+      const request = { ownerId: "ada", origin: null, drafts: [draft(fields)], idempotency: null };
+      const answer = await accept.accept(request);
+      return answer.emails[0]?.id ?? "";
+    },
+    run(id) {
+      const job = queued.findLast((email) => email.id === id);
+      if (!job) throw new Error("nothing queued for this email");
+      const signals = { drain: drain.signal, end: end.signal };
+      return deliver(deps, { emailId: id, wake: job.wake }, signals);
+    },
+    async read(id) {
+      const email = await emails.get(id, adminClaims);
+      if (!email?.wrappedKey) throw new Error("no such email");
+      const key = keyRing.openDataKey(email.wrappedKey, id, email.ownerId);
+      const open = (text: string | null, column: string) =>
+        text === null ? null : key.decryptText(text, column);
+      return {
+        status: email.status,
+        attempts: email.attempts.map(({ number, outcome, smtpCode, reply }) => ({
+          number,
+          outcome,
+          smtpCode,
+          reply: open(reply, `attempt:${number}:reply`),
+        })),
+        recipients: email.recipients.map(({ status, smtpCode, reply, position }) => ({
+          status,
+          smtpCode,
+          reply: open(reply, `reply:${position}`),
+        })),
+      };
+    },
+    close: () => sender.close(),
+  };
+}

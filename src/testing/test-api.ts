@@ -1,0 +1,198 @@
+import { createAuthenticator, issueToken } from "../auth/jwt.ts";
+import type { SmtpReply } from "../email/smtp.ts";
+import type { ApiEnv } from "../http/api-env.ts";
+import { createApp } from "../http/app.ts";
+import type { AppDeps } from "../http/app-deps.ts";
+import { createLogger } from "../log.ts";
+import type { Transport } from "../mail/transport.ts";
+import { createAccept } from "../queue/accept.ts";
+import type { Database } from "../store/database.ts";
+import { createEmails } from "../store/emails.ts";
+import { createPostgresDatabase } from "../store/postgres-database.ts";
+import { createDelivery, type Delivery } from "./delivery.ts";
+import { freshDatabase } from "./fresh-database.ts";
+
+const jwt = { secret: "the secret of the tests", audience: "authenticated", issuer: null };
+const messageBytesMax = 36_700_160;
+
+export interface ApiRequest {
+  /** Sent as JSON; a string is sent as it is. */
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** Whose token is sent; default `ada`, null: none. */
+  as?: string | null;
+  role?: "admin";
+}
+
+/** One answer of the API; `json` is empty when the body is none. */
+export interface TestAnswer<Data = Record<string, unknown>> {
+  status: number;
+  headers: Headers;
+  text: string;
+  json: {
+    success: boolean;
+    data: Data;
+    page?: Record<string, unknown>;
+    code?: string;
+    detail?: string;
+    errors?: { pointer: string; detail: string }[];
+  };
+}
+
+/** The whole API in this process, on a database of its own; the test itself is the worker. */
+export interface TestApi {
+  readonly deps: AppDeps;
+  readonly delivery: Delivery;
+  /** Lines of the log, parsed. */
+  readonly lines: Record<string, unknown>[];
+  request<Data = Record<string, unknown>>(
+    method: string,
+    path: string,
+    request?: ApiRequest,
+    env?: ApiEnv["Bindings"],
+  ): Promise<TestAnswer<Data>>;
+  /** POST /schedule-mail of a harmless email with these fields over it; its id. */
+  schedule(fields?: Record<string, unknown>, request?: ApiRequest): Promise<string>;
+  /** Delivers the newest job of this email; the next hop says `reply` to the dot. */
+  deliver(id: string, reply?: SmtpReply): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const okReply: SmtpReply = { code: 250, enhanced: "2.0.0", text: "OK queued" };
+export const noUserReply: SmtpReply = { code: 550, enhanced: "5.1.1", text: "No such user" };
+
+/** A request body with what matters to a test put over a harmless email. */
+export function mailBody(fields: Record<string, unknown> = {}) {
+  return { recipients: ["bob@example.com"], subject: "Hello", body: "A few words.", ...fields };
+}
+
+export async function startTestApi(overrides: Partial<AppDeps> = {}): Promise<TestApi> {
+  const { url } = await freshDatabase();
+  const database = createPostgresDatabase({ url });
+  const script = { reply: okReply };
+  const delivery = createDelivery(database, { transport: scriptedTransport(script) });
+  const lines: Record<string, unknown>[] = [];
+  const deps = { ...apiDeps(database, delivery, lines), ...overrides };
+  const app = createApp(deps);
+
+  const request: TestApi["request"] = async (method, path, given = {}, env = {}) => {
+    const { body, as = "ada", role } = given;
+    const headers = new Headers(given.headers);
+    if (as !== null && !headers.has("authorization")) {
+      headers.set("authorization", `Bearer ${await tokenOf(as, role)}`);
+    }
+    if (body !== undefined && !headers.has("content-type")) {
+      headers.set("content-type", "application/json");
+    }
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const res = await app.request(path, { method, headers, body: text ?? null }, env);
+    return read(res);
+  };
+  return {
+    deps,
+    delivery,
+    lines,
+    request,
+    async schedule(fields, given) {
+      const path = "/api/v1/schedule-mail";
+      const answer = await request<{ id: string }>("POST", path, {
+        ...given,
+        body: mailBody(fields),
+      });
+      if (answer.status !== 201) throw new Error(answer.text);
+      return answer.json.data.id;
+    },
+    async deliver(id, reply = okReply) {
+      script.reply = reply;
+      await delivery.run(id);
+    },
+    async close() {
+      await delivery.close();
+      await database.close();
+    },
+  };
+}
+
+function apiDeps(
+  database: Database,
+  delivery: Delivery,
+  lines: Record<string, unknown>[],
+): AppDeps {
+  const { keyRing, enqueue, semaphore } = delivery.deps;
+  const emails = createEmails(database);
+  const config = {
+    region: "local",
+    messageBytesMax,
+    queueHorizonMs: 600_000,
+    sender: { from: "mailer@example.org", fromName: "Mailer", allowed: ["example.org"] },
+  };
+  const workerId = Bun.randomUUIDv7();
+  return {
+    config,
+    log: createLogger({
+      level: "debug",
+      stream: { write: (line) => lines.push(JSON.parse(line)) },
+      isForPeople: false,
+    }),
+    authenticator: createAuthenticator(jwt),
+    emails,
+    accept: createAccept({
+      emails,
+      keyRing,
+      semaphore,
+      enqueue,
+      region: config.region,
+      workerId,
+      horizonMs: config.queueHorizonMs,
+      messageBytesMax,
+      newId: () => Bun.randomUUIDv7(),
+    }),
+    enqueue,
+    keyRing,
+    semaphore,
+    health: async () => ({ status: "ok", accepting: true, components: {} }),
+    countWorkers: async () => 1,
+    workerId,
+    isDraining: () => false,
+    now: () => new Date(),
+    peerAddress: () => "192.0.2.7",
+    mounts: [],
+  };
+}
+
+/** Takes everything up to the dot, asks for the fence, and says what the script says. */
+function scriptedTransport(script: { reply: SmtpReply }): Transport {
+  return {
+    name: "smtp.example.net:25",
+    async send({ fence, messageDate }) {
+      const date = messageDate ?? new Date("2030-01-02T03:04:05Z");
+      await fence(date);
+      return {
+        phase: "reply",
+        fenced: true,
+        messageDate: date,
+        reply: script.reply,
+        recipients: [],
+        error: null,
+        withheld: null,
+        transport: "smtp.example.net:25",
+      };
+    },
+    close: async () => {},
+  };
+}
+
+function tokenOf(sub: string, role: "admin" | undefined): Promise<string> {
+  return issueToken({ ...jwt, sub, ...(role ? { role } : {}), ttlSeconds: 3600, now: new Date() });
+}
+
+async function read<Data>(res: Response): Promise<TestAnswer<Data>> {
+  const text = await res.text();
+  const isJson = res.headers.get("content-type")?.includes("json") ?? false;
+  return {
+    status: res.status,
+    headers: res.headers,
+    text,
+    json: isJson && text !== "" ? JSON.parse(text) : {},
+  };
+}
