@@ -149,7 +149,7 @@ describe.each(drivers)("emails on $driver", ({ open }) => {
 
     test("a user's claims reach no function of the service", async () => {
       for (const fn of ["schedule_emails", "claim_emails", "settle_attempts", "beat"]) {
-        expect(opened.database.rpc(fn, [], ada)).rejects.toMatchObject({ code: "forbidden" });
+        await expect(opened.database.rpc(fn, [], ada)).rejects.toMatchObject({ code: "forbidden" });
       }
     });
   });

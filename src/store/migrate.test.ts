@@ -38,7 +38,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const name of databases) await runOnce(server.adminUrl, `drop database ${name}`);
-});
+}, 60_000);
 
 describe("the embedded list", () => {
   test("names exactly the files of supabase/migrations, in their order", () => {

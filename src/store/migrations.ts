@@ -6,6 +6,7 @@ import read from "../../supabase/migrations/20261124000005_read.sql" with { type
 import reconcile from "../../supabase/migrations/20261124000006_reconcile.sql" with {
   type: "text",
 };
+import seal from "../../supabase/migrations/20261124000007_seal.sql" with { type: "text" };
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -23,4 +24,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000004", name: "deliver", sql: deliver },
   { version: "20261124000005", name: "read", sql: read },
   { version: "20261124000006", name: "reconcile", sql: reconcile },
+  { version: "20261124000007", name: "seal", sql: seal },
 ];

@@ -11,6 +11,12 @@ export interface PostgresDatabaseOptions {
   deadlineMs?: number;
 }
 
+export interface PostgresDatabase extends Database {
+  readonly driver: "postgres";
+  /** For BullMQ's own pool, when the queue lives in the same database. */
+  readonly url: string;
+}
+
 /** A connection that is not there after 3 s is not coming; HTTP must have answered by 5 s. */
 const CONNECT_TIMEOUT_MS_MAX = 3_000;
 
@@ -18,7 +24,7 @@ const CONNECT_TIMEOUT_MS_MAX = 3_000;
 const CALL_AS = { name: "call_as", text: "select mailer_api.call_as($1, $2, $3) as answer" };
 
 /** The `Database` over a real PostgreSQL; a server that restarts is met by a new connection. */
-export function createPostgresDatabase(options: PostgresDatabaseOptions): Database {
+export function createPostgresDatabase(options: PostgresDatabaseOptions): PostgresDatabase {
   const { url, poolSize = 10, deadlineMs = 4_000 } = options;
   const pool = new pg.Pool({
     connectionString: url,
@@ -37,6 +43,7 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Databa
 
   return {
     driver: "postgres",
+    url,
     async rpc(fn: string, args: unknown, as: Claims): Promise<unknown> {
       const values = [JSON.stringify(as), fn, JSON.stringify(args)];
       const answer = await queryWithin(pool, deadlineMs, { ...CALL_AS, values });

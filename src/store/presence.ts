@@ -79,8 +79,8 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
     },
     async takeOver({ everything }) {
       const answer = (await call("take_over", {
+        worker_id: workerId,
         dead_after_ms: options.deadAfterMs,
-        horizon_ms: horizonMs,
         everything,
       })) as TakeOverJson;
       return {

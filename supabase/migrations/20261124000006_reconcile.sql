@@ -37,7 +37,7 @@ $$;
 
 -- take_over: frees what dead workers held.
 --
--- args { dead_after_ms, horizon_ms, everything: bool }
+-- args { worker_id (the caller, never dead), dead_after_ms, everything: bool }
 -- answer { released, crashed_workers, orphans: [{ id, token, attempt, attempts_before,
 --          max_retries, max_age_seconds, age_ms, on_uncertain, region }] }
 --
@@ -64,8 +64,8 @@ declare
 begin
   v_dead := array(
     select w.id from mailer.workers w
-    where v_everything or w.stopped_at is not null
-      or w.beat_at < v_now - (v_args ->> 'dead_after_ms')::bigint * interval '1 ms');
+    where w.id <> (v_args ->> 'worker_id')::uuid and (v_everything or w.stopped_at is not null
+      or w.beat_at < v_now - (v_args ->> 'dead_after_ms')::bigint * interval '1 ms'));
   -- What a newly dead process had put into the queue may never have got there.
   v_new := array(select w.id from mailer.workers w
     where w.id = any (v_dead) and w.reaped_at is null for update skip locked);
@@ -97,7 +97,7 @@ begin
   into v_orphans
   from mailer.emails e join mailer.workers w on w.id = e.worker_id
   where e.state = 'sending' and e.fenced_at is not null
-    and (v_everything
+    and ((v_everything and e.worker_id = any (v_dead))
       or (e.worker_id = any (v_dead)
         and e.fenced_at < v_now - 1.2 * w.reply_timeout_ms * interval '1 ms')
       or e.fenced_at < v_now - 1.2 * w.reply_timeout_ms * interval '1 ms' - c_longest);
