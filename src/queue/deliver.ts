@@ -8,6 +8,7 @@ import { classify, type Verdict } from "../mail/classify.ts";
 import type { Transport } from "../mail/transport.ts";
 import type { ClaimedEmail } from "../store/attempts.ts";
 import { sleep, untilAborted } from "./abortable.ts";
+import type { FailPoints } from "./fail-points.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
 import { type SettleDeps, type Settled, settle } from "./settle.ts";
 import type { Pass, TransportGate } from "./transport-gate.ts";
@@ -18,6 +19,7 @@ export interface DeliverDeps extends SettleDeps {
   keyRing: KeyRing;
   semaphore: ByteSemaphore;
   log: Logger;
+  failPoints: FailPoints;
 }
 
 /** How an email that a worker took from the queue left it again. */
@@ -46,8 +48,10 @@ export async function deliver(
   const pass = await deps.gate.enter(signals.drain);
   let showed: Parameters<Pass["leave"]>[0] = "nothing";
   try {
+    await deps.failPoints("claim.before");
     const email = await claim(deps, job, signals);
     if (!email) return { kind: "not_claimed" };
+    await deps.failPoints("claim.after");
     const { verdict, dataKey } = await attempt(deps, email, signals);
     // A lost connection says nothing good about the transport.
     if (verdict.kind === "settle" && verdict.reply) showed = "works";
@@ -59,7 +63,13 @@ export async function deliver(
         ...(verdict.reply ? { smtp_code: verdict.reply.code } : {}),
       });
     }
-    return await repeatUntilTaken(() => settle(deps, email, dataKey, verdict), signals.end);
+    await deps.failPoints("settle.before");
+    const settled = await repeatUntilTaken(
+      () => settle(deps, email, dataKey, verdict),
+      signals.end,
+    );
+    await deps.failPoints("settle.after");
+    return settled;
   } finally {
     pass.leave(showed);
   }
@@ -147,13 +157,16 @@ async function send(
     messageDate: email.messageDate,
     // No repeating here: a fence that did not answer sends no body.
     fence: async (messageDate) => {
+      await deps.failPoints("fence.before");
       const answer = await deps.attempts.fence(email.id, email.token, messageDate);
       isFenced = answer.granted;
+      await deps.failPoints("fence.after");
       return answer;
     },
     signal: signals.drain,
   });
   const report = await untilAborted(sending, signals.end).catch(() => null);
+  await deps.failPoints("dot.after");
   if (report) return classify(report, envelope);
   // Time is up. With the fence written the body may be on its way.
   return isFenced

@@ -1,0 +1,60 @@
+/**
+ * Places at which a test build can be told to die, hang or fail. In a normal build none of this
+ * exists: `createFailPoints` is only reached where the build defines BUILD_FAIL_POINTS, and
+ * `noFailPoints` does nothing.
+ */
+export const failPointNames = [
+  "claim.before",
+  "claim.after",
+  // After SMTP's 354, around the fence's call.
+  "fence.before",
+  "fence.after",
+  // The dot was answered and nothing of it is written yet.
+  "dot.after",
+  "settle.before",
+  "settle.after",
+] as const;
+export type FailPointName = (typeof failPointNames)[number];
+
+/** Resolves at once unless the point is armed. */
+export type FailPoints = (name: FailPointName) => Promise<void>;
+
+export const noFailPoints: FailPoints = async () => {};
+
+/**
+ * `spec` arms points, separated by commas: `<point>=kill | hang | throw`, and `@<n>` after it for
+ * the n-th passage only, such as `fence.after=kill@3`. Throws on a spec it cannot read.
+ */
+export function createFailPoints(spec: string, kill: () => void): FailPoints {
+  const armed = new Map(spec.split(",").map((part) => parse(part.trim())));
+  const passages = new Map<FailPointName, number>();
+  return async (name) => {
+    const point = armed.get(name);
+    if (!point) return;
+    const passage = (passages.get(name) ?? 0) + 1;
+    passages.set(name, passage);
+    if (point.passage !== null && point.passage !== passage) return;
+    switch (point.action) {
+      case "kill":
+        return kill();
+      case "hang":
+        return new Promise(() => {});
+      case "throw":
+        throw new Error(`fail-point ${name}`);
+    }
+  };
+}
+
+interface FailPoint {
+  action: "kill" | "hang" | "throw";
+  /** null: every passage. */
+  passage: number | null;
+}
+
+function parse(part: string): [FailPointName, FailPoint] {
+  const match = /^([a-z.]+)=(kill|hang|throw)(?:@(\d+))?$/.exec(part);
+  const name = failPointNames.find((known) => known === match?.[1]);
+  if (!match || !name) throw new Error(`not a fail-point: ${JSON.stringify(part)}`);
+  const passage = match[3] === undefined ? null : Number(match[3]);
+  return [name, { action: match[2] as FailPoint["action"], passage }];
+}

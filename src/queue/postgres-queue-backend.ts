@@ -1,0 +1,133 @@
+import { createPostgresBackend, type PgPool, Queue, runMigrations, Worker } from "bullmq";
+import pg from "pg";
+import type { Logger } from "../log.ts";
+import type { PgliteEngine } from "../store/pglite-engine.ts";
+import { createPglitePool } from "../store/pglite-pool.ts";
+import { sleep, within } from "./abortable.ts";
+import { createOutageLog } from "./outage-log.ts";
+import type { QueueBackend } from "./queue-backend.ts";
+import { workerOptions } from "./queue-options.ts";
+
+type PostgresQueueBackendDeps = { log: Logger } & ({ engine: PgliteEngine } | { url: string });
+
+/** On a pool of ours BullMQ always calls its schema this, and finds it by `search_path`. */
+const schema = "bullmq";
+
+/** The queue lives and dies with the database, so it is never new while that is not. */
+const constantMarker = "in-database";
+
+const retryMs = 1_000;
+
+/**
+ * BullMQ's tables in our own database. They are made in the background, and queues and workers
+ * begin once they are there: the database may be down at the start.
+ */
+export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): QueueBackend {
+  const outage = createOutageLog(deps.log, "queue");
+  const pool = "engine" in deps ? embeddedPool(deps.engine) : ownPool(deps.url);
+  const closing = new AbortController();
+  const closers: (() => Promise<void>)[] = [];
+  const workers: { run(): Promise<void> }[] = [];
+  pool.on("error", outage.failed);
+
+  let isReady = false;
+  const ready = migrateUntilDone(pool, outage.failed, closing.signal).then(() => {
+    isReady = true;
+    outage.works();
+    for (const worker of workers) worker.run().catch(outage.failed);
+  });
+  // Rejects only when we close before it was done.
+  ready.catch(() => undefined);
+
+  return {
+    driver: "postgres",
+    policy: "noeviction",
+    createQueue<Data>(name: string) {
+      const whenReady = afterReady(pool, ready);
+      const queue = new Queue(name, { connection: whenReady }, createPostgresBackend);
+      queue.on("error", outage.failed);
+      closers.push(() => queue.close());
+      // The same class; its type arguments name Redis unless told otherwise.
+      return queue as unknown as Queue<Data>;
+    },
+    createWorker<Data>(name: string, processor: unknown, options: { concurrency: number }) {
+      const worker = new Worker(
+        name,
+        processor as ConstructorParameters<typeof Worker>[1],
+        { ...workerOptions, ...options, connection: afterReady(pool, ready), autorun: false },
+        createPostgresBackend,
+      );
+      worker.on("error", outage.failed);
+      if (isReady) worker.run().catch(outage.failed);
+      else workers.push(worker);
+      closers.push(() => worker.close(true));
+      return worker as unknown as Worker<Data, void>;
+    },
+    readMarker: async () => constantMarker,
+    writeMarker: async () => constantMarker,
+    async ping() {
+      if (!isReady) return { ok: false, detail: "The queue's tables are not there yet." };
+      const isThere = await pool.query("select 1").then(
+        () => true,
+        () => false,
+      );
+      return { ok: isThere, detail: isThere ? "" : "The queue's database does not answer." };
+    },
+    async close(deadlineMs) {
+      closing.abort(new Error("closing"));
+      await within(Promise.all(closers.map((close) => close())), deadlineMs);
+      await within(pool.end(), 1_000);
+    },
+  };
+}
+
+/** BullMQ looks for its tables on its first client: that one is given once they are there. */
+function afterReady(pool: PgPool, ready: Promise<void>): PgPool {
+  return new Proxy(pool, {
+    get(target, name) {
+      if (name === "connect") return () => ready.then(() => target.connect());
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+function embeddedPool(engine: PgliteEngine): PgPool {
+  // BullMQ's own idea of a pool: `pg.Pool` reduced to what it calls.
+  return createPglitePool({ engine, searchPath: schema }) as unknown as PgPool;
+}
+
+/** Beside the pool of our own calls: its commits and its LISTEN must not starve a fence. */
+function ownPool(url: string): PgPool {
+  return new pg.Pool({
+    connectionString: url,
+    max: 8,
+    connectionTimeoutMillis: 3_000,
+    keepAlive: true,
+    options: `-c search_path=${schema}`,
+    application_name: "taskforce-mailer queue",
+  }) as unknown as PgPool;
+}
+
+/** Makes or updates BullMQ's tables in an embedded database; for the snapshot. */
+export async function migrateQueueTables(engine: PgliteEngine): Promise<void> {
+  const client = await embeddedPool(engine).connect();
+  await runMigrations(client, schema).finally(() => client.release());
+}
+
+async function migrateUntilDone(
+  pool: PgPool,
+  failed: (error: unknown) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    try {
+      const client = await pool.connect();
+      await runMigrations(client, schema).finally(() => client.release());
+      return;
+    } catch (error) {
+      if (!signal.aborted) failed(error);
+    }
+    await sleep(retryMs, signal);
+  }
+}

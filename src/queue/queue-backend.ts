@@ -1,0 +1,65 @@
+import type { Processor, Queue, Worker } from "bullmq";
+import type { Config } from "../config.ts";
+import type { Logger } from "../log.ts";
+import type { Database } from "../store/database.ts";
+import type { PgliteDatabase } from "../store/pglite-database.ts";
+import type { PostgresDatabase } from "../store/postgres-database.ts";
+import { createPostgresQueueBackend } from "./postgres-queue-backend.ts";
+import { createRedisQueueBackend } from "./redis-queue-backend.ts";
+
+/** Where BullMQ keeps its jobs. Everything made here tries again by itself after an outage. */
+export interface QueueBackend {
+  readonly driver: "redis" | "postgres";
+  /**
+   * Redis: its `maxmemory-policy`, read at every (re)connect. Anything but `noeviction` may
+   * forget jobs; `unknown` until it was read, or where it is hidden. PostgreSQL: `noeviction`.
+   */
+  readonly policy: string;
+  /**
+   * A queue whose `add` and `addBulk` reject at once while the backend is known to be down. An
+   * outage that is not noticed yet can hang them for up to 5 s: no request may await them.
+   */
+  createQueue<Data>(name: string): Queue<Data>;
+  createWorker<Data>(
+    name: string,
+    processor: Processor<Data, void>,
+    options: { concurrency: number },
+  ): Worker<Data, void>;
+  /** The marker in force; null: the queue is empty and new, everything must be queued again. */
+  readMarker(): Promise<string | null>;
+  /** Sets the marker unless there is one, and answers the one in force. */
+  writeMarker(value: string): Promise<string>;
+  ping(): Promise<QueueHealth>;
+  /** Closes queues, workers and connections; at the deadline without waiting for answers. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+export interface QueueHealth {
+  ok: boolean;
+  /** For a person: what is wrong and what to do. Empty when all is well. */
+  detail: string;
+}
+
+export interface QueueBackendDeps {
+  config: Config["queue"];
+  database: Database;
+  region: string;
+  log: Logger;
+}
+
+/** Redis when it is configured, else BullMQ's tables in our own database. Never waits. */
+export function createQueueBackend(deps: QueueBackendDeps): QueueBackend {
+  const { config, database, region, log } = deps;
+  if (config.driver === "redis") return createRedisQueueBackend({ url: config.url, region, log });
+  if (isPglite(database)) return createPostgresQueueBackend({ engine: database.engine, log });
+  if (isPostgres(database)) return createPostgresQueueBackend({ url: database.url, log });
+  throw new Error("a queue without Redis needs DATABASE_URL or the embedded database");
+}
+
+function isPglite(database: Database): database is PgliteDatabase {
+  return database.driver === "pglite" && "engine" in database;
+}
+
+function isPostgres(database: Database): database is PostgresDatabase {
+  return database.driver === "postgres" && "url" in database;
+}

@@ -1,0 +1,139 @@
+import { Queue, Worker } from "bullmq";
+import { Redis, type RedisOptions } from "ioredis";
+import type { Logger } from "../log.ts";
+import { within } from "./abortable.ts";
+import { createOutageLog } from "./outage-log.ts";
+import type { QueueBackend, QueueHealth } from "./queue-backend.ts";
+import { keyPrefix, workerOptions } from "./queue-options.ts";
+
+interface RedisQueueBackendDeps {
+  url: string;
+  region: string;
+  log: Logger;
+}
+
+/** What a reply looks like is not for a setting to change; ioredis types it apart. */
+type ConnectionSettings = Omit<RedisOptions, "replyMapping">;
+
+/** BullMQ forbids a limit of retries; without one a command waits for the next connection. */
+const queueConnection: ConnectionSettings = {
+  maxRetriesPerRequest: null,
+  retryStrategy: (times) => Math.min(times * 100, 2_000),
+  connectTimeout: 3_000,
+  keepAlive: 10_000,
+  // A Redis that hangs with its connection open counts as down after this.
+  socketTimeout: 5_000,
+  // A replica that was promoted elsewhere: the next connection finds the new master.
+  reconnectOnError: (error) => error.message.startsWith("READONLY"),
+};
+
+/** Blocks in BZPOPMIN for up to 10 s, during which nothing is received. */
+const workerConnection: ConnectionSettings = { ...queueConnection, socketTimeout: 30_000 };
+
+/** For questions asked now or not at all. */
+const controlConnection: ConnectionSettings = {
+  ...queueConnection,
+  maxRetriesPerRequest: 0,
+  enableOfflineQueue: false,
+  commandTimeout: 2_000,
+};
+
+/** BullMQ on Redis. A Redis that is down, also at the start, is waited for in the background. */
+export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendDeps): QueueBackend {
+  const outage = createOutageLog(log, "redis");
+  const connections: Redis[] = [];
+  const closers: (() => Promise<void>)[] = [];
+  const markerKey = `${keyPrefix}:marker:${region}`;
+  let policy = "unknown";
+
+  function connect(options: ConnectionSettings): Redis {
+    const redis = new Redis(url, options);
+    redis.on("error", outage.failed);
+    redis.on("ready", outage.works);
+    connections.push(redis);
+    return redis;
+  }
+
+  const control = connect(controlConnection);
+  control.on("ready", () => {
+    void readPolicy(control).then((found) => {
+      if (found !== policy) warnOfPolicy(log, found);
+      policy = found;
+    });
+  });
+
+  return {
+    driver: "redis",
+    get policy() {
+      return policy;
+    },
+    createQueue<Data>(name: string) {
+      const connection = connect(queueConnection);
+      const queue = new Queue<Data>(name, { connection, prefix: keyPrefix });
+      queue.on("error", outage.failed);
+      rejectWhileDown(queue, connection);
+      closers.push(() => queue.close());
+      return queue as Queue<Data>;
+    },
+    createWorker(name, processor, options) {
+      const connection = connect(workerConnection);
+      const worker = new Worker(name, processor, {
+        ...workerOptions,
+        ...options,
+        connection,
+        prefix: keyPrefix,
+      });
+      worker.on("error", outage.failed);
+      closers.push(() => worker.close(true));
+      return worker;
+    },
+    readMarker: () => control.get(markerKey),
+    async writeMarker(value) {
+      return (await control.set(markerKey, value, "NX", "GET")) ?? value;
+    },
+    ping: () => ping(control, policy),
+    async close(deadlineMs) {
+      // Both hang while Redis is down; then the connections are simply cut.
+      await within(Promise.all(closers.map((close) => close())), deadlineMs);
+      for (const connection of connections) connection.disconnect();
+    },
+  };
+}
+
+/**
+ * BullMQ would keep every job in memory until Redis is back, and whoever adds tries again
+ * anyway: a long outage would pile up the same jobs many times over.
+ */
+function rejectWhileDown<Data>(queue: Queue<Data>, connection: Redis): void {
+  const add = queue.add.bind(queue);
+  const addBulk = queue.addBulk.bind(queue);
+  const whenUp = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (connection.status !== "ready") throw new Error("Redis is not connected");
+    return work();
+  };
+  queue.add = (...args: Parameters<typeof add>) => whenUp(() => add(...args));
+  queue.addBulk = (...args: Parameters<typeof addBulk>) => whenUp(() => addBulk(...args));
+}
+
+/** From INFO, since managed Redis forbids CONFIG; `unknown` when that is not allowed either. */
+async function readPolicy(redis: Redis): Promise<string> {
+  const info = await redis.info("memory").catch(() => "");
+  return /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? "unknown";
+}
+
+const remedy = "set maxmemory-policy to noeviction: an evicted job is found late, by the database";
+
+function warnOfPolicy(log: Logger, policy: string): void {
+  if (policy === "noeviction") return;
+  log.warn("redis may evict jobs", { component: "redis", state: policy, hint: remedy });
+}
+
+async function ping(redis: Redis, policy: string): Promise<QueueHealth> {
+  try {
+    await redis.ping();
+  } catch {
+    return { ok: false, detail: "Redis does not answer." };
+  }
+  if (policy === "noeviction" || policy === "unknown") return { ok: true, detail: "" };
+  return { ok: false, detail: `Redis runs with maxmemory-policy ${policy}: ${remedy}.` };
+}
