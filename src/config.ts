@@ -69,13 +69,18 @@ export interface SmtpSettings {
   readonly poolSize: number;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The process's environment, for whoever hands it on; nobody else reads it. */
+export function processEnvironment(): Environment {
+  return process.env;
+}
 
 /**
  * Reads the environment, which Bun has already filled from `.env`, also in the compiled binary.
  * Throws one `ConfigError` that names every fault.
  */
-export function loadConfig(env: Environment = process.env): Config {
+export function loadConfig(env: Environment = processEnvironment()): Config {
   const faults = new Faults(env);
   const values = readVariables(env, faults);
   const config = assemble(values, faults, warningsOf(env, values));

@@ -1,0 +1,55 @@
+import { within } from "../queue/abortable.ts";
+import type { Parts } from "./parts.ts";
+
+type Status = "ok" | "degraded" | "down";
+
+/** What `/health` shows: no secrets, no addresses of servers. */
+export interface HealthReport {
+  status: Status;
+  /** Whether an email would be accepted now. */
+  accepting: boolean;
+  components: Record<string, { status: Status; driver?: string; detail?: string }>;
+}
+
+const pingTimeoutMs = 2_000;
+
+/** Looks at every part; answers within about two seconds, whatever hangs. */
+export async function checkHealth(
+  parts: Parts,
+  state: { isPrepared: boolean; isDraining: boolean },
+): Promise<HealthReport> {
+  const [database, queue] = await Promise.all([checkDatabase(parts, state), checkQueue(parts)]);
+  const isOpen = parts.delivering.gate.isOpen;
+  const transport: HealthReport["components"][string] = isOpen
+    ? { status: "ok", driver: parts.sender.name === "capture" ? "capture" : "smtp" }
+    : { status: "degraded", driver: "smtp", detail: "the next hop refuses us; see the log" };
+  const isAccepting = database.status !== "down" && !state.isDraining && queue.status !== "down";
+  const isDegraded = queue.status !== "ok" || !isOpen;
+  return {
+    status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
+    accepting: isAccepting,
+    components: { database, queue, transport },
+  };
+}
+
+async function checkDatabase(
+  { database }: Parts,
+  { isPrepared }: { isPrepared: boolean },
+): Promise<HealthReport["components"][string]> {
+  const { driver } = database;
+  const isThere = await within(
+    database.ping().then(() => true),
+    pingTimeoutMs,
+  );
+  if (!isThere) return { status: "down", driver, detail: "no answer" };
+  if (!isPrepared) return { status: "down", driver, detail: "not ready: see the log" };
+  return { status: "ok", driver };
+}
+
+/** A queue that is gone only delays; one that forgets jobs is a fault of configuration. */
+async function checkQueue({ backend }: Parts): Promise<HealthReport["components"][string]> {
+  const { driver } = backend;
+  const answer = await within(backend.ping(), pingTimeoutMs);
+  if (!answer?.ok) return { status: "degraded", driver, detail: "no answer" };
+  return { status: "ok", driver };
+}

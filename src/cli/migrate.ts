@@ -1,0 +1,60 @@
+import { parseArgs } from "node:util";
+import { loadConfig } from "../config.ts";
+import { MigrationRightsError, migrate, migrationStatus } from "../store/migrate.ts";
+import { openPostgresSession } from "../store/postgres-session.ts";
+import type { Command, CommandIo } from "./command.ts";
+
+const usage = `Usage: taskforce-mailer migrate [--status] [--json]
+
+Brings the schema of DATABASE_URL up to date; several at once do it one after the other. The
+embedded database needs no migrate: it is brought up to date whenever it is opened.
+
+  --status   shows every migration and whether the database has it; changes nothing
+  --json     the same for programs`;
+
+export const migrateCommand: Command = {
+  name: "migrate",
+  summary: "bring the database's schema up to date",
+  usage,
+  run: runMigrate,
+};
+
+async function runMigrate(args: string[], io: CommandIo): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      status: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+    },
+  });
+  const { database } = loadConfig(io.env);
+  if (database.driver === "pglite") {
+    io.stdout.write("The embedded database is brought up to date whenever it is opened.\n");
+    return 0;
+  }
+  try {
+    const session = await openPostgresSession(database.url);
+    try {
+      if (!values.status) await migrate(session);
+      const states = await migrationStatus(session);
+      const lines = states.map(
+        ({ version, name, isApplied }) =>
+          `${isApplied ? "applied" : "missing"}  ${version}_${name}\n`,
+      );
+      io.stdout.write(values.json ? `${JSON.stringify(states)}\n` : lines.join(""));
+      return 0;
+    } finally {
+      await session.close();
+    }
+  } catch (error) {
+    io.stderr.write(`migrate: ${wordsOf(error)}\n`);
+    return 1;
+  }
+}
+
+function wordsOf(error: unknown): string {
+  if (error instanceof MigrationRightsError) return error.message;
+  return error instanceof Error
+    ? `${error.message || error.name}\nCheck DATABASE_URL and that the database runs.`
+    : String(error);
+}

@@ -1,0 +1,132 @@
+import { type Config, processEnvironment } from "../config.ts";
+import { createKeyRing } from "../crypto/create-key-ring.ts";
+import { loadOrCreateSecrets, type Secrets } from "../crypto/secrets.ts";
+import type { Logger } from "../log.ts";
+import { createByteSemaphore } from "../mail/byte-semaphore.ts";
+import { createCaptureTransport } from "../mail/capture-transport.ts";
+import { createSmtpTransport } from "../mail/smtp-transport.ts";
+import type { Transport } from "../mail/transport.ts";
+import { createAccept } from "../queue/accept.ts";
+import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
+import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
+import { createQueueBackend } from "../queue/queue-backend.ts";
+import { emailQueueName } from "../queue/queue-options.ts";
+import { createReconciler } from "../queue/reconcile.ts";
+import { createTransportGate } from "../queue/transport-gate.ts";
+import { createAttempts } from "../store/attempts.ts";
+import type { Database } from "../store/database.ts";
+import { createEmails } from "../store/emails.ts";
+import { openPgliteDatabase } from "../store/pglite-database.ts";
+import { createPostgresDatabase } from "../store/postgres-database.ts";
+import { createPresence, type Presence } from "../store/presence.ts";
+
+/** A worker or server whose beat is silent for this long is dead to the others. */
+const deadAfterMs = 5_000;
+/** Capturing answers at once; what takes longer than this never will. */
+const captureReplyTimeoutMs = 5_000;
+/** Messages that are being accepted or sent hold at most this much memory, copies included. */
+const bytesInFlightMax = 384 * 1024 * 1024;
+/** Accepts, claims, fences and settles have two calls each under way; the rest is for reads. */
+const databasePoolSize = 16;
+
+/** Opens the database that the configuration names; the embedded one takes its folder's lock. */
+export async function openDatabase(config: Config): Promise<Database> {
+  return config.database.driver === "pglite"
+    ? await openPgliteDatabase({ dataDir: config.dataDir })
+    : createPostgresDatabase({ url: config.database.url, poolSize: databasePoolSize });
+}
+
+/** From the environment, or generated once beside the embedded database, under its lock. */
+export function secretsOf(config: Config): Secrets {
+  const { encryptionKey } = config;
+  const given = { encryptionKey, jwtSecret: config.jwt.secret };
+  if (config.database.driver === "pglite") return loadOrCreateSecrets(config.dataDir, given);
+  // loadConfig refuses a shared database without both.
+  return { encryptionKey: given.encryptionKey ?? "", jwtSecret: given.jwtSecret ?? "" };
+}
+
+/** Everything between the API and the wires, connected but not running. */
+export type Parts = ReturnType<typeof createParts>;
+
+export function createParts(config: Config, database: Database, secrets: Secrets, log: Logger) {
+  const newId = () => Bun.randomUUIDv7();
+  const workerId = newId();
+  const { region, queueHorizonMs: horizonMs } = config;
+  const keyRing = createKeyRing({
+    current: secrets.encryptionKey,
+    old: config.encryptionKeysOld,
+  });
+  const semaphore = createByteSemaphore({ bytesMax: bytesInFlightMax });
+  const sender = createTransport(config);
+  const emails = createEmails(database);
+  const presence = createPresenceOf(config, database, workerId);
+  const backend = createQueueBackend({ config: config.queue, database, region, log });
+  const queue = backend.createQueue<WakeJob>(emailQueueName);
+  const enqueue = createEnqueue({ queue, presence, log });
+  const transport = sender.name;
+  const settling = {
+    attempts: createAttempts(database, { workerId, region, transport, horizonMs }),
+    enqueue,
+    transport,
+    minuteMs: config.retryBaseMs,
+    random: Math.random,
+  };
+  const shared = { keyRing, semaphore, enqueue, emails, presence, backend, log };
+  return {
+    ...shared,
+    workerId,
+    database,
+    sender,
+    delivering: {
+      ...settling,
+      ...shared,
+      sender,
+      gate: createTransportGate(),
+      concurrency: config.workerConcurrency,
+      failPoints: failPoints(),
+    },
+    reconciler: createReconciler({
+      ...settling,
+      ...shared,
+      intervalMs: config.reconcileIntervalMs,
+      newId,
+    }),
+    accept: createAccept({
+      ...shared,
+      region,
+      workerId,
+      horizonMs,
+      messageBytesMax: config.messageBytesMax,
+      newId,
+    }),
+  };
+}
+
+function createPresenceOf(config: Config, database: Database, workerId: string): Presence {
+  const { region, role, transport, queueHorizonMs: horizonMs } = config;
+  const replyTimeoutMs =
+    transport.kind === "smtp" ? transport.replyTimeoutMs : captureReplyTimeoutMs;
+  return createPresence(database, {
+    workerId,
+    region,
+    role,
+    replyTimeoutMs,
+    horizonMs,
+    deadAfterMs,
+  });
+}
+
+// Only `scripts/build --fail-points`, for the fault tests, defines it.
+declare const BUILD_FAIL_POINTS: boolean | undefined;
+
+function failPoints(): FailPoints {
+  if (typeof BUILD_FAIL_POINTS === "undefined" || !BUILD_FAIL_POINTS) return noFailPoints;
+  const spec = processEnvironment().FAIL_POINTS;
+  return spec ? createFailPoints(spec, () => process.kill(process.pid, "SIGKILL")) : noFailPoints;
+}
+
+function createTransport(config: Config): Transport {
+  return config.transport.kind === "smtp"
+    ? createSmtpTransport(config.transport)
+    : createCaptureTransport({ dataDir: config.dataDir });
+}

@@ -1,0 +1,61 @@
+import type { Config } from "../config.ts";
+import { isAppError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { migrate } from "../store/migrate.ts";
+import { openPostgresSession } from "../store/postgres-session.ts";
+import type { Presence } from "../store/presence.ts";
+
+export interface PrepareDeps {
+  config: Pick<Config, "database" | "autoMigrate">;
+  presence: Pick<Presence, "beat" | "checkKey">;
+  keyFingerprint: string;
+  log: Logger;
+}
+
+const retryMs = 1_000;
+
+/**
+ * Brings the database to where work can start: schema up to date, encryption key the right one,
+ * this process known. Waits for a database that is not there; rejects with what only a person
+ * can mend.
+ */
+export async function prepareDatabase(deps: PrepareDeps, signal: AbortSignal): Promise<void> {
+  let isWaiting = false;
+  while (!signal.aborted) {
+    try {
+      await prepareOnce(deps);
+      return;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      if (!isWaiting) deps.log.warn("waiting for the database", { err: error });
+      isWaiting = true;
+      await Bun.sleep(retryMs);
+    }
+  }
+}
+
+async function prepareOnce({ config, presence, keyFingerprint, log }: PrepareDeps): Promise<void> {
+  if (config.database.driver === "postgres" && config.autoMigrate) {
+    const session = await openPostgresSession(config.database.url);
+    try {
+      const applied = await migrate(session);
+      if (applied.length > 0) log.info("database migrated", { count: applied.length });
+    } finally {
+      await session.close().catch(() => undefined);
+    }
+  }
+  await presence.beat();
+  if (!(await presence.checkKey(keyFingerprint))) {
+    throw new Error(
+      "The encryption key is not the one this database was first used with: set ENCRYPTION_KEY " +
+        "(or restore secrets.json in DATA_DIR) to that one. Nothing was changed.",
+    );
+  }
+}
+
+/** Network faults and a server that is starting pass by themselves. */
+function isPassing(error: unknown): boolean {
+  if (isAppError(error)) return error.code === "database_unavailable";
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return /^(ECONN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|EPIPE|57P0|08|53)/.test(code);
+}

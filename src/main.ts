@@ -1,0 +1,20 @@
+#!/usr/bin/env bun
+import { runCommandLine } from "./cli/commands.ts";
+import { processEnvironment } from "./config.ts";
+
+// The parts of the server are listed in cli/serve.ts.
+const io = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: processEnvironment(),
+  isTty: process.stdout.isTTY === true,
+};
+
+// Exits by itself, so that a connection that hangs keeps no finished command alive.
+void runCommandLine(process.argv.slice(2), io).then(
+  (exitCode) => process.exit(exitCode),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  },
+);
