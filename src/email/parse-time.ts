@@ -29,15 +29,10 @@ export function parseInstant(input: unknown): Parsed<Date> {
   };
 }
 
-/** An instant to send at: not more than 60 seconds before `now`. */
-export function parseFutureInstant(input: unknown, now: Date): Parsed<Date> {
-  const parsed = parseInstant(input);
-  if ("fault" in parsed) return parsed;
-  const lateMs = now.getTime() - parsed.value.getTime();
-  if (lateMs <= pastToleranceMs) return parsed;
-  return {
-    fault: `expected a time that is not past (it is ${now.toISOString()}), got ${quoteInput(input)}`,
-  };
+/** A sentence when an instant to send at is past by more than 60 seconds; null: it is not. */
+export function pastFault(instant: Date, now: Date): string | null {
+  if (now.getTime() - instant.getTime() <= pastToleranceMs) return null;
+  return `expected a time that is not past (it is ${now.toISOString()}), got ${instant.toISOString()}`;
 }
 
 function instantOf(match: RegExpExecArray): Date | null {

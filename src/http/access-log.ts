@@ -1,0 +1,27 @@
+import type { MiddlewareHandler } from "hono";
+import { AppError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { ApiEnv } from "./api-env.ts";
+
+/** One line for each request: the route's pattern instead of the path, and never its query. */
+export function accessLog(log: Logger): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const startedAt = performance.now();
+    await next();
+    const { route, principal, emailId, requestId } = c.var;
+    const isProbe = route?.startsWith("/health") ?? false;
+    const fields = {
+      request_id: requestId,
+      method: c.req.method,
+      path: route ?? "(no route)",
+      status: c.res.status,
+      duration_ms: Math.round(performance.now() - startedAt),
+      ...(principal ? { owner: principal.ownerId } : {}),
+      ...(emailId ? { email_id: emailId } : {}),
+      ...(c.error instanceof AppError ? { code: c.error.code } : {}),
+    };
+    if (c.res.status >= 500 && c.error) log.error("request", { ...fields, err: c.error });
+    else if (isProbe) log.debug("request", fields);
+    else log.info("request", fields);
+  };
+}

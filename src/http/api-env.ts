@@ -1,0 +1,35 @@
+import type { Context } from "hono";
+import type { Principal } from "../auth/principal.ts";
+import type { Claims } from "../store/database.ts";
+
+/** What `app.fetch(req, { server })` hands in, and what the middleware leaves for the endpoints. */
+export interface ApiEnv {
+  Bindings: {
+    /** `Bun.serve`'s; it resets a request that is silent for ten seconds unless told otherwise. */
+    server?: { timeout(req: Request, seconds: number): void };
+  };
+  Variables: {
+    requestId: string;
+    /** Set by `authenticate`; absent on routes without a credential. */
+    principal?: Principal;
+    /** The route's pattern, for the log: a path may hold whatever a caller typed. */
+    route?: string;
+    /** The email the request is about, for the log. */
+    emailId?: string;
+  };
+}
+
+export type ApiContext = Context<ApiEnv>;
+
+/** Who asks. Only for routes behind `authenticate`. */
+export function principalOf(c: ApiContext): Principal {
+  const principal = c.get("principal");
+  if (!principal) throw new Error("the route is not behind authenticate");
+  return principal;
+}
+
+/** The claims under which the database answers this caller. */
+export function claimsOf(c: ApiContext): Claims {
+  const { ownerId, isAdmin } = principalOf(c);
+  return { role: isAdmin ? "admin" : "user", sub: ownerId };
+}

@@ -1,0 +1,42 @@
+import type { Hono } from "hono";
+import type { Authenticator } from "../auth/jwt.ts";
+import type { Config } from "../config.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import type { Logger } from "../log.ts";
+import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
+import type { Accept } from "../queue/accept.ts";
+import type { Enqueue } from "../queue/enqueue.ts";
+import type { Emails } from "../store/emails.ts";
+import type { ApiContext, ApiEnv } from "./api-env.ts";
+
+/** What `/health` says; `components` is shown as it is, so it holds no secrets. */
+export interface Health {
+  status: "ok" | "degraded" | "down";
+  /** Whether a POST would be taken now. */
+  accepting: boolean;
+  components: Record<string, { status: string; [detail: string]: unknown }>;
+}
+
+/** Everything the HTTP API needs; built in `cli/serve.ts`, or by a test. */
+export interface AppDeps {
+  config: Pick<Config, "region" | "messageBytesMax" | "queueHorizonMs" | "sender">;
+  log: Logger;
+  authenticator: Authenticator;
+  emails: Emails;
+  accept: Accept;
+  enqueue: Enqueue;
+  keyRing: KeyRing;
+  /** Shared with accepting and sending; bodies are counted while they are read. */
+  semaphore: ByteSemaphore;
+  health: () => Promise<Health>;
+  countWorkers: () => Promise<number>;
+  /** UUID of this process; marks what it has put into the queue. */
+  workerId: string;
+  /** True once the process is stopping: no POST is taken any more. */
+  isDraining: () => boolean;
+  now: () => Date;
+  /** The caller's network address for the journal; default: unknown. */
+  peerAddress?: (c: ApiContext) => string | null;
+  /** Routes of other rooms (the console), added after the API's own. */
+  mounts: ((app: Hono<ApiEnv>) => void)[];
+}

@@ -1,0 +1,123 @@
+import { Hono } from "hono";
+import { AppError } from "../errors.ts";
+import { accessLog } from "./access-log.ts";
+import type { ApiContext, ApiEnv } from "./api-env.ts";
+import type { AppDeps } from "./app-deps.ts";
+import { createCancelEmail } from "./cancel-email.ts";
+import { createGetAttachment } from "./get-attachment.ts";
+import { createGetEmail } from "./get-email.ts";
+import { createGetEvents } from "./get-events.ts";
+import { createGetRaw } from "./get-raw.ts";
+import { createGetStatus } from "./get-status.ts";
+import { createHealth, createLive, createReady } from "./health.ts";
+import { createListDeadLetters, createListEmails } from "./list-emails.ts";
+import { filterParameters, pageParameters } from "./list-query.ts";
+import { problemResponse, toAppError } from "./problem.ts";
+import { assertQuery } from "./query.ts";
+import { createQueueStats } from "./queue-stats.ts";
+import { createReplayDeadLetter } from "./replay-dead-letter.ts";
+import { requestId } from "./request-id.ts";
+import { createScheduleBatch } from "./schedule-batch.ts";
+import { createScheduleMail } from "./schedule-mail.ts";
+import { securityHeaders } from "./security-headers.ts";
+import { createSendTestEmail } from "./send-test-email.ts";
+
+export interface Route {
+  method: "GET" | "POST" | "DELETE";
+  path: string;
+  auth: "bearer" | "none";
+  /** Query parameters it knows; absent: any are let through (probes add their own). */
+  query?: readonly string[];
+  run: (c: ApiContext) => Promise<Response>;
+}
+
+/** Every route of the API. */
+export function routesOf(deps: AppDeps): Route[] {
+  const get = { method: "GET", auth: "bearer", query: [] } as const;
+  const post = { method: "POST", auth: "bearer", query: [] } as const;
+  const probe = { method: "GET", auth: "none" } as const;
+  const filters = [...filterParameters, ...pageParameters];
+  const v1 = "/api/v1";
+  return [
+    { ...post, path: `${v1}/schedule-mail`, query: ["dry_run"], run: createScheduleMail(deps) },
+    { ...post, path: `${v1}/schedule-mail/batch`, run: createScheduleBatch(deps) },
+    { ...get, path: `${v1}/status/:id`, run: createGetStatus(deps) },
+    { ...get, path: `${v1}/emails/:id`, run: createGetEmail(deps) },
+    { ...get, path: `${v1}/emails/:id/raw`, run: createGetRaw(deps) },
+    { ...get, path: `${v1}/emails/:id/attachments/:n`, run: createGetAttachment(deps) },
+    { ...get, path: `${v1}/emails/:id/events`, run: createGetEvents(deps) },
+    { ...get, path: `${v1}/cancel/:id`, method: "DELETE", run: createCancelEmail(deps) },
+    { ...get, path: `${v1}/scheduled-emails`, query: filters, run: createListEmails(deps) },
+    { ...get, path: `${v1}/dead-letters`, query: pageParameters, run: createListDeadLetters(deps) },
+    { ...post, path: `${v1}/dead-letters/:id/replay`, run: createReplayDeadLetter(deps) },
+    { ...post, path: `${v1}/test-email`, run: createSendTestEmail(deps) },
+    { ...get, path: `${v1}/queue-stats`, run: createQueueStats(deps) },
+    { ...probe, path: "/health", run: createHealth(deps) },
+    { ...probe, path: "/health/live", run: createLive() },
+    { ...probe, path: "/health/ready", run: createReady(deps) },
+  ];
+}
+
+/** The HTTP application; nothing listens yet. Serve it with `app.fetch(req, { server })`. */
+export function createApp(deps: AppDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
+  app.use(requestId, accessLog(deps.log), securityHeaders);
+  app.onError((error, c) => failureResponse(error, c));
+  app.notFound((c) => failureResponse(noSuchRoute(), c));
+
+  const routes = routesOf(deps);
+  for (const route of routes) app.on(route.method, route.path, (c) => run(c, route, deps));
+  for (const [path, methods] of methodsByPath(routes)) {
+    app.all(path, (c) => {
+      c.set("route", path);
+      return methodNotAllowed(c, methods);
+    });
+  }
+  for (const mount of deps.mounts) mount(app);
+  return app;
+}
+
+async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response> {
+  c.set("route", route.path);
+  if (route.method === "POST" && deps.isDraining()) throw shuttingDown();
+  if (route.auth === "bearer") {
+    c.set("principal", await deps.authenticator.authenticate(c.req.header("authorization")));
+  }
+  if (route.query) assertQuery(c, route.query);
+  return route.run(c);
+}
+
+function methodsByPath(routes: Route[]): Map<string, string[]> {
+  const byPath = new Map<string, string[]>();
+  for (const { path, method } of routes) {
+    const methods = method === "GET" ? ["GET", "HEAD"] : [method];
+    byPath.set(path, [...(byPath.get(path) ?? []), ...methods]);
+  }
+  return byPath;
+}
+
+function failureResponse(error: unknown, c: ApiContext): Response {
+  const { requestId: id = crypto.randomUUID() } = c.var;
+  return problemResponse(toAppError(error), { instance: c.req.path, requestId: id });
+}
+
+function methodNotAllowed(c: ApiContext, methods: string[]): Response {
+  const allow = methods.join(", ");
+  const error = new AppError("method_not_allowed", {
+    publicDetail: `This path takes ${allow}.`,
+  });
+  const response = failureResponse(error, c);
+  response.headers.set("allow", allow);
+  return response;
+}
+
+function noSuchRoute(): AppError {
+  return new AppError("not_found", { publicDetail: "There is nothing at this path." });
+}
+
+function shuttingDown(): AppError {
+  return new AppError("shutting_down", {
+    publicDetail: "The service is shutting down and takes nothing new; nothing was stored.",
+    retryAfterSeconds: 5,
+  });
+}

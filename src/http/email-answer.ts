@@ -1,0 +1,102 @@
+import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
+import type { EmailDetails } from "../email/email-details.ts";
+import { readMailbox, showMailbox } from "../email/mailbox.ts";
+import type { StoredEmail, WholeEmail } from "../store/stored-email.ts";
+
+/** The status object of API.md; with `attempts` unless it stands in a list that leaves them out. */
+export function emailAnswer(
+  email: StoredEmail,
+  keyRing: KeyRing,
+  { withAttempts }: { withAttempts: boolean },
+) {
+  const open = opener(email, keyRing);
+  return {
+    id: email.id,
+    status: email.status,
+    scheduled_at: email.scheduledAt,
+    next_attempt_at: email.nextAttemptAt,
+    sent_at: email.sentAt,
+    created_at: email.createdAt,
+    subject: open(email.subject, "subject"),
+    tags: email.tags,
+    metadata: email.metadata,
+    region: email.region,
+    version: email.version,
+    max_retries: email.maxRetries,
+    ...(withAttempts ? { attempts: attemptAnswers(email, open) } : {}),
+    recipients: recipientAnswers(email, open),
+  };
+}
+
+/** The status object and what was asked for; all of the latter is null once shredded. */
+export function wholeEmailAnswer(email: WholeEmail, keyRing: KeyRing) {
+  const details = openDetails(email, keyRing);
+  return {
+    ...emailAnswer(email, keyRing, { withAttempts: true }),
+    from: details && showMailbox(details.from),
+    reply_to: details?.replyTo ? showMailbox(details.replyTo) : null,
+    body: details?.body ?? null,
+    html_body: details?.htmlBody ?? null,
+    headers: details?.headers ?? null,
+    attachments:
+      details?.attachments.map(({ filename, contentType, contentId, sizeBytes }) => ({
+        filename,
+        content_type: contentType,
+        content_id: contentId,
+        size_bytes: sizeBytes,
+      })) ?? null,
+  };
+}
+
+export function openDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails | null {
+  const text = opener(email, keyRing)(email.details, "details");
+  return text === null ? null : JSON.parse(text);
+}
+
+/** The message without its Date; null once shredded. */
+export function openMessage(email: WholeEmail, keyRing: KeyRing): Uint8Array | null {
+  const dataKey = dataKeyOf(email, keyRing);
+  return dataKey && email.message && dataKey.decryptBytes(email.message, "message");
+}
+
+type Open = (ciphertext: string | null, column: string) => string | null;
+
+function opener(email: StoredEmail, keyRing: KeyRing): Open {
+  const dataKey = dataKeyOf(email, keyRing);
+  return (ciphertext, column) =>
+    dataKey && ciphertext !== null ? dataKey.decryptText(ciphertext, column) : null;
+}
+
+function dataKeyOf(email: StoredEmail, keyRing: KeyRing): DataKey | null {
+  return email.wrappedKey === null
+    ? null
+    : keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
+}
+
+function attemptAnswers(email: StoredEmail, open: Open) {
+  return email.attempts.map((attempt) => ({
+    number: attempt.number,
+    started_at: attempt.startedAt,
+    ended_at: attempt.endedAt,
+    outcome: attempt.outcome,
+    smtp_code: attempt.smtpCode,
+    enhanced_code: attempt.enhancedCode,
+    reply: open(attempt.reply, `attempt:${attempt.number}:reply`),
+    transport: attempt.transport,
+    region: attempt.region,
+  }));
+}
+
+function recipientAnswers(email: StoredEmail, open: Open) {
+  return email.recipients.map((recipient) => {
+    const mailbox = open(recipient.address, `address:${recipient.position}`);
+    return {
+      address: mailbox === null ? null : readMailbox(mailbox).address,
+      kind: recipient.kind,
+      status: recipient.status,
+      smtp_code: recipient.smtpCode,
+      enhanced_code: recipient.enhancedCode,
+      reply: open(recipient.reply, `reply:${recipient.position}`),
+    };
+  });
+}

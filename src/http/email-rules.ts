@@ -1,0 +1,102 @@
+import type { Config } from "../config.ts";
+import type { Address, Attachment } from "../email/email.ts";
+import { pastFault } from "../email/parse-time.ts";
+import { quoteInput } from "../email/quote-input.ts";
+import type { FieldFault } from "../errors.ts";
+import type { EmailFields } from "./email-schema.ts";
+
+/** Valid fields of one email; what is absent was left out, or is at fault already. */
+type SomeFields = Partial<EmailFields>;
+
+export interface RuleContext {
+  config: Pick<Config, "region" | "sender">;
+  now: Date;
+  /** Where the email stands in the body, such as `/emails/3`; empty: it is the body. */
+  pointer: string;
+}
+
+const recipientsMax = 50;
+const attachmentBytesMax = 25 * 1024 * 1024;
+
+/** What is wrong with fields that are fine by themselves. `body` is the object they came in. */
+export function draftFaults(
+  fields: SomeFields,
+  body: Record<string, unknown>,
+  context: RuleContext,
+): FieldFault[] {
+  const { pointer } = context;
+  return [
+    ...recipientFaults(fields, pointer),
+    ...contentFaults(body, pointer),
+    ...senderFaults(fields, context),
+    ...timeFaults(fields, context),
+  ];
+}
+
+export function isTooLarge(attachments: Attachment[]): boolean {
+  return attachments.reduce((sum, { content }) => sum + content.length, 0) > attachmentBytesMax;
+}
+
+function recipientFaults(fields: SomeFields, pointer: string): FieldFault[] {
+  const lists = { recipients: fields.recipients, cc: fields.cc, bcc: fields.bcc };
+  const places = Object.entries(lists).flatMap(([name, list]) =>
+    (list ?? []).map(({ address }, index) => ({ address, place: `${pointer}/${name}/${index}` })),
+  );
+  // A list that is at fault may hold what is missing here.
+  const areAllRead = ["recipients", "cc", "bcc"].every((name) => name in fields);
+  if (areAllRead && (places.length === 0 || places.length > recipientsMax)) {
+    const detail = `expected 1 to ${recipientsMax} addresses in recipients, cc and bcc together, got ${places.length}`;
+    return [{ pointer: `${pointer}/recipients`, detail }];
+  }
+  const firstPlaces = new Map<string, string>();
+  return places.flatMap(({ address, place }) => {
+    const first = firstPlaces.get(address);
+    if (first === undefined) firstPlaces.set(address, place);
+    const detail = `expected each address once, got ${quoteInput(address)} which stands at ${first} too`;
+    return first === undefined ? [] : [{ pointer: place, detail }];
+  });
+}
+
+function contentFaults(body: Record<string, unknown>, pointer: string): FieldFault[] {
+  const isAbsent = (value: unknown) => value === undefined || value === null || value === "";
+  if (!isAbsent(body.body) || !isAbsent(body.html_body)) return [];
+  return [{ pointer: `${pointer}/body`, detail: "expected body or html_body, got neither" }];
+}
+
+function senderFaults(fields: SomeFields, { config, pointer }: RuleContext): FieldFault[] {
+  // At fault already.
+  if (!("from" in fields)) return [];
+  const { from: defaultFrom, allowed } = config.sender;
+  const place = `${pointer}/from`;
+  if (fields.from == null) {
+    const detail = "expected an address, got nothing, and SMTP_FROM sets no default";
+    return defaultFrom === null ? [{ pointer: place, detail }] : [];
+  }
+  if (allowed === null || isAllowed(fields.from, allowed)) return [];
+  const detail = `expected a sender that SMTP_FROM_ALLOWED permits, got ${quoteInput(fields.from.address)}`;
+  return [{ pointer: place, detail }];
+}
+
+function isAllowed({ address }: Address, allowed: readonly string[]): boolean {
+  const wanted = address.toLowerCase();
+  const domain = wanted.slice(wanted.lastIndexOf("@") + 1);
+  return allowed.some((one) => one.toLowerCase() === wanted || one.toLowerCase() === domain);
+}
+
+function timeFaults(fields: SomeFields, { now, pointer }: RuleContext): FieldFault[] {
+  const { scheduled_at: scheduledAt, expires_at: expiresAt, on_late: onLate } = fields;
+  const faults: FieldFault[] = [];
+  const past = scheduledAt ? pastFault(scheduledAt, now) : null;
+  if (past !== null) faults.push({ pointer: `${pointer}/scheduled_at`, detail: past });
+  const start = scheduledAt && scheduledAt > now ? scheduledAt : now;
+  if (expiresAt && expiresAt <= start) {
+    const after = start === now ? "now" : "scheduled_at";
+    const detail = `expected a time after ${after} (${start.toISOString()}), got ${expiresAt.toISOString()}`;
+    faults.push({ pointer: `${pointer}/expires_at`, detail });
+  }
+  if (onLate === "drop" && expiresAt === null) {
+    const detail = 'expected "drop" together with expires_at, got it alone';
+    faults.push({ pointer: `${pointer}/on_late`, detail });
+  }
+  return faults;
+}

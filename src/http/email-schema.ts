@@ -1,0 +1,64 @@
+import { z } from "zod";
+import { attachmentsField } from "./attachment-schema.ts";
+import {
+  addressField,
+  addressList,
+  expecting,
+  headersField,
+  metadataField,
+  timeField,
+} from "./field-schemas.ts";
+
+const maxAgeSecondsMax = 31_536_000;
+
+/** The fields of an email, as API.md lists them; the OpenAPI document is made of this. */
+export const emailSchema = z.strictObject({
+  recipients: addressList,
+  cc: addressList,
+  bcc: addressList,
+  from: addressField.nullish(),
+  reply_to: addressField.nullish(),
+  subject: z
+    .string(expecting("a subject"))
+    .min(1, expecting("a subject of 1 to 998 characters"))
+    .max(998, expecting("a subject of at most 998 characters"))
+    .refine(
+      (subject) => !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(subject),
+      expecting("a subject on one line without control characters"),
+    ),
+  body: z.string(expecting("a text")).nullish(),
+  html_body: z.string(expecting("HTML as a text")).nullish(),
+  scheduled_at: timeField,
+  expires_at: timeField,
+  max_retries: wholeNumber(0, 20),
+  max_age: wholeNumber(1, maxAgeSecondsMax),
+  on_late: z.enum(["send", "drop", "hold"], expecting('"send", "drop" or "hold"')).nullish(),
+  on_uncertain: z.enum(["retry", "hold"], expecting('"retry" or "hold"')).nullish(),
+  attachments: attachmentsField,
+  headers: headersField,
+  tags: z
+    .array(
+      z
+        .string(expecting("a tag"))
+        .regex(/^[\x20-\x7e]{1,64}$/, expecting("a tag of 1 to 64 ASCII characters")),
+      expecting("a list of tags"),
+    )
+    .max(10, expecting("at most 10 tags"))
+    .nullish(),
+  metadata: metadataField,
+  region: z
+    .string(expecting("the name of a region"))
+    .regex(/^[a-z0-9-]{1,32}$/, expecting("a region of 1 to 32 letters a-z, digits and hyphens"))
+    .nullish(),
+  individual: z.boolean(expecting("true or false")).nullish(),
+  raw: z.unknown().meta({ description: "Not supported yet." }),
+  max_lateness: z.unknown().meta({ description: "Not supported yet." }),
+  list_unsubscribe: z.unknown().meta({ description: "Not supported yet." }),
+});
+
+export type EmailFields = z.output<typeof emailSchema>;
+
+function wholeNumber(min: number, max: number) {
+  const expected = expecting(`a whole number from ${min} to ${max}`);
+  return z.number(expected).int(expected).min(min, expected).max(max, expected).nullish();
+}

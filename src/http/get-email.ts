@@ -1,0 +1,13 @@
+import { answer } from "./answer.ts";
+import type { ApiContext } from "./api-env.ts";
+import type { AppDeps } from "./app-deps.ts";
+import { wholeEmailAnswer } from "./email-answer.ts";
+import { findEmail } from "./find-email.ts";
+
+/** GET /api/v1/emails/{id} */
+export function createGetEmail(deps: AppDeps) {
+  return async (c: ApiContext): Promise<Response> => {
+    const email = await findEmail(c, deps, { details: true });
+    return answer(c, wholeEmailAnswer(email, deps.keyRing));
+  };
+}

@@ -1,0 +1,43 @@
+import type { EmailFilter, EmailPage } from "../store/stored-email.ts";
+import { answer } from "./answer.ts";
+import { type ApiContext, claimsOf } from "./api-env.ts";
+import type { AppDeps } from "./app-deps.ts";
+import { emailAnswer } from "./email-answer.ts";
+import { writeCursor } from "./list-cursor.ts";
+import { type PageQuery, readListQuery } from "./list-query.ts";
+
+type ListOptions = { withAttempts: boolean; statuses?: EmailFilter["statuses"] };
+
+/** GET /api/v1/scheduled-emails: newest first, without attempts. */
+export function createListEmails(deps: AppDeps) {
+  return (c: ApiContext) => list(c, deps, { withAttempts: false });
+}
+
+/** GET /api/v1/dead-letters: what waits for a person, with the full record of attempts. */
+export function createListDeadLetters(deps: AppDeps) {
+  const statuses: EmailFilter["statuses"] = ["failed", "uncertain", "held", "partially_sent"];
+  return (c: ApiContext) => list(c, deps, { withAttempts: true, statuses });
+}
+
+async function list(
+  c: ApiContext,
+  { emails, keyRing }: AppDeps,
+  { withAttempts, statuses }: ListOptions,
+): Promise<Response> {
+  const { filter, page } = readListQuery(c, keyRing.blindIndex);
+  const asked = statuses === undefined ? filter : { ...filter, statuses };
+  const found = await emails.list(asked, page, claimsOf(c), { withAttempts });
+  return answer(
+    c,
+    found.emails.map((email) => emailAnswer(email, keyRing, { withAttempts })),
+    { page: pageAnswer(page, found) },
+  );
+}
+
+function pageAnswer({ limit, offset }: PageQuery, { total, next }: EmailPage) {
+  return {
+    limit,
+    ...(offset === null ? {} : { offset, total }),
+    next_cursor: next && writeCursor(next),
+  };
+}

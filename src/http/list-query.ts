@@ -1,0 +1,95 @@
+import { emailStates } from "../email/email.ts";
+import { parseAddress } from "../email/parse-address.ts";
+import { parseInstant } from "../email/parse-time.ts";
+import type { Parsed } from "../email/parsed.ts";
+import { quoteInput } from "../email/quote-input.ts";
+import type { FieldFault } from "../errors.ts";
+import type { EmailFilter, ListCursor } from "../store/stored-email.ts";
+import type { ApiContext } from "./api-env.ts";
+import { readCursor } from "./list-cursor.ts";
+import { invalidQuery } from "./query.ts";
+
+export const pageParameters = ["limit", "offset", "cursor"];
+export const filterParameters = [
+  ...["status", "tag", "metadata.*", "recipient", "scheduled_after", "scheduled_before"],
+];
+
+export interface PageQuery {
+  limit: number;
+  /** null: by cursor. */
+  offset: number | null;
+  cursor: ListCursor | null;
+}
+
+const limitDefault = 20;
+const limitMax = 100;
+/** PostgreSQL's integer. */
+const offsetMax = 2_147_483_647;
+
+/** Filter and page of a list, every fault at once. `blindIndex` hides the recipient's address. */
+export function readListQuery(
+  c: ApiContext,
+  blindIndex: (address: string) => string,
+): { filter: EmailFilter; page: PageQuery } {
+  const faults: FieldFault[] = [];
+  const read = <T>(name: string, parse: (text: string) => Parsed<T>): T | null => {
+    const text = c.req.query(name);
+    if (text === undefined) return null;
+    const parsed = parse(text);
+    if ("value" in parsed) return parsed.value;
+    faults.push({ pointer: `/${name}`, detail: parsed.fault });
+    return null;
+  };
+  const status = read("status", parseStatus);
+  const recipient = read("recipient", parseAddress);
+  const filter: EmailFilter = {
+    statuses: status?.statuses ?? null,
+    isDeferred: status?.isDeferred ?? false,
+    tag: c.req.query("tag") ?? null,
+    metadata: metadataOf(c.req.query()),
+    addressIndex: recipient && blindIndex(recipient.address),
+    scheduledAfter: read("scheduled_after", parseInstant),
+    scheduledBefore: read("scheduled_before", parseInstant),
+  };
+  const page = readPage(c, read);
+  if (c.req.query("offset") !== undefined && c.req.query("cursor") !== undefined) {
+    faults.push({ pointer: "/cursor", detail: "expected offset or cursor, got both" });
+  }
+  if (faults.length > 0) throw invalidQuery(faults);
+  return { filter, page };
+}
+
+function readPage(
+  c: ApiContext,
+  read: <T>(name: string, parse: (text: string) => Parsed<T>) => T | null,
+): PageQuery {
+  const limit = read("limit", (text) => parseWhole(text, 1, limitMax)) ?? limitDefault;
+  const cursor = read("cursor", readCursor);
+  const offset = read("offset", (text) => parseWhole(text, 0, offsetMax));
+  return { limit, cursor, offset: c.req.query("cursor") === undefined ? (offset ?? 0) : null };
+}
+
+function parseWhole(text: string, min: number, max: number): Parsed<number> {
+  const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= min && number <= max) return { value: number };
+  return { fault: `expected a whole number from ${min} to ${max}, got ${quoteInput(text)}` };
+}
+
+/** `deferred` is no state: it says that a pending email has been tried before. */
+function parseStatus(
+  text: string,
+): Parsed<{ statuses: EmailFilter["statuses"]; isDeferred: boolean }> {
+  if (text === "deferred") return { value: { statuses: null, isDeferred: true } };
+  const state = emailStates.find((one) => one === text);
+  if (state) return { value: { statuses: [state], isDeferred: false } };
+  const expected = [...emailStates, "deferred"].join(", ");
+  return { fault: `expected one of ${expected}, got ${quoteInput(text)}` };
+}
+
+function metadataOf(query: Record<string, string>): EmailFilter["metadata"] {
+  const prefix = "metadata.";
+  const entries = Object.entries(query)
+    .filter(([name]) => name.startsWith(prefix))
+    .map(([name, value]) => [name.slice(prefix.length), value]);
+  return entries.length === 0 ? null : Object.fromEntries(entries);
+}

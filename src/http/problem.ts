@@ -1,0 +1,72 @@
+import { AppError, type ErrorCode } from "../errors.ts";
+
+/** Status and title of every code. A code that is missing here does not compile. */
+export const problems = {
+  malformed_json: { status: 400, title: "The body is not valid JSON" },
+  unauthorized: { status: 401, title: "A valid credential is needed" },
+  forbidden: { status: 403, title: "Not allowed" },
+  not_found: { status: 404, title: "Not found" },
+  method_not_allowed: { status: 405, title: "Method not allowed" },
+  in_flight: { status: 409, title: "The email is being sent" },
+  already_sent: { status: 409, title: "The email was sent" },
+  already_failed: { status: 409, title: "The email failed" },
+  already_expired: { status: 409, title: "The email expired" },
+  already_suppressed: { status: 409, title: "The email was suppressed" },
+  outcome_uncertain: { status: 409, title: "Whether the email was sent is not known" },
+  not_a_dead_letter: { status: 409, title: "The email is not a dead letter" },
+  payload_too_large: { status: 413, title: "Too large" },
+  unsupported_media_type: { status: 415, title: "Media type not supported" },
+  invalid_content: { status: 422, title: "The content is not valid" },
+  invalid_query: { status: 422, title: "The query is not valid" },
+  not_supported_yet: { status: 422, title: "Not supported yet" },
+  idempotency_key_reused: { status: 422, title: "The Idempotency-Key was used before" },
+  idempotency_in_flight: { status: 409, title: "The same request is still running" },
+  database_unavailable: { status: 503, title: "The database is not available" },
+  overloaded: { status: 503, title: "Too much to do at the moment" },
+  shutting_down: { status: 503, title: "The service is shutting down" },
+  internal_error: { status: 500, title: "Internal error" },
+} satisfies Record<ErrorCode, { status: number; title: string }>;
+
+/** A caller that sends a thousand faults is told of the first hundred. */
+const faultsShownMax = 100;
+const retryAfterSecondsDefault = 2;
+
+/** One failure as RFC 9457 writes it, with the fields API.md adds. */
+export function problemResponse(
+  error: AppError,
+  { instance, requestId }: { instance: string; requestId: string },
+): Response {
+  const { status, title } = problems[error.code];
+  const isInternal = status === 500;
+  const body = {
+    success: false,
+    type: `urn:taskforce-mailer:problem:${error.code}`,
+    title,
+    status,
+    // A 500 never carries internals; the request id finds them in the log.
+    detail: isInternal ? "Something went wrong here; the log has more." : error.publicDetail,
+    instance,
+    code: error.code,
+    request_id: requestId,
+    ...(error.faults.length > 0 && !isInternal
+      ? { errors: error.faults.slice(0, faultsShownMax) }
+      : {}),
+  };
+  return new Response(JSON.stringify(body), { status, headers: headersOf(error, status) });
+}
+
+function headersOf(error: AppError, status: number): Record<string, string> {
+  const retryAfter =
+    error.retryAfterSeconds ?? (status === 503 ? retryAfterSecondsDefault : undefined);
+  return {
+    "content-type": "application/problem+json",
+    ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+    ...(status === 401 ? { "www-authenticate": 'Bearer realm="taskforce-mailer"' } : {}),
+  };
+}
+
+/** Whatever was thrown, as an error a caller may see. */
+export function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  return new AppError("internal_error", { publicDetail: "Unexpected.", cause: error });
+}

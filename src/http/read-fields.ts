@@ -1,0 +1,52 @@
+import type { z } from "zod";
+import { quoteInput } from "../email/quote-input.ts";
+import type { FieldFault } from "../errors.ts";
+import { isPlainObject } from "./field-schemas.ts";
+import { pointerTo } from "./json-pointer.ts";
+import { textFaults } from "./json-text.ts";
+
+/**
+ * Reads each field of an object by itself, so that one at fault does not hide what is wrong with
+ * the others, nor with them together: `fields` holds those that are valid. Unknown fields are
+ * faults, so that a misspelt `schedule_at` can never mean "send now".
+ */
+export function readFields<Shape extends Record<string, z.ZodType>>(
+  input: unknown,
+  schema: z.ZodObject<Shape>,
+  pointer = "",
+): { fields: Partial<z.output<z.ZodObject<Shape>>>; faults: FieldFault[] } {
+  if (!isPlainObject(input)) {
+    return {
+      fields: {},
+      faults: [{ pointer, detail: `expected an object, got ${quoteInput(input)}` }],
+    };
+  }
+  const faults = textFaults(input, pointer);
+  const fields: Record<string, unknown> = {};
+  for (const [name, part] of Object.entries<z.ZodType>(schema.shape)) {
+    const value = Object.hasOwn(input, name) ? input[name] : undefined;
+    const result = part.safeParse(value);
+    if (result.success) fields[name] = result.data;
+    else faults.push(...toFaults(result.error.issues, pointerTo(pointer, [name])));
+  }
+  for (const name of Object.keys(input)) {
+    if (!Object.hasOwn(schema.shape, name)) faults.push(unknownField(pointer, name));
+  }
+  return { fields: fields as Partial<z.output<z.ZodObject<Shape>>>, faults };
+}
+
+function toFaults(issues: readonly z.core.$ZodIssue[], pointer: string): FieldFault[] {
+  return issues.flatMap((issue) => {
+    const place = pointerTo(pointer, issue.path);
+    return issue.code === "unrecognized_keys"
+      ? issue.keys.map((name) => unknownField(place, name))
+      : [{ pointer: place, detail: issue.message }];
+  });
+}
+
+function unknownField(pointer: string, name: string): FieldFault {
+  return {
+    pointer: pointerTo(pointer, [name]),
+    detail: `expected no such field, got ${quoteInput(name)}`,
+  };
+}

@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { until } from "../testing/child-server.ts";
+import { noUserReply, okReply, startTestApi, type TestApi } from "../testing/test-api.ts";
+
+setDefaultTimeout(60_000);
+
+const path = "/api/v1/test-email";
+let api: TestApi;
+beforeAll(async () => {
+  api = await startTestApi();
+});
+afterAll(() => api?.close());
+
+/** Asks, and delivers what was queued while the request waits. */
+async function send(reply = okReply, headers: Record<string, string> = {}) {
+  const before = api.delivery.queued.length;
+  const asked: number[] = [];
+  const server = { timeout: (_: Request, seconds: number) => void asked.push(seconds) };
+  const answer = api.request(
+    "POST",
+    path,
+    { body: { to: "bob@example.com" }, headers },
+    { server },
+  );
+  await until("the email is queued", () => api.delivery.queued.length > before);
+  await api.deliver(api.delivery.queued.at(-1)?.id ?? "", reply);
+  return { answer: await answer, asked };
+}
+
+describe("200", () => {
+  test("answers when it was sent, and asks the server not to reset it meanwhile", async () => {
+    const { answer, asked } = await send();
+    expect(answer.status).toBe(200);
+    expect(answer.json.data).toEqual({
+      id: expect.any(String),
+      status: "sent",
+      smtp_code: 250,
+      reply: "OK queued",
+      transport: "smtp.example.net:25",
+      duration_ms: expect.any(Number),
+      advice: "The next hop took the message.",
+    });
+    expect(asked).toEqual([0]);
+    const { json } = await api.request("GET", `/api/v1/emails/${answer.json.data.id}`);
+    expect(json.data).toMatchObject({
+      max_retries: 0,
+      subject: "Test email from Taskforce Mailer",
+    });
+  });
+
+  test("a refusal is an answer too, with advice", async () => {
+    const { answer } = await send(noUserReply);
+    expect(answer.json.data).toMatchObject({
+      status: "failed",
+      smtp_code: 550,
+      reply: "No such user",
+      advice: expect.stringContaining("address does not exist"),
+    });
+  });
+
+  test("there are no retries", async () => {
+    const { answer } = await send({ code: 451, enhanced: "4.3.0", text: "later" });
+    expect(answer.json.data).toMatchObject({ status: "failed", smtp_code: 451 });
+  });
+
+  test("the same key again sends nothing", async () => {
+    const headers = { "idempotency-key": "test-1" };
+    const first = await send(okReply, headers);
+    const queued = api.delivery.queued.length;
+    const again = await api.request("POST", path, { body: { to: "bob@example.com" }, headers });
+    expect(again.headers.get("idempotent-replayed")).toBe("true");
+    expect(again.json.data.id).toBe(first.answer.json.data.id);
+    expect(api.delivery.queued).toHaveLength(queued);
+  });
+});
+
+test.each([[{}], [{ to: null }], [{ to: "x" }], [{ to: ["a@example.com"] }]])(
+  "422 at /to for %j",
+  async (body) => {
+    const answer = await api.request("POST", path, { body });
+    expect(answer).toMatchObject({ status: 422, json: { errors: [{ pointer: "/to" }] } });
+  },
+);

@@ -1,0 +1,109 @@
+import { z } from "zod";
+import type { EmailDraft } from "../email/email.ts";
+import { adviceFor } from "../mail/advice.ts";
+import type { WholeEmail } from "../store/stored-email.ts";
+import { answer } from "./answer.ts";
+import { type ApiContext, claimsOf, principalOf } from "./api-env.ts";
+import type { AppDeps } from "./app-deps.ts";
+import { emailAnswer } from "./email-answer.ts";
+import { noSuchEmail } from "./email-id.ts";
+import { addressField } from "./field-schemas.ts";
+import { idempotencyOf } from "./idempotency.ts";
+import { readFields } from "./read-fields.ts";
+import { readJson } from "./read-json.ts";
+import { invalidContent, toDraft } from "./to-draft.ts";
+
+export const testEmailSchema = z.strictObject({ to: addressField });
+
+const waitMsMax = 30_000;
+const lookEveryMs = 150;
+
+/** POST /api/v1/test-email: one real email, no retries; answers when it has ended. */
+export function createSendTestEmail(deps: AppDeps) {
+  return async (c: ApiContext): Promise<Response> => {
+    const startedAt = performance.now();
+    // Bun resets a request that is silent for ten seconds.
+    c.env?.server?.timeout(c.req.raw, 0);
+    const body = await readJson(c, deps);
+    const accepted = await deps.accept.accept({
+      ownerId: principalOf(c).ownerId,
+      origin: deps.peerAddress?.(c) ?? null,
+      drafts: [testDraft(body, deps)],
+      idempotency: idempotencyOf(c, "/api/v1/test-email", body),
+    });
+    const id = accepted.emails[0]?.id ?? "";
+    c.set("emailId", id);
+    if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
+    const email = await untilEnded(c, deps, id, startedAt + waitMsMax);
+    return answer(c, testAnswer(email, deps, Math.round(performance.now() - startedAt)));
+  };
+}
+
+function testDraft(body: unknown, deps: AppDeps): EmailDraft {
+  const { fields, faults } = readFields(body, testEmailSchema);
+  if (faults.length > 0 || !fields.to) throw invalidContent(faults);
+  const asked = {
+    recipients: [fields.to],
+    subject: "Test email from Taskforce Mailer",
+    body:
+      "This is a test email. Somebody with access to a Taskforce Mailer asked it to send one " +
+      "to this address. That you read it shows that its mail goes out.\n",
+    headers: { "Auto-Submitted": "auto-generated" },
+    max_retries: 0,
+  };
+  return toDraft(asked, { config: deps.config, now: deps.now() });
+}
+
+/** As it stands when it has ended, when time is up, or when the caller has gone. */
+async function untilEnded(
+  c: ApiContext,
+  { emails }: AppDeps,
+  id: string,
+  deadline: number,
+): Promise<WholeEmail> {
+  for (;;) {
+    const email = await emails.get(id, claimsOf(c));
+    if (!email) throw noSuchEmail();
+    const isOver = performance.now() >= deadline || c.req.raw.signal.aborted;
+    if (hasEnded(email) || isOver) return email;
+    await Bun.sleep(lookEveryMs);
+  }
+}
+
+function hasEnded({ status }: WholeEmail): boolean {
+  return status !== "pending" && status !== "sending";
+}
+
+function testAnswer(email: WholeEmail, { keyRing }: AppDeps, durationMs: number) {
+  const { id, status, attempts } = emailAnswer(email, keyRing, { withAttempts: true });
+  const last = attempts?.at(-1);
+  return {
+    id,
+    status,
+    smtp_code: last?.smtp_code ?? null,
+    reply: last?.reply ?? null,
+    transport: last?.transport ?? null,
+    duration_ms: durationMs,
+    advice: adviceOn(email, last),
+  };
+}
+
+function adviceOn(
+  email: WholeEmail,
+  last:
+    | { smtp_code: number | null; enhanced_code: string | null; reply: string | null }
+    | undefined,
+): string {
+  if (!last) {
+    return hasEnded(email)
+      ? `The email is ${email.status} without an attempt; its timeline says why.`
+      : "Nobody has tried to send it yet. Look at /health: is a worker running, and does the " +
+          "SMTP server let us in? It goes out as soon as it can.";
+  }
+  const { smtp_code: code, enhanced_code: enhanced, reply: text } = last;
+  return adviceFor({
+    phase: null,
+    reply: code === null ? null : { code, enhanced, text: text ?? "" },
+    error: code === null ? (text ?? "no reply") : null,
+  });
+}

@@ -1,0 +1,26 @@
+import { quoteInput } from "../email/quote-input.ts";
+import type { FieldFault } from "../errors.ts";
+import type { EmailFields } from "./email-schema.ts";
+
+/** Fields API.md names whose behaviour is not built: anything but their default is refused. */
+export function unsupportedFaults(
+  fields: Partial<EmailFields>,
+  ownRegion: string,
+  pointer: string,
+): FieldFault[] {
+  const { individual, on_late: onLate, region } = fields;
+  const asked: [name: string, value: unknown, isAsked: boolean][] = [
+    ["raw", fields.raw, fields.raw != null],
+    ["individual", individual, individual === true],
+    ["max_lateness", fields.max_lateness, fields.max_lateness != null],
+    ["list_unsubscribe", fields.list_unsubscribe, fields.list_unsubscribe != null],
+    ["on_late", onLate, onLate === "hold"],
+    ["region", region, region != null && region !== ownRegion],
+  ];
+  return asked
+    .filter(([, , isAsked]) => isAsked)
+    .map(([name, value]) => ({
+      pointer: `${pointer}/${name}`,
+      detail: `expected this field to be left out, since it is not supported yet, got ${quoteInput(value)}`,
+    }));
+}
