@@ -83,7 +83,7 @@ export async function runProduct(args: string[], options: ProductOptions = {}) {
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
   const run = spawnProduct(["serve"], options);
   const { child, dataDir, output, exited } = run;
-  const timeoutMs = options.startTimeoutMs ?? 30_000;
+  const timeoutMs = options.startTimeoutMs ?? 60_000;
   const { url, port } = await listening(run, timeoutMs);
   if (options.isReadyAwaited !== false) await ready(run, url, timeoutMs);
   const token = tokens({ ...options, dataDir });

@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { dumpPostgres, dumpRedis, watchRedis } from "../testing/dump.ts";
+import { emailRequest, inMs, schedule, statusOf } from "../testing/email-requests.ts";
+import { type Product, runProduct } from "../testing/product.ts";
+import { type ProductionStack, startStack } from "../testing/production-stack.ts";
+import { replyAt } from "../testing/smtp-sink-rules.ts";
+
+setDefaultTimeout(60_000);
+
+// Words nobody else uses. None of them may be seen outside the process, in any dress.
+const canaries = {
+  recipient: "canary.recipient.7q2x@example.test",
+  recipientName: "Canaryname Q7wz",
+  subject: "canary subject 5k8p",
+  body: "canary body 3m1v",
+  filename: "canary-file-9t4r.txt",
+  attachment: "canary attachment 6h2n",
+  header: "canary-header-8d5j",
+  jwtSecret: "canary-jwt-secret-4f9c",
+  encryptionKey: "canary encryption key 2b7g and some length",
+  smtpPass: "canary-smtp-pass-1y6s",
+  databasePass: "canary-database-pass-0l3e",
+};
+
+/** As it is, as hex (`bytea` in a dump), and as base64 at each of the three offsets. */
+function dresses(word: string): string[] {
+  const bytes = Buffer.from(word);
+  const shifted = [0, 1, 2].map((pad) => {
+    const text = Buffer.concat([Buffer.alloc(pad, 120), bytes]).toString("base64");
+    // Its first and last characters also depend on the neighbours.
+    return text.slice(pad === 0 ? 0 : 4, -4);
+  });
+  return [word, encodeURIComponent(word), bytes.toString("hex"), ...shifted];
+}
+
+function expectNoCanary(text: string, place: string): void {
+  for (const [name, word] of Object.entries(canaries)) {
+    for (const dress of dresses(word)) {
+      const at = text.toLowerCase().indexOf(dress.toLowerCase());
+      const around = at < 0 ? null : text.slice(Math.max(0, at - 200), at + 200);
+      expect({ place, name, around }).toEqual({ place, name, around: null });
+    }
+  }
+}
+
+describe("what must stay inside", () => {
+  let stack: ProductionStack;
+  let product: Product;
+  let redisTraffic: Awaited<ReturnType<typeof watchRedis>>;
+  const outputs: string[] = [];
+
+  beforeAll(async () => {
+    stack = await startStack({
+      sink: { auth: { user: "mailer@example.test", pass: canaries.smtpPass } },
+      env: {
+        LOG_LEVEL: "trace",
+        JWT_SECRET: canaries.jwtSecret,
+        ENCRYPTION_KEY: canaries.encryptionKey,
+        SMTP_USER: "mailer@example.test",
+        SMTP_PASS: canaries.smtpPass,
+        SMTP_TLS: "off",
+      },
+    });
+    // The tests' server trusts everybody, so any password will do.
+    const url = new URL(stack.databaseUrl);
+    url.password = canaries.databasePass;
+    redisTraffic = await watchRedis(stack.redis.url);
+    product = await stack.start({ DATABASE_URL: url.href });
+  });
+  afterAll(async () => {
+    redisTraffic?.close();
+    await stack?.close();
+  });
+
+  const email = {
+    recipients: [`${canaries.recipientName} <${canaries.recipient}>`],
+    subject: canaries.subject,
+    body: canaries.body,
+    headers: { "X-Canary": canaries.header },
+    attachments: [
+      {
+        filename: canaries.filename,
+        content: Buffer.from(canaries.attachment).toString("base64"),
+        contentType: "text/plain",
+      },
+    ],
+  };
+
+  test("an email's whole life leaves none of its content or our secrets in logs, Redis or the database", async () => {
+    const sent = await schedule(product, email);
+    await statusOf(product, sent);
+    stack.sink.setRules(
+      replyAt("rcpt", `550 5.1.1 <${canaries.recipient}> is unknown here`, { times: 1 }),
+    );
+    const failed = await schedule(product, email);
+    const letter = await statusOf(product, failed, ["failed"]);
+    // Its owner sees the reply, quoted address and all; only the outside must not.
+    expect(letter.recipients[0]?.reply).toContain(canaries.recipient);
+    const pending = await schedule(product, { ...email, scheduled_at: inMs(3_600_000) });
+    await product.api("DELETE", `/api/v1/cancel/${pending}`);
+    await schedule(product, { ...email, scheduled_at: inMs(3_600_000) });
+
+    // Faults in a request must not be logged with the request's words either.
+    const faulty = [
+      { ...email, recipients: [`${canaries.recipient}, two@example.test`] },
+      { ...email, [canaries.header]: canaries.body },
+      { ...email, headers: { "X-Bad": `${canaries.header}\r\nBcc: x@example.test` } },
+      { ...email, scheduled_at: canaries.subject },
+    ];
+    for (const body of faulty) {
+      const answer = await product.api("POST", "/api/v1/schedule-mail", emailRequest(body));
+      expect(answer.status).toBe(422);
+    }
+    const search = `/api/v1/scheduled-emails?recipient=${encodeURIComponent(canaries.recipient)}`;
+    await product.api("GET", search);
+
+    const token = await product.token("ada");
+    const inRedis = await dumpRedis(stack.redis.url);
+    await product.stop();
+    outputs.push(product.output());
+
+    expect(outputs.join("").length).toBeGreaterThan(200);
+    expectNoCanary(outputs.join(""), "output");
+    expect(outputs.join("")).not.toContain(token);
+    expect(redisTraffic.text().length).toBeGreaterThan(200);
+    expectNoCanary(redisTraffic.text(), "Redis traffic");
+    expectNoCanary(inRedis, "Redis");
+    const dump = await dumpPostgres(stack.databaseUrl);
+    expect(dump).toContain(sent);
+    expectNoCanary(dump, "database dump");
+  });
+
+  test("a configuration fault names the variable and never shows a secret", async () => {
+    const { code, output } = await runProduct(["serve"], {
+      env: {
+        ...stack.env,
+        SMTP_PORT: "ninety",
+        JWT_SECRET: "short-jwt",
+        ENCRYPTION_KEY: "short-key",
+      },
+    });
+    expect(code).not.toBe(0);
+    for (const name of ["SMTP_PORT", "JWT_SECRET", "ENCRYPTION_KEY"])
+      expect(output).toContain(name);
+    expect(output).not.toContain("short-");
+  });
+
+  test("the search itself would find a canary", () => {
+    const hex = Buffer.from(`before ${canaries.body} after`).toString("hex");
+    const base64 = Buffer.from(`x ${canaries.subject} y`).toString("base64");
+    expect(() => expectNoCanary(hex, "here")).toThrow();
+    expect(() => expectNoCanary(base64, "here")).toThrow();
+  });
+});
