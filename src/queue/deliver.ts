@@ -139,7 +139,7 @@ function openEnvelope(email: ClaimedEmail, dataKey: DataKey): Envelope {
 }
 
 function readMessage(deps: DeliverDeps, email: ClaimedEmail, signals: DeliverySignals) {
-  return repeatUntilTaken(() => deps.attempts.readMessage(email.id, email.token), signals.drain);
+  return repeatUntilTaken(() => deps.attempts.readMessage(email), signals.drain);
 }
 
 async function send(

@@ -85,7 +85,11 @@ export interface Attempts {
   /** A job came far too early: a new wake, for another job. null: that wake is not current. */
   rewake(id: string, wake: number): Promise<{ wake: number; delayMs: number } | null>;
   /** Ciphertext of a large message; null when the token is stale. */
-  readMessage(id: string, token: number): Promise<Uint8Array | null>;
+  readMessage(claimed: {
+    id: string;
+    token: number;
+    messageBytes: number;
+  }): Promise<Uint8Array | null>;
   fence(id: string, token: number, messageDate: Date): Promise<FenceAnswer>;
   settle(settlement: Settlement): Promise<SettleAnswer>;
   release(release: Release): Promise<ReleaseAnswer>;
@@ -152,8 +156,8 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
       const answer = (await database.rpc("rewake_email", args, claims)) as RewakeJson;
       return answer.wake === null ? null : { wake: answer.wake, delayMs: answer.delay_ms };
     },
-    async readMessage(id, token) {
-      const answer = await database.rpc("read_message", { id, token }, claims);
+    async readMessage({ id, token, messageBytes: answerBytes }) {
+      const answer = await database.rpc("read_message", { id, token }, claims, { answerBytes });
       const { message } = answer as { message: string | null };
       return message === null ? null : Buffer.from(message, "base64");
     },

@@ -16,6 +16,17 @@ export interface Claims {
   sub: string;
 }
 
+/** What makes a call large, and its deadline longer. */
+export interface LargeCall {
+  /**
+   * They follow the JSON, each on a line of its own: large texts without line breaks, which the
+   * database need not parse.
+   */
+  lines?: readonly string[];
+  /** About how many bytes the answer will have. */
+  answerBytes?: number;
+}
+
 export interface Database {
   readonly driver: "pglite" | "postgres" | "supabase";
   /**
@@ -24,10 +35,22 @@ export interface Database {
    * call may have committed: every function is idempotent on its natural key), and
    * the code a function raised (see `store/call-error.ts`) otherwise.
    */
-  rpc(fn: string, args: unknown, as: Claims): Promise<unknown>;
+  rpc(fn: string, args: unknown, as: Claims, large?: LargeCall): Promise<unknown>;
   /** Resolves when the database answers, rejects with `database_unavailable` otherwise. */
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** The arguments of a call as one text: JSON never holds a line break of its own. */
+export function callText(args: unknown, { lines = [] }: LargeCall = {}): string {
+  const json = JSON.stringify(args);
+  return lines.length === 0 ? json : [json, ...lines].join("\n");
+}
+
+/** A call that carries megabytes may take longer than one that must answer a person soon. */
+export function deadlineFor(text: string, large: LargeCall | undefined, deadlineMs: number) {
+  const megabytes = (text.length + (large?.answerBytes ?? 0)) / 1_000_000;
+  return deadlineMs + Math.floor(megabytes) * 1_000;
 }
 
 /** The program itself, as `accept`, `worker:<region>` or `reconciler:<region>`. */

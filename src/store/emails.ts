@@ -74,8 +74,10 @@ export function createEmails(database: Database): Emails {
     },
 
     async get(id, as, { details = false, message = false } = {}) {
-      const row = await database.rpc("get_email", { id, details, message }, as);
-      return row === null ? null : toWholeEmail(row);
+      const row = await database.rpc("get_email", { id, details, message: false }, as);
+      if (row === null) return null;
+      const email = toWholeEmail(row);
+      return message ? { ...email, message: await readMessage(database, email, as) } : email;
     },
 
     async list(filter, page, as, { withAttempts = false } = {}) {
@@ -122,10 +124,19 @@ export function createEmails(database: Database): Emails {
   };
 }
 
+/** By itself, because only now its size is known, and with it how long it may take. */
+async function readMessage(database: Database, { id, messageBytes }: WholeEmail, as: Claims) {
+  const args = { id, details: false, message: true };
+  const row = await database.rpc("get_email", args, as, { answerBytes: messageBytes });
+  return row === null ? null : toWholeEmail(row).message;
+}
+
 function createAccepts(database: Database) {
   return createGroupCommit<ScheduleRequest, ScheduleAnswer>({
     send: async (requests) => {
-      const answers = await database.rpc("schedule_emails", requests.map(toJson), acceptClaims);
+      const lines: string[] = [];
+      const args = requests.map((request) => toJson(request, lines));
+      const answers = await database.rpc("schedule_emails", args, acceptClaims, { lines });
       return (answers as AnswerJson[]).map(toAnswer);
     },
     // Base64 makes 4 bytes of 3; the small fields of an email are about 2 kB.
@@ -204,7 +215,9 @@ function toIdempotent(answer: IdempotentJson): IdempotentAnswer {
     : { kind: "replayed", response: answer.response, createdAt: new Date(answer.created_at) };
 }
 
-function toJson(request: ScheduleRequest): unknown {
+/** The large texts of its emails are appended to `lines`, which the JSON counts from 1. */
+function toJson(request: ScheduleRequest, lines: string[]): unknown {
+  const lineOf = (text: string) => lines.push(text);
   return {
     owner_id: request.ownerId,
     actor: request.actor,
@@ -227,8 +240,8 @@ function toJson(request: ScheduleRequest): unknown {
       sender: email.sender,
       subject: email.subject,
       message_bytes: email.messageBytes,
-      message: Buffer.from(email.message).toString("base64"),
-      details: email.details,
+      message_line: lineOf(Buffer.from(email.message).toString("base64")),
+      details_line: lineOf(email.details),
       recipients: email.recipients.map((recipient) => ({
         position: recipient.position,
         kind: recipient.kind,

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
 import { toCallError, unavailableError } from "./call-error.ts";
-import type { Claims, Database } from "./database.ts";
+import { type Claims, callText, type Database, deadlineFor, type LargeCall } from "./database.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { type MigrationSession, migrate } from "./migrate.ts";
 import { createPgliteEngine, openPglite, type PgliteEngine } from "./pglite-engine.ts";
@@ -64,10 +64,11 @@ function createDatabase(
   return {
     driver: "pglite",
     engine,
-    async rpc(fn: string, args: unknown, as: Claims): Promise<unknown> {
-      const values = [JSON.stringify(as), fn, JSON.stringify(args)];
+    async rpc(fn: string, args: unknown, as: Claims, large?: LargeCall) {
+      const text = callText(args, large);
+      const values = [JSON.stringify(as), fn, text];
       const sql = "select mailer_api.call_as($1, $2, $3) as answer";
-      const answer = await queryWithin(engine, deadlineMs, sql, values);
+      const answer = await queryWithin(engine, deadlineFor(text, large, deadlineMs), sql, values);
       return typeof answer === "string" ? JSON.parse(answer) : null;
     },
     async ping() {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect, createServer, type Socket } from "node:net";
 import { type PostgresServer, runOnce, startPostgres } from "../testing/postgres-server.ts";
 import { type Database, serviceClaims } from "./database.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
@@ -93,6 +94,18 @@ describe("a database that does not answer", () => {
     await patient.close();
   }, 20_000);
 
+  test("a connection that fell silent is left behind for a new one", async () => {
+    const proxy = await startSilenceableProxy(server.port);
+    const url = `postgres://postgres@127.0.0.1:${proxy.port}/postgres`;
+    const patient = createPostgresDatabase({ url, poolSize: 1, deadlineMs: 500 });
+    await patient.ping();
+    proxy.silencePresent();
+    await expect(patient.ping()).rejects.toMatchObject({ code: "database_unavailable" });
+    await patient.ping();
+    await patient.close();
+    proxy.close();
+  });
+
   test("a killed server rejects what is under way, and the next call after its return works", async () => {
     const underWay = [0, 1, 2].map(() => database.rpc("sleep", { seconds: 3 }, claims));
     const outcomes = Promise.allSettled(underWay);
@@ -112,3 +125,30 @@ describe("a database that does not answer", () => {
     await database.ping();
   }, 30_000);
 });
+
+/** Passes bytes on, until the connections of the moment are told to swallow them. */
+async function startSilenceableProxy(targetPort: number) {
+  const present = new Set<Socket>();
+  const server = createServer((client) => {
+    const target = connect(targetPort, "127.0.0.1");
+    present.add(target);
+    client.on("data", (chunk) => present.has(target) && target.write(chunk));
+    target.on("data", (chunk) => present.has(target) && client.write(chunk));
+    for (const [from, to] of [
+      [client, target],
+      [target, client],
+    ] as const) {
+      from.on("error", () => {});
+      from.on("close", () => to.destroy());
+    }
+  });
+  const listening = Promise.withResolvers<void>();
+  server.listen(0, "127.0.0.1", listening.resolve);
+  await listening.promise;
+  const address = server.address();
+  return {
+    port: typeof address === "object" && address ? address.port : 0,
+    silencePresent: () => present.clear(),
+    close: () => server.close(),
+  };
+}

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { toCallError, unavailableError } from "./call-error.ts";
-import type { Claims, Database } from "./database.ts";
+import { type Claims, callText, type Database, deadlineFor, type LargeCall } from "./database.ts";
 
 export interface PostgresDatabaseOptions {
   /** `postgres://…`; with a pooler, in session mode or one that keeps prepared statements. */
@@ -20,6 +20,9 @@ export interface PostgresDatabase extends Database {
 /** A connection that is not there after 3 s is not coming; HTTP must have answered by 5 s. */
 const CONNECT_TIMEOUT_MS_MAX = 3_000;
 
+/** Enough for the largest message; nobody waits for a small call that long. */
+const STATEMENT_TIMEOUT_MS = 60_000;
+
 /** Named, so that each connection parses and plans the statement once. */
 const CALL_AS = { name: "call_as", text: "select mailer_api.call_as($1, $2, $3) as answer" };
 
@@ -30,8 +33,8 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
     connectionString: url,
     max: poolSize,
     connectionTimeoutMillis: Math.min(CONNECT_TIMEOUT_MS_MAX, deadlineMs),
-    // The server gives up with us: a call nobody waits for must not hold its locks.
-    statement_timeout: deadlineMs,
+    // The server gives up too, if later: only a call with megabytes takes longer than ours.
+    statement_timeout: Math.max(deadlineMs, STATEMENT_TIMEOUT_MS),
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
@@ -44,9 +47,11 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
   return {
     driver: "postgres",
     url,
-    async rpc(fn: string, args: unknown, as: Claims): Promise<unknown> {
-      const values = [JSON.stringify(as), fn, JSON.stringify(args)];
-      const answer = await queryWithin(pool, deadlineMs, { ...CALL_AS, values });
+    async rpc(fn: string, args: unknown, as: Claims, large?: LargeCall) {
+      const text = callText(args, large);
+      const values = [JSON.stringify(as), fn, text];
+      const callMs = deadlineFor(text, large, deadlineMs);
+      const answer = await queryWithin(pool, callMs, { ...CALL_AS, values });
       return answer === null ? null : JSON.parse(answer);
     },
     async ping(): Promise<void> {

@@ -26,9 +26,14 @@ create table mailer.journal_heads (
 create table mailer.sealer (
   is_only_row boolean primary key default true check (is_only_row),
   -- Of the newest sealed entry; 0: none yet.
-  position bigint not null
+  position bigint not null,
+  -- No entry up to this id is unsealed: where to look from. A search from there stays short
+  -- even while an old snapshot somewhere in the cluster keeps dead index entries alive.
+  sealed_to bigint not null,
+  -- When a search from the very start last made sure of it.
+  swept_at timestamptz not null
 );
-insert into mailer.sealer (position) values (0);
+insert into mailer.sealer (position, sealed_to, swept_at) values (0, 0, '-infinity');
 
 do $$
 declare
@@ -102,8 +107,8 @@ create aggregate mailer.chain(head bytea, canonical bytea) (
   sfunc = mailer.chain_link, stype = bytea
 );
 
--- The newest id below which no entry can appear any more; null when a transaction holds the
--- journal for longer than 20 ms.
+-- The largest id there is, at a moment when no entry below it can appear any more; null when
+-- a transaction holds the journal for longer than 20 ms.
 --
 -- Functions take the journal's lock shared in the statement before their insert, which draws
 -- the id, and keep it to their commit. So while it is held exclusively no insert is under way,
@@ -127,68 +132,46 @@ exception
 end
 $$;
 
-create function mailer.oldest_unsealed() returns timestamptz
+-- When the oldest unsealed entry above an id was written; null when there is none.
+create function mailer.oldest_unsealed(above bigint) returns timestamptz
 language sql volatile
-as $$ select j.at from mailer.journal j where j.position is null order by j.id limit 1 $$;
+as $$
+  select j.at from mailer.journal j where j.position is null and j.id > above
+  order by j.id limit 1
+$$;
 
--- seal_journal: seals what was not yet, oldest id first.
---
--- args { limit }; answer { sealed, has_more, is_busy, oldest_ms }
---   is_busy: another sealer is at it, and nothing was done
---   oldest_ms: age of the oldest entry known to be left unsealed; 0 when none
---
--- Guarantees: one sealer at a time in the whole database; positions without a gap, numbers
--- without a gap per owner; an email's entries in their sequence. Positions follow the ids,
--- but for one case: a transaction that keeps the journal's lock for longer than 300 ms is not
--- waited for, and its entries come later. No reader depends on it: what is not committed
--- nobody has seen, and an entry that builds on another has the larger id and is visible later.
-create function mailer.seal_journal(args text) returns text
+-- Seals the first unsealed entries with above < id <= boundary (null: all that is committed).
+-- Only for whoever holds the sealer's lock.
+create function mailer.seal_batch(above bigint, boundary bigint, max_entries integer,
+  out sealed integer, out last_id bigint)
 language plpgsql
--- A plan made while the journal was small must not be kept.
-set plan_cache_mode = force_custom_plan
 as $$
 declare
-  c_patience constant interval := '300 ms';
-  v_limit integer := (args::jsonb ->> 'limit')::integer;
-  v_oldest timestamptz := mailer.oldest_unsealed();
-  v_boundary bigint;
-  v_sealed integer;
+  v_position bigint;
 begin
-  if v_oldest is null then
-    return '{"sealed":0,"has_more":false,"is_busy":false,"oldest_ms":0}';
-  end if;
-  if not pg_try_advisory_xact_lock(7382640002) then
-    return jsonb_build_object('sealed', 0, 'has_more', false, 'is_busy', true,
-      'oldest_ms', mailer.ms_until(clock_timestamp(), v_oldest))::text;
-  end if;
-  loop
-    v_boundary := mailer.journal_boundary();
-    exit when v_boundary is not null or v_oldest < clock_timestamp() - c_patience;
-    perform pg_sleep(0.08);
-  end loop;
-
+  select s.position into v_position from mailer.sealer s where s.is_only_row;
   with batch as materialized (
     select j as entry, j.id, j.owner_id from mailer.journal j
-    where j.position is null and (v_boundary is null or j.id <= v_boundary)
-    order by j.id limit v_limit
+    where j.position is null and j.id > above
+      and j.id <= coalesce(boundary, 9223372036854775807)
+    order by j.id limit max_entries
   ),
   placed as (
-    select b.*, s.position + row_number() over (order by b.id) as position,
+    select b.*, v_position + row_number() over (order by b.id) as position,
       coalesce(h.number, 0) + row_number() over (partition by b.owner_id order by b.id)
         as number,
       coalesce(h.hash, decode(repeat('00', 32), 'hex')) as head
-    from batch b
-    cross join mailer.sealer s
-    left join mailer.journal_heads h on h.owner_id = b.owner_id
+    from batch b left join mailer.journal_heads h on h.owner_id = b.owner_id
   ),
   chained as materialized (
     select p.id, p.owner_id, p.position, p.number, c.canonical,
       mailer.chain(p.head, c.canonical) over (partition by p.owner_id order by p.number) as hash
     from placed p
+    -- offset keeps it from being computed for each use.
     cross join lateral (
       select mailer.journal_canonical(p.entry, p.position, p.number) as canonical offset 0) c
   ),
-  sealed as (
+  written as (
     update mailer.journal j
     set position = c.position, number = c.number, canonical = c.canonical, hash = c.hash
     from chained c where j.id = c.id
@@ -198,16 +181,68 @@ begin
     select distinct on (c.owner_id) c.owner_id, c.number, c.hash
     from chained c order by c.owner_id, c.number desc
     on conflict (owner_id) do update set number = excluded.number, hash = excluded.hash
-  ),
-  tail as (
-    update mailer.sealer s set position = c.position
-    from (select max(position) as position from chained) c where c.position is not null
   )
-  select count(*) into v_sealed from chained;
+  select count(*), max(c.id) into sealed, last_id from chained c;
+end
+$$;
 
-  v_oldest := case when v_sealed = v_limit then mailer.oldest_unsealed() end;
-  return jsonb_build_object('sealed', v_sealed, 'has_more', v_oldest is not null,
-    'is_busy', false,
+-- seal_journal: seals what was not yet, oldest id first.
+--
+-- args { limit }; answer { sealed, has_more, is_busy, oldest_ms }
+--   is_busy: another sealer is at it, and nothing was done
+--   oldest_ms: age of the oldest entry known to be left unsealed; 0 when none is
+--
+-- Guarantees: one sealer at a time in the whole database; positions without a gap, numbers
+-- without a gap per owner; an email's entries in their sequence. Positions follow the ids,
+-- but for one case: a transaction that keeps the journal's lock for longer than 300 ms is not
+-- waited for, and its entries come later. No reader depends on it: what is not committed
+-- nobody has seen, and an entry that builds on another has the larger id and is visible later.
+create function mailer.seal_journal(args text) returns text
+language plpgsql
+-- Always by index: a plan made while the journal was small must do when it is large.
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  c_patience constant interval := '300 ms';
+  v_limit integer := (args::jsonb ->> 'limit')::integer;
+  v_above bigint;
+  v_is_sweep boolean;
+  v_oldest timestamptz;
+  v_is_busy boolean := false;
+  v_boundary bigint;
+  v_sealed integer := 0;
+  v_last_id bigint;
+begin
+  select s.swept_at < clock_timestamp() - interval '1 minute', s.sealed_to
+  into v_is_sweep, v_above from mailer.sealer s where s.is_only_row;
+  if v_is_sweep then
+    v_above := '-9223372036854775808';
+  end if;
+  v_oldest := mailer.oldest_unsealed(v_above);
+
+  if v_oldest is not null or v_is_sweep then
+    v_is_busy := not pg_try_advisory_xact_lock(7382640002);
+  end if;
+  if v_oldest is not null and not v_is_busy then
+    loop
+      v_boundary := mailer.journal_boundary();
+      exit when v_boundary is not null or v_oldest < clock_timestamp() - c_patience;
+      perform pg_sleep(0.08);
+    end loop;
+    select b.sealed, b.last_id into v_sealed, v_last_id
+    from mailer.seal_batch(v_above, v_boundary, v_limit) b;
+    v_oldest := case when v_sealed = v_limit then mailer.oldest_unsealed(v_above) end;
+  end if;
+  if v_sealed > 0 or (v_is_sweep and not v_is_busy) then
+    update mailer.sealer s set position = s.position + v_sealed,
+      sealed_to = case when v_boundary is null then s.sealed_to
+        when v_sealed = v_limit then v_last_id else v_boundary end,
+      swept_at = case when v_is_sweep and v_sealed < v_limit then clock_timestamp()
+        else s.swept_at end
+    where s.is_only_row;
+  end if;
+  return jsonb_build_object('sealed', v_sealed, 'has_more', v_oldest is not null and not v_is_busy,
+    'is_busy', v_is_busy,
     'oldest_ms', coalesce(mailer.ms_until(clock_timestamp(), v_oldest), 0))::text;
 end
 $$;

@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { drivers, type OpenDatabase } from "../testing/databases.ts";
+import { type DirectSql, directSql } from "../testing/direct-sql.ts";
+import { adminClaims, newEmail, store, userClaims } from "../testing/new-email.ts";
+import { serviceClaims } from "./database.ts";
+import { createEmails, type Emails } from "./emails.ts";
+import { createJournal, type Journal, type JournalEntry } from "./journal.ts";
+
+const service = serviceClaims("test");
+
+describe.each(drivers)("the journal on $driver", ({ open }) => {
+  let opened: OpenDatabase;
+  let sql: DirectSql;
+  let emails: Emails;
+  let journal: Journal;
+  beforeAll(async () => {
+    opened = await open();
+    sql = await directSql(opened.database);
+    emails = createEmails(opened.database);
+    journal = createJournal(opened.database);
+  }, 60_000);
+  afterAll(async () => {
+    await sql.close();
+    await opened.close();
+  });
+
+  /** Schedules emails of an owner and cancels each: two entries per email. */
+  async function scheduleAndCancel(ownerId: string, count: number): Promise<string[]> {
+    const drafts = Array.from({ length: count }, () => newEmail());
+    await store(emails, drafts, { ownerId, actor: ownerId });
+    const ids = drafts.map(({ id }) => id);
+    for (const id of ids) await emails.cancel(id, userClaims(ownerId), null);
+    return ids;
+  }
+
+  async function sealAll(): Promise<void> {
+    while ((await journal.seal(100)).hasMore);
+  }
+
+  async function readAll(limit = 500): Promise<JournalEntry[]> {
+    const all: JournalEntry[] = [];
+    for (;;) {
+      const page = await journal.read({ after: all.at(-1)?.position ?? 0, limit }, service);
+      all.push(...page);
+      if (page.length < limit) return all;
+    }
+  }
+
+  test("positions have no gap, nor have the numbers of each owner", async () => {
+    await scheduleAndCancel("ada", 5);
+    await scheduleAndCancel("bob", 3);
+    await scheduleAndCancel("ada", 2);
+    await sealAll();
+    const entries = await readAll(7);
+    expect(entries.length).toBeGreaterThanOrEqual(20);
+    expect(entries.map(({ position }) => position)).toEqual(entries.map((_, index) => index + 1));
+    for (const owner of ["ada", "bob"]) {
+      const numbers = entries.filter(({ ownerId }) => ownerId === owner).map((e) => e.number);
+      expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+    }
+  });
+
+  test("what one call may seal is bounded, and the answer says that there is more", async () => {
+    await sealAll();
+    await scheduleAndCancel("limit", 3);
+    expect(await journal.seal(4)).toMatchObject({ sealed: 4, hasMore: true, isBusy: false });
+    const second = await journal.seal(4);
+    expect(second).toEqual({ sealed: 2, hasMore: false, isBusy: false, oldestMs: 0 });
+    expect((await journal.seal(4)).sealed).toBe(0);
+  });
+
+  test("the lag counts what is not sealed yet, and readers do not see it", async () => {
+    await sealAll();
+    expect(await journal.lag()).toEqual({ unsealed: 0, oldestMs: 0 });
+    const before = (await readAll()).length;
+    await scheduleAndCancel("lag", 1);
+    const lag = await journal.lag();
+    expect(lag.unsealed).toBe(2);
+    expect(lag.oldestMs).toBeGreaterThan(0);
+    expect((await readAll()).length).toBe(before);
+    await sealAll();
+    expect((await readAll()).length).toBe(before + 2);
+  });
+
+  test("an email's entries come in their sequence", async () => {
+    const ids = await scheduleAndCancel("sequence", 4);
+    await sealAll();
+    for (const emailId of ids) {
+      const entries = await journal.read({ after: 0, limit: 10, emailId }, service);
+      expect(entries.map(({ sequence, action }) => [sequence, action])).toEqual([
+        [1, "email.scheduled"],
+        [2, "email.cancelled"],
+      ]);
+    }
+  });
+
+  test("a user reads its own entries only, whatever it asks for", async () => {
+    const [own] = await scheduleAndCancel("eve", 1);
+    const [other] = await scheduleAndCancel("mallory", 1);
+    await sealAll();
+    const eve = userClaims("eve");
+    const seen = [
+      await journal.read({ after: 0, limit: 500 }, eve),
+      await journal.read({ after: 0, limit: 500, ownerId: "mallory" }, eve),
+      (await journal.readProven({ after: 0, limit: 500, ownerId: "mallory" }, eve)).entries,
+    ];
+    for (const entries of seen) {
+      expect(entries.map(({ emailId }) => emailId)).toEqual([own ?? "", own ?? ""]);
+    }
+    const theirs = { after: 0, limit: 500, emailId: other ?? "" };
+    expect(await journal.read(theirs, eve)).toEqual([]);
+    expect(await journal.read(theirs, adminClaims)).toHaveLength(2);
+  });
+
+  test("a user can neither seal nor ask for the lag", async () => {
+    for (const fn of ["seal_journal", "journal_lag", "seal_batch"]) {
+      const call = opened.database.rpc(fn, { limit: 1 }, userClaims("ada"));
+      await expect(call).rejects.toMatchObject({ code: "forbidden" });
+    }
+  });
+
+  test("an entry that was written past every lock is sealed all the same", async () => {
+    await scheduleAndCancel("late", 1);
+    await sealAll();
+    await sql.query(
+      `insert into mailer.journal (id, owner_id, actor, action) overriding system value
+       values (-5, 'late', 'someone', 'test.late')`,
+    );
+    await sql.query("update mailer.sealer set swept_at = '-infinity'");
+    await sealAll();
+    const entries = await journal.read({ after: 0, limit: 10, ownerId: "late" }, service);
+    expect(entries.map(({ number, action }) => [number, action])).toContainEqual([3, "test.late"]);
+  });
+
+  test.each([
+    "update mailer.journal set actor = 'someone else'",
+    "update mailer.journal set position = position + 1 where position is not null",
+    "update mailer.journal set hash = null where hash is not null",
+    "update mailer.journal set position = null, number = null, canonical = null, hash = null",
+    "delete from mailer.journal",
+    "truncate mailer.journal",
+    `insert into mailer.journal (owner_id, actor, action, position, number)
+     values ('ada', 'x', 'x', 900, 900)`,
+  ])("the owner of the table is refused: %s", async (statement) => {
+    await scheduleAndCancel("guard", 1);
+    await sealAll();
+    const before = await readAll();
+    await expect(sql.query(statement)).rejects.toThrow("append-only");
+    expect(await readAll()).toEqual(before);
+  });
+
+  test("an entry that is not sealed yet can only be sealed", async () => {
+    await scheduleAndCancel("guard", 1);
+    const touch = (set: string) =>
+      sql.query(`update mailer.journal set ${set} where position is null`);
+    await expect(touch("detail = '{}'")).rejects.toThrow("append-only");
+    await expect(touch("number = 99")).rejects.toThrow("append-only");
+    await sealAll();
+  });
+});
