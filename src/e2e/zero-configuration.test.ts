@@ -34,7 +34,7 @@ describe("the binary without any configuration", () => {
     });
     expect(existsSync(capturedFile(id))).toBe(false);
 
-    await until("the message is captured", () => existsSync(capturedFile(id, "json")));
+    await until("the message is captured", () => existsSync(capturedFile(id)));
 
     const { mtimeMs } = await stat(capturedFile(id));
     expect(mtimeMs).toBeGreaterThanOrEqual(Date.parse(scheduledAt));
