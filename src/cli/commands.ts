@@ -1,10 +1,17 @@
 import { type Command, type CommandIo, runCommand } from "./command.ts";
+import { healthCommand } from "./health-command.ts";
 import { migrateCommand } from "./migrate.ts";
 import { serveCommand } from "./serve.ts";
 import { tokenCommand } from "./token.ts";
 import { versionCommand } from "./version-command.ts";
 
-const commands: readonly Command[] = [serveCommand, migrateCommand, tokenCommand, versionCommand];
+const commands: readonly Command[] = [
+  serveCommand,
+  migrateCommand,
+  tokenCommand,
+  healthCommand,
+  versionCommand,
+];
 
 /** Finds the command that `args` name (`serve` when they name none) and runs it. */
 export async function runCommandLine(args: string[], io: CommandIo): Promise<number> {
