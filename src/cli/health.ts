@@ -50,6 +50,10 @@ async function checkDatabase(
 async function checkQueue({ backend }: Parts): Promise<HealthReport["components"][string]> {
   const { driver } = backend;
   const answer = await within(backend.ping(), pingTimeoutMs);
-  if (!answer?.ok) return { status: "degraded", driver, detail: "no answer" };
+  if (backend.policy !== "noeviction" && backend.policy !== "unknown") {
+    const detail = `maxmemory-policy is ${backend.policy}: set it to noeviction, or jobs are lost`;
+    return { status: "down", driver, detail };
+  }
+  if (!answer?.ok) return { status: "degraded", driver, detail: answer?.detail || "no answer" };
   return { status: "ok", driver };
 }

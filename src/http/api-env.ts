@@ -6,7 +6,10 @@ import type { Claims } from "../store/database.ts";
 export interface ApiEnv {
   Bindings: {
     /** `Bun.serve`'s; it resets a request that is silent for ten seconds unless told otherwise. */
-    server?: { timeout(req: Request, seconds: number): void };
+    server?: {
+      timeout(req: Request, seconds: number): void;
+      requestIP?(req: Request): { address: string } | null;
+    };
   };
   Variables: {
     requestId: string;

@@ -19,7 +19,7 @@ export interface Health {
 
 /** Everything the HTTP API needs; built in `cli/serve.ts`, or by a test. */
 export interface AppDeps {
-  config: Pick<Config, "region" | "messageBytesMax" | "queueHorizonMs" | "sender">;
+  config: Pick<Config, "role" | "region" | "messageBytesMax" | "queueHorizonMs" | "sender">;
   log: Logger;
   authenticator: Authenticator;
   emails: Emails;

@@ -58,6 +58,12 @@ export function routesOf(deps: AppDeps): Route[] {
   ];
 }
 
+/** A process that only works answers its health checks and nothing else. */
+function servedRoutes(deps: AppDeps): Route[] {
+  const routes = routesOf(deps);
+  return deps.config.role === "worker" ? routes.filter(({ auth }) => auth === "none") : routes;
+}
+
 /** The HTTP application; nothing listens yet. Serve it with `app.fetch(req, { server })`. */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
@@ -65,7 +71,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   app.onError((error, c) => failureResponse(error, c));
   app.notFound((c) => failureResponse(noSuchRoute(), c));
 
-  const routes = routesOf(deps);
+  const routes = servedRoutes(deps);
   for (const route of routes) app.on(route.method, route.path, (c) => run(c, route, deps));
   for (const [path, methods] of methodsByPath(routes)) {
     app.all(path, (c) => {

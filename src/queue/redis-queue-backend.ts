@@ -38,6 +38,9 @@ const controlConnection: ConnectionSettings = {
   commandTimeout: 2_000,
 };
 
+/** A Redis that has just started may be too busy for its first INFO. */
+const policyTries = 5;
+
 /** BullMQ on Redis. A Redis that is down, also at the start, is waited for in the background. */
 export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendDeps): QueueBackend {
   const outage = createOutageLog(log, "redis");
@@ -117,8 +120,13 @@ function rejectWhileDown<Data>(queue: Queue<Data>, connection: Redis): void {
 
 /** From INFO, since managed Redis forbids CONFIG; `unknown` when that is not allowed either. */
 async function readPolicy(redis: Redis): Promise<string> {
-  const info = await redis.info("memory").catch(() => "");
-  return /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? "unknown";
+  for (let tries = 0; tries < policyTries && redis.status === "ready"; tries++) {
+    const info = await redis.info("memory").catch(() => "");
+    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
+    if (policy !== undefined) return policy;
+    await Bun.sleep(1_000);
+  }
+  return "unknown";
 }
 
 const remedy = "set maxmemory-policy to noeviction: an evicted job is found late, by the database";

@@ -27,8 +27,8 @@ export function guardFolder(folder: string): (serverPid: number) => void {
   });
   janitor.unref();
   return (serverPid) => {
-    janitor.stdin.write(`${serverPid}\n`);
-    janitor.stdin.flush();
+    void janitor.stdin.write(`${serverPid}\n`);
+    void janitor.stdin.flush();
   };
 }
 

@@ -121,6 +121,7 @@ function apiDeps(
   const { keyRing, enqueue, semaphore } = delivery.deps;
   const emails = createEmails(database);
   const config = {
+    role: "all" as const,
     region: "local",
     messageBytesMax,
     queueHorizonMs: 600_000,

@@ -1,0 +1,118 @@
+import { Hono } from "hono";
+import { mountConsole } from "../admin/console.tsx";
+import { createSessions } from "../admin/session.ts";
+import { createSignInLinks, type SignInLinks } from "../admin/sign-in-link.ts";
+import { type Authenticator, createAuthenticator, issueToken } from "../auth/jwt.ts";
+import type { Config } from "../config.ts";
+import type { Secrets } from "../crypto/secrets.ts";
+import { createApp } from "../http/app.ts";
+import type { Logger } from "../log.ts";
+import { listCaptured, readCaptured } from "../mail/captured.ts";
+import type { CommandIo } from "./command.ts";
+import { checkHealth } from "./health.ts";
+import type { Parts } from "./parts.ts";
+import { commit, version } from "./version.ts";
+import { printWelcome } from "./welcome.ts";
+
+export interface ListenDeps {
+  config: Config;
+  secrets: Secrets;
+  parts: Parts;
+  state: { isPrepared: boolean; isDraining: boolean };
+  log: Logger;
+  io: CommandIo;
+}
+
+/** A body of this size is for Bun to refuse; the API's own limit is far below and says why. */
+const bodyBytesMax = 256 * 1024 * 1024;
+const developerTokenSeconds = 24 * 3600;
+
+/** Starts the HTTP server, says where, and greets whoever tries the product on a laptop. */
+export async function listen(deps: ListenDeps): Promise<{ stop(): Promise<void> }> {
+  const { config, secrets, parts, state, log } = deps;
+  const { audience, issuer } = config.jwt;
+  const authenticator = createAuthenticator({ secret: secrets.jwtSecret, issuer, audience });
+  const signInLinks = createSignInLinks();
+  const pages = createPages(deps, authenticator, signInLinks);
+  const app = createApp({
+    ...parts,
+    config,
+    authenticator,
+    countWorkers: () => parts.presence.countWorkers(),
+    health: () => checkHealth(parts, state),
+    isDraining: () => state.isDraining,
+    now: () => new Date(),
+    peerAddress: (c) => c.env.server?.requestIP?.(c.req.raw)?.address ?? null,
+    mounts: config.role === "worker" ? [] : [(mounted) => mounted.route("/", pages)],
+  });
+  const server = Bun.serve({
+    hostname: config.http.host,
+    port: config.http.port,
+    // test-email may take 30 s; Bun's default resets a request that is idle for 10.
+    idleTimeout: 60,
+    maxRequestBodySize: bodyBytesMax,
+    fetch: (request, bunServer) => app.fetch(request, { server: bunServer }),
+  });
+  const port = Number(server.port);
+  const url = `http://${reachableHost(config.http.host)}:${port}`;
+  log.info("listening", { url, port, version: commit ? `${version}+${commit}` : version });
+  if (config.database.driver === "pglite" && !config.isProduction) {
+    await greet(deps, url, signInLinks);
+  }
+  return { stop: () => server.stop(false) };
+}
+
+function createPages(
+  { config, secrets, parts }: ListenDeps,
+  authenticator: Authenticator,
+  signInLinks: SignInLinks,
+): Hono {
+  const { dataDir, transport } = config;
+  const captured = {
+    list: (limit: number) => listCaptured(dataDir, { limit }),
+    read: (emailId: string) => readCaptured(dataDir, emailId),
+  };
+  const pages = new Hono();
+  mountConsole(pages, {
+    authenticator,
+    sessions: createSessions({ secret: secrets.jwtSecret }),
+    signInLinks,
+    captured: transport.kind === "capture" ? captured : null,
+    transportName: parts.sender.name,
+    publicUrl: config.http.publicUrl,
+    trustProxy: config.http.trustProxy,
+    program: `DATA_DIR=${dataDir} ${process.execPath}`,
+  });
+  return pages;
+}
+
+async function greet(
+  { config, secrets, io }: ListenDeps,
+  url: string,
+  signInLinks: SignInLinks,
+): Promise<void> {
+  const { audience, issuer } = config.jwt;
+  const baseUrl = config.http.publicUrl ?? url;
+  const token = await issueToken({
+    sub: "developer",
+    ttlSeconds: developerTokenSeconds,
+    secret: secrets.jwtSecret,
+    audience,
+    issuer,
+    now: new Date(),
+  });
+  printWelcome({
+    baseUrl,
+    signInLink: signInLinks.create(baseUrl),
+    token,
+    capturedDir: config.transport.kind === "capture" ? `${config.dataDir}/captured` : null,
+    stdout: io.stdout,
+    env: io.env,
+  });
+}
+
+/** As a browser on this machine reaches it. */
+function reachableHost(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
+  return host.includes(":") ? `[${host}]` : host;
+}
