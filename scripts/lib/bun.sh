@@ -49,8 +49,10 @@ fetch_bun() {
   printf '{ "private": true }\n' >"$folder/package.json"
   # A processor without AVX2 needs the "baseline" build, which npm does not choose by itself.
   for package in "bun@$bun_version" "@oven/bun-linux-x64-baseline@$bun_version"; do
-    "${npm_install[@]}" "$package" >&2 || fail "npm could not install $package." \
-      "Is the npm registry reachable from here?"
+    "${npm_install[@]}" "$package" >"$cache/npm.log" 2>&1 </dev/null || {
+      cat "$cache/npm.log" >&2
+      fail "npm could not install $package." "Is the npm registry reachable from here?"
+    }
     for binary in "$folder"/node_modules/@oven/bun-*/bin/bun; do
       if is_bun_new_enough "$binary"; then
         ln -sf "${binary#"$folder"/}" "$folder/bun"

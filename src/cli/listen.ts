@@ -27,8 +27,14 @@ export interface ListenDeps {
 const bodyBytesMax = 256 * 1024 * 1024;
 const developerTokenSeconds = 24 * 3600;
 
-/** Starts the HTTP server, says where, and greets whoever tries the product on a laptop. */
-export async function listen(deps: ListenDeps): Promise<{ stop(): Promise<void> }> {
+export interface Listening {
+  /** Greets whoever tries the product on a laptop; says nothing elsewhere. */
+  greet(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts the HTTP server and says where. */
+export function listen(deps: ListenDeps): Listening {
   const { config, secrets, parts, state, log } = deps;
   const { audience, issuer } = config.jwt;
   const authenticator = createAuthenticator({ secret: secrets.jwtSecret, issuer, audience });
@@ -56,10 +62,11 @@ export async function listen(deps: ListenDeps): Promise<{ stop(): Promise<void> 
   const port = Number(server.port);
   const url = `http://${reachableHost(config.http.host)}:${port}`;
   log.info("listening", { url, port, version: commit ? `${version}+${commit}` : version });
-  if (config.database.driver === "pglite" && !config.isProduction) {
-    await greet(deps, url, signInLinks);
-  }
-  return { stop: () => server.stop(false) };
+  const isLaptop = config.database.driver === "pglite" && !config.isProduction;
+  return {
+    greet: async () => (isLaptop ? await greet(deps, url, signInLinks) : undefined),
+    stop: () => server.stop(false),
+  };
 }
 
 function createPages(

@@ -3,7 +3,7 @@ import { createLogger, type Logger } from "../log.ts";
 import { within } from "../queue/abortable.ts";
 import { createEmailWorker, type EmailWorker } from "../queue/worker.ts";
 import type { Command, CommandIo } from "./command.ts";
-import { listen } from "./listen.ts";
+import { type Listening, listen } from "./listen.ts";
 import { createParts, openDatabase, type Parts, secretsOf } from "./parts.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 
@@ -31,8 +31,8 @@ async function runServe(io: CommandIo): Promise<number> {
   const secrets = secretsOf(config);
   const parts = createParts(config, database, secrets, log);
   const state = { isPrepared: false, isDraining: false };
-  const server = await listen({ config, secrets, parts, state, log, io });
-  const work = startWork(config, parts, state, log, stop.signal);
+  const server = listen({ config, secrets, parts, state, log, io });
+  const work = startWork({ config, parts, server, state, log, stopping: stop.signal });
 
   const reason = await Promise.race([stop.promise, work.failed]);
   state.isDraining = true;
@@ -45,7 +45,7 @@ async function runServe(io: CommandIo): Promise<number> {
 async function stopInReverse(
   drainTimeoutMs: number,
   parts: Parts,
-  server: { stop(): Promise<void> },
+  server: Listening,
   worker: Promise<EmailWorker | null>,
 ): Promise<void> {
   const until = performance.now() + drainTimeoutMs;
@@ -60,14 +60,20 @@ async function stopInReverse(
   await within(parts.database.close(), share(1));
 }
 
+interface WorkDeps {
+  config: Config;
+  parts: Parts;
+  server: Listening;
+  state: { isPrepared: boolean };
+  log: Logger;
+  stopping: AbortSignal;
+}
+
 /** Prepares the database in the background, so that health and 503s are answered meanwhile. */
-function startWork(
-  config: Config,
-  parts: Parts,
-  state: { isPrepared: boolean },
-  log: Logger,
-  stopping: AbortSignal,
-): { worker: Promise<EmailWorker | null>; failed: Promise<"failed"> } {
+function startWork({ config, parts, server, state, log, stopping }: WorkDeps): {
+  worker: Promise<EmailWorker | null>;
+  failed: Promise<"failed">;
+} {
   const failed = Promise.withResolvers<"failed">();
   const start = async (): Promise<EmailWorker | null> => {
     const { presence, keyRing, reconciler } = parts;
@@ -79,6 +85,7 @@ function startWork(
     const worker = config.role === "api" ? null : createEmailWorker(parts.delivering);
     state.isPrepared = true;
     log.info("ready", { role: config.role, region: config.region });
+    await server.greet();
     return worker;
   };
   const worker = start().catch((error: unknown) => {

@@ -1,12 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
-import { asChild, privateFolder, until } from "./child-server.ts";
+import { asChild, guardFolder, privateFolder, until } from "./child-server.ts";
 import type { ApiAnswer, EmailAnswer } from "./product-answers.ts";
 
 export interface ProductOptions {
   /** Added to an otherwise empty environment (PATH, PORT=0, DATA_DIR). */
   env?: Record<string, string>;
-  /** Default: a temporary folder, which stays for a restart and is swept by a later test run. */
+  /** Default: a temporary folder, which stays for a restart and goes with the test process. */
   dataDir?: string;
   /** The compiled binary; default TASKFORCE_MAILER_BIN, then dist/taskforce-mailer. */
   bin?: string;
@@ -49,10 +49,17 @@ export function productBinary(): string {
   return resolve(process.env.TASKFORCE_MAILER_BIN ?? "dist/taskforce-mailer");
 }
 
+/** A new folder that is removed when this process ends, however it ends. */
+export function guardedFolder(kind: string): string {
+  const folder = privateFolder(kind);
+  mkdirSync(folder, { recursive: true });
+  guardFolder(folder);
+  return folder;
+}
+
 /** Runs the binary with `args`; does not wait for anything. It dies with the test process. */
 export function spawnProduct(args: string[], options: ProductOptions = {}) {
-  const dataDir = options.dataDir ?? privateFolder("product");
-  mkdirSync(dataDir, { recursive: true });
+  const dataDir = options.dataDir ?? guardedFolder("product");
   const env = { PATH: process.env.PATH ?? "", PORT: "0", DATA_DIR: dataDir, ...options.env };
   const command = asChild([options.bin ?? productBinary(), ...args], "SIGKILL", null);
   const child = Bun.spawn(command, {

@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
-import { privateFolder } from "./child-server.ts";
+import { join } from "node:path";
 import { freshDatabase } from "./fresh-database.ts";
 import { sharedPostgres } from "./postgres-server.ts";
-import { type Product, type ProductOptions, startProduct } from "./product.ts";
+import { guardedFolder, type Product, type ProductOptions, startProduct } from "./product.ts";
 import { type RedisServer, startRedis } from "./redis-server.ts";
 import { createSmtpSink, type SmtpSink, type SmtpSinkOptions } from "./smtp-sink.ts";
 
@@ -84,7 +84,7 @@ async function emptyDatabase(): Promise<string> {
 }
 
 function caFile(pem: string): string {
-  const file = `${privateFolder("ca")}.pem`;
+  const file = join(guardedFolder("ca"), "ca.pem");
   writeFileSync(file, pem);
   return file;
 }
