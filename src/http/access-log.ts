@@ -9,7 +9,8 @@ export function accessLog(log: Logger): MiddlewareHandler<ApiEnv> {
     const startedAt = performance.now();
     await next();
     const { route, principal, emailId, requestId } = c.var;
-    const isProbe = route?.startsWith("/health") ?? false;
+    // Probes, and the console's own pages, which ask every two seconds, would drown the rest.
+    const isChatter = (route?.startsWith("/health") ?? true) && c.res.status < 400;
     const fields = {
       request_id: requestId,
       method: c.req.method,
@@ -21,7 +22,7 @@ export function accessLog(log: Logger): MiddlewareHandler<ApiEnv> {
       ...(c.error instanceof AppError ? { code: c.error.code } : {}),
     };
     if (c.res.status >= 500 && c.error) log.error("request", { ...fields, err: c.error });
-    else if (isProbe) log.debug("request", fields);
+    else if (isChatter) log.debug("request", fields);
     else log.info("request", fields);
   };
 }
