@@ -1,6 +1,7 @@
 import { type Config, processEnvironment } from "../config.ts";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
 import { loadOrCreateSecrets, type Secrets } from "../crypto/secrets.ts";
+import { createSealer } from "../journal/seal.ts";
 import type { Logger } from "../log.ts";
 import { createByteSemaphore } from "../mail/byte-semaphore.ts";
 import { createCaptureTransport } from "../mail/capture-transport.ts";
@@ -16,6 +17,7 @@ import { createTransportGate } from "../queue/transport-gate.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
+import { createJournal } from "../store/journal.ts";
 import { openPgliteDatabase } from "../store/pglite-database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence, type Presence } from "../store/presence.ts";
@@ -91,6 +93,7 @@ export function createParts(config: Config, database: Database, secrets: Secrets
       intervalMs: config.reconcileIntervalMs,
       newId,
     }),
+    sealer: createSealer({ store: createJournal(database), log }),
     accept: createAccept({
       ...shared,
       region,

@@ -54,6 +54,7 @@ async function stopInReverse(
   await started?.drain(share(0.8));
   await parts.enqueue.flush(share(0.2));
   await parts.reconciler.stop(share(0.4));
+  await within(parts.sealer.stop(share(0.2)), share(0.2));
   await within(server.stop(), share(0.3));
   await within(parts.sender.close(), share(0.2));
   await parts.backend.close(share(0.5));
@@ -82,6 +83,7 @@ function startWork({ config, parts, server, state, log, stopping }: WorkDeps): {
     // Under the folder's lock nobody else can be sending: settle what a crash left at once.
     if (config.database.driver === "pglite") await reconciler.runOnce({ everything: true });
     reconciler.start();
+    parts.sealer.start();
     const worker = config.role === "api" ? null : createEmailWorker(parts.delivering);
     state.isPrepared = true;
     log.info("ready", { role: config.role, region: config.region });

@@ -325,7 +325,9 @@ begin
     jsonb_build_object('status', r ->> 'state', 'outcome', r ->> 'outcome')
   from jsonb_array_elements(v_rows) r
   where not (r ->> 'applied')::boolean and not (r ->> 'is_known')::boolean
-    and r ->> 'owner_id' is not null;
+    and r ->> 'owner_id' is not null
+  -- Ids, and with them positions, follow the sequence.
+  order by 5 nulls last;
 
   return (
     select json_agg(case when (r ->> 'applied')::boolean

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createEmails } from "../store/emails.ts";
+import { createJournal, type Journal, type ProvenEntry } from "../store/journal.ts";
+import { drivers, type OpenDatabase } from "../testing/databases.ts";
+import { type DirectSql, directSql } from "../testing/direct-sql.ts";
+import { adminClaims, newEmail, store } from "../testing/new-email.ts";
+import { type ChainVerdict, verifyChain } from "./verify.ts";
+
+/** The chain as the database makes it, against the verifier that knows nothing of SQL. */
+describe.each(drivers)("the chain of an owner on $driver", ({ open }) => {
+  let opened: OpenDatabase;
+  let sql: DirectSql;
+  let journal: Journal;
+  const ownerId = 'Zoë "the owner" \\ 漢字';
+
+  beforeAll(async () => {
+    opened = await open();
+    sql = await directSql(opened.database);
+    journal = createJournal(opened.database);
+    const emails = createEmails(opened.database);
+    for (const origin of [null, "2001:db8::1", "198.51.100.7"]) {
+      const drafts = [newEmail(), newEmail(), newEmail()];
+      await store(emails, drafts, { ownerId, actor: ownerId, origin });
+      await store(emails, [newEmail()], { ownerId: "somebody else" });
+      // In several rounds: the chain goes on from the head of the round before.
+      while ((await journal.seal(2)).hasMore);
+    }
+  }, 60_000);
+  afterAll(async () => {
+    await sql.close();
+    await opened.close();
+  });
+
+  async function verify(): Promise<ChainVerdict> {
+    const entries: ProvenEntry[] = [];
+    for (;;) {
+      const after = entries.at(-1)?.position ?? 0;
+      const page = await journal.readProven({ after, limit: 4, ownerId }, adminClaims);
+      entries.push(...page.entries);
+      if (page.entries.length > 0) continue;
+      return verifyChain({ ownerId, entries, ...(page.head && { head: page.head }) });
+    }
+  }
+
+  /** Does what only the owner of the table can: past the triggers. Undone afterwards. */
+  async function tampered(statement: string): Promise<ChainVerdict> {
+    await sql.query("create table mailer.kept as select * from mailer.journal");
+    await sql.query("alter table mailer.journal disable trigger user");
+    try {
+      await sql.query(statement, [ownerId]);
+      return await verify();
+    } finally {
+      await sql.query("delete from mailer.journal");
+      await sql.query(
+        "insert into mailer.journal overriding system value select * from mailer.kept",
+      );
+      await sql.query("alter table mailer.journal enable trigger user");
+      await sql.query("drop table mailer.kept");
+    }
+  }
+
+  test("verifies, to the head that the database keeps", async () => {
+    expect(await verify()).toMatchObject({ ok: true, checked: 9, head: { number: 9 } });
+  });
+
+  const own = "owner_id = $1 and number";
+  test.each([
+    [5, "altered", `update mailer.journal set action = 'email.sent' where ${own} = 5`],
+    [5, "altered", `update mailer.journal set detail = '{"status":"sent"}' where ${own} = 5`],
+    [2, "altered", `update mailer.journal set at = at + interval '1 us' where ${own} = 2`],
+    [3, "altered", `update mailer.journal set actor = 'x' where ${own} = 3`],
+    [1, "altered", `update mailer.journal set origin = 'x' where ${own} = 1`],
+    [4, "hash", `update mailer.journal set canonical = canonical || ' ' where ${own} = 4`],
+    [9, "hash", `update mailer.journal set hash = sha256('x') where ${own} = 9`],
+    [7, "missing", `delete from mailer.journal where ${own} = 7`],
+    [8, "missing", `delete from mailer.journal where ${own} >= 8`],
+    [1, "missing", "delete from mailer.journal where owner_id = $1"],
+    [6, "missing", `update mailer.journal set owner_id = 'somebody else ' where ${own} = 6`],
+  ] as const)(
+    "tampered with at number %d is found there: %s, by %s",
+    async (number, reason, statement) => {
+      expect(await tampered(statement)).toMatchObject({ ok: false, firstBroken: number, reason });
+      expect(await verify()).toMatchObject({ ok: true });
+    },
+  );
+});

@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { ProvenEntry } from "../store/journal.ts";
+import { freshDatabase } from "../testing/fresh-database.ts";
+import { type JournalLoadResult, ofAda, runJournalLoad } from "../testing/journal-load.ts";
+import { adminClaims } from "../testing/new-email.ts";
+import { verifyChain } from "./verify.ts";
+
+describe("with many writers, slow and aborted transactions and two sealers", () => {
+  let load: JournalLoadResult;
+  beforeAll(async () => {
+    const { url } = await freshDatabase();
+    const slow = { dawdlers: 3, dawdles: 9, dawdleMsMax: 250 };
+    load = await runJournalLoad({ url, emails: 240, writers: 12, ...slow });
+  }, 120_000);
+  afterAll(() => load?.close());
+
+  test("a reader with a cursor misses no position and sees none twice", () => {
+    const positions = load.seen.map(({ position }) => position);
+    expect(positions).toEqual(positions.map((_, index) => index + 1));
+    expect(load.seenOfAda).toEqual(ofAda(load.seen));
+  });
+
+  test("it sees all that was acked, each email's entries in order, and nothing aborted", () => {
+    const byEmail = new Map<string, string[]>();
+    const byHand: string[] = [];
+    for (const { emailId, action } of load.seen) {
+      if (emailId === null) byHand.push(action);
+      else byEmail.set(emailId, [...(byEmail.get(emailId) ?? []), action]);
+    }
+    expect(byEmail).toEqual(load.acked);
+    expect(byHand.sort()).toEqual([...load.dawdled].sort());
+  });
+
+  test("every owner's chain verifies", async () => {
+    for (const ownerId of new Set(load.seen.map((entry) => entry.ownerId))) {
+      const entries: ProvenEntry[] = [];
+      const query = { after: 0, limit: 100_000, ownerId };
+      const page = await load.journal.readProven(query, adminClaims);
+      entries.push(...page.entries);
+      const verdict = verifyChain({ ownerId, entries, ...(page.head && { head: page.head }) });
+      const checked = load.seen.filter((entry) => entry.ownerId === ownerId).length;
+      expect(verdict).toMatchObject({ ok: true, checked });
+    }
+  });
+
+  test("the sealers stay less than a second behind", () => {
+    // The median and not the worst: a busy machine may halt everything for a while.
+    const sorted = load.lagsMs.toSorted((a, b) => a - b);
+    expect(sorted.length).toBeGreaterThan(10);
+    expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThan(1_000);
+  });
+});

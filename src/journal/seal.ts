@@ -1,0 +1,102 @@
+import { isAppError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Journal } from "../store/journal.ts";
+import { createBell } from "./bell.ts";
+
+export interface SealerDeps {
+  store: Pick<Journal, "seal">;
+  log: Logger;
+  /** How often it looks without being told. Default 200. */
+  everyMs?: number;
+  /** Entries per call, hence per transaction. Default 1000. */
+  limit?: number;
+}
+
+/** Keeps the journal sealed. Every process runs one; the database lets one at a time work. */
+export interface Sealer {
+  start(): void;
+  /** Something was committed: look soon. Costs nothing and never throws. */
+  nudge(): void;
+  /** Calls back after each round that sealed something; returns how to end that. */
+  onSealed(listener: () => void): () => void;
+  /** Ends after the round under way, or at the timeout. Never rejects. */
+  stop(timeoutMs: number): Promise<void>;
+  /**
+   * Milliseconds that the sealer is behind, so far as it knows: the age of the oldest entry
+   * left unsealed; grows while rounds fail.
+   */
+  readonly lagMs: number;
+}
+
+/** Commits that follow each other closely are sealed in one round: each costs a commit itself. */
+const gatherMs = 50;
+const failurePauseMsMax = 5_000;
+
+export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: SealerDeps): Sealer {
+  const nudged = createBell();
+  const stopped = createBell();
+  const listeners = new Set<() => void>();
+  let isStopping = false;
+  let loop: Promise<void> | null = null;
+  let failures = 0;
+  let behindMs = 0;
+  let lookedAt = 0;
+
+  /** Milliseconds to let pass before anything else, however loud the nudges. */
+  async function round(): Promise<number> {
+    const startedAt = performance.now();
+    const { sealed, hasMore, isBusy, oldestMs } = await store.seal(limit);
+    lookedAt = performance.now();
+    behindMs = oldestMs;
+    if (sealed > 0) for (const listener of listeners) listener();
+    if (hasMore) return 0;
+    // Whoever is at it seals ours too.
+    if (isBusy) return everyMs;
+    // On a slow database the pauses grow, so that sealing never takes most of its time.
+    return Math.min(everyMs, Math.max(gatherMs, 2 * (lookedAt - startedAt)));
+  }
+
+  async function roundOrBackOff(): Promise<number> {
+    try {
+      const pauseMs = await round();
+      if (failures > 0) log.info("works again", { component: "sealer" });
+      failures = 0;
+      return pauseMs;
+    } catch (error) {
+      failures += 1;
+      const level = isAppError(error, "database_unavailable") ? "warn" : "error";
+      if (failures === 1) log[level]("failed; trying again", { component: "sealer", err: error });
+      return Math.min(failurePauseMsMax, everyMs * 2 ** Math.min(failures, 10));
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!isStopping) {
+      const pauseMs = await roundOrBackOff();
+      if (pauseMs > 0) await stopped.wait(pauseMs);
+      if (pauseMs > 0 && pauseMs < everyMs) await nudged.wait(everyMs - pauseMs);
+    }
+  }
+
+  return {
+    start() {
+      loop ??= run();
+    },
+    nudge: nudged.ring,
+    onSealed(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    async stop(timeoutMs) {
+      isStopping = true;
+      nudged.ring();
+      stopped.ring();
+      const patience = createBell();
+      void loop?.then(patience.ring);
+      if (loop) await patience.wait(timeoutMs);
+    },
+    get lagMs() {
+      return behindMs === 0 && failures === 0 ? 0 : behindMs + performance.now() - lookedAt;
+    },
+  };
+}
