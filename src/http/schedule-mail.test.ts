@@ -81,7 +81,12 @@ describe("201", () => {
       html_body: "<p>Words</p>",
       headers: { "X-Ticket": "7" },
       attachments: [
-        { filename: "ä.txt", content_type: "text/plain; charset=utf-8", content_id: null, size_bytes: 2 },
+        {
+          filename: "ä.txt",
+          content_type: "text/plain; charset=utf-8",
+          content_id: null,
+          size_bytes: 2,
+        },
         { filename: "b.bin", content_type: "application/x-b", content_id: "b1", size_bytes: 0 },
       ],
       tags: ["one", "two words"],
