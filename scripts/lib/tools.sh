@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the tests need beside Bun: server programs, installed from Debian's packages when they
-# are missing and we may. No service is left running: the tests start their own, on private
-# ports and folders. To be sourced after bun.sh, which sets `root` and `say`.
+# What the tests need beside Bun: server programs and a browser, installed from Debian's
+# packages when they are missing and we may. No service is left running: the tests start their
+# own, on private ports and folders. To be sourced after bun.sh, which sets `root` and `say`.
 # shellcheck disable=SC2154
 
 # Debian keeps PostgreSQL's server programs off the PATH.
@@ -18,6 +18,8 @@ missing_packages() {
   command -v redis-server >/dev/null || printf 'redis-server\n'
   find_postgres || printf 'postgresql\n'
   command -v openssl >/dev/null || printf 'openssl\n'
+  # For the board and the console; the tests start it from this very path.
+  [[ -x "${TEST_CHROMIUM:-/usr/bin/chromium}" ]] || printf 'chromium\n'
 }
 
 # Installs without letting any package start its service, then restores the machine's policy.

@@ -15,3 +15,7 @@ declare module "*/public/favicon.svg" {
   const text: string;
   export = text;
 }
+declare module "*/public/board.css" {
+  const text: string;
+  export = text;
+}

@@ -1,12 +1,12 @@
 import type { Context, Hono } from "hono";
 import type { Principal } from "../auth/principal.ts";
+import { createAdmission } from "./admission.tsx";
 import { CapturedList, CapturedListPage, type ExampleOptions } from "./captured-list.tsx";
 import type { CapturedMail, CapturedMails } from "./captured-mails.ts";
 import { CapturedPage, hasPart, messageParts } from "./captured-page.tsx";
 import { Notice, Page } from "./page.tsx";
 import { sendDownload, sendFragment, sendMessageHtml, sendPage } from "./page-response.ts";
 import { parseMessage } from "./parsed-message.ts";
-import { SignInPage } from "./sign-in-page.tsx";
 import type { Visitors } from "./visitor.ts";
 
 const listedMax = 100;
@@ -24,7 +24,7 @@ export function mountCaptured(
   captured: CapturedMails,
   program: string,
 ): void {
-  const admit = createAdmission(visitors, program);
+  const admit = createAdmission(visitors, program, "Captured mails show everybody's content.");
 
   app.get("/captured", async (c) => {
     const principal = await admit(c);
@@ -90,29 +90,6 @@ async function sendCaptured(c: Context, opened: OpenedMail): Promise<Response> {
   const isShown = asked !== undefined && hasPart(message, asked);
   const first = messageParts.find((name) => hasPart(message, name)) ?? "headers";
   return sendPage(c, <CapturedPage {...opened} message={message} part={isShown ? asked : first} />);
-}
-
-/** Lets admins through; anybody else gets the page that says why not. */
-function createAdmission(visitors: Visitors, program: string) {
-  return async (c: Context): Promise<Principal | Response> => {
-    const visitor = await visitors.recognise(c);
-    if (visitor === null || visitor === "refused") {
-      const isReloading = c.req.header("Sec-Fetch-Site") === "cross-site";
-      return sendPage(c, <SignInPage program={program} isReloading={isReloading} />, 401);
-    }
-    return visitor.isAdmin ? visitor : sendForbidden(c, visitor);
-  };
-}
-
-function sendForbidden(c: Context, principal: Principal): Promise<Response> {
-  const page = (
-    <Page title="Not for you" principal={principal}>
-      <Notice heading="Admins only">
-        <p>Captured mails show everybody's content.</p>
-      </Notice>
-    </Page>
-  );
-  return sendPage(c, page, 403);
 }
 
 function sendMissing(c: Context, principal: Principal): Promise<Response> {

@@ -29,8 +29,9 @@ export async function sendPage(
   c: Context,
   page: Markup,
   status: ContentfulStatusCode = 200,
+  policy = pagePolicy,
 ): Promise<Response> {
-  const headers = { ...common, "Content-Security-Policy": pagePolicy };
+  const headers = { ...common, "Content-Security-Policy": policy };
   const challenge = status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
   return c.body(`<!doctype html>${await page}`, status, { ...headers, ...challenge, ...htmlType });
 }

@@ -46,6 +46,7 @@ export function Page({ title, principal, isReloading = false, children }: PagePr
 function SignedIn({ principal }: { principal: Principal }) {
   return (
     <form class="signed-in" method="post" action="/sign-out">
+      {principal.isAdmin && <a href="/admin/queues">Queues</a>}
       <span class="who">
         {principal.ownerId}
         {principal.isAdmin && <span class="badge">admin</span>}

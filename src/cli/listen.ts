@@ -1,15 +1,13 @@
-import { Hono } from "hono";
-import { mountConsole } from "../admin/console.tsx";
-import { createSessions } from "../admin/session.ts";
+import type { Context } from "hono";
 import { createSignInLinks, type SignInLinks } from "../admin/sign-in-link.ts";
-import { type Authenticator, createAuthenticator, issueToken } from "../auth/jwt.ts";
+import { createAuthenticator, issueToken } from "../auth/jwt.ts";
 import type { Config } from "../config.ts";
 import type { Secrets } from "../crypto/secrets.ts";
 import { createApp } from "../http/app.ts";
 import type { Logger } from "../log.ts";
-import { listCaptured, readCaptured } from "../mail/captured.ts";
 import type { CommandIo } from "./command.ts";
 import { checkHealth } from "./health.ts";
+import { createPages } from "./pages.ts";
 import type { Parts } from "./parts.ts";
 import { commit, version } from "./version.ts";
 import { printWelcome } from "./welcome.ts";
@@ -39,7 +37,8 @@ export function listen(deps: ListenDeps): Listening {
   const { audience, issuer } = config.jwt;
   const authenticator = createAuthenticator({ secret: secrets.jwtSecret, issuer, audience });
   const signInLinks = createSignInLinks();
-  const pages = createPages(deps, authenticator, signInLinks);
+  const paging = { ...deps, authenticator, signInLinks, peerAddress };
+  const pages = config.role === "worker" ? null : createPages(paging);
   const app = createApp({
     ...parts,
     config,
@@ -48,8 +47,8 @@ export function listen(deps: ListenDeps): Listening {
     health: () => checkHealth(parts, state),
     isDraining: () => state.isDraining,
     now: () => new Date(),
-    peerAddress: (c) => c.env.server?.requestIP?.(c.req.raw)?.address ?? null,
-    mounts: config.role === "worker" ? [] : [(mounted) => mounted.route("/", pages)],
+    peerAddress,
+    mounts: pages === null ? [] : [(mounted) => mounted.route("/", pages)],
   });
   const server = Bun.serve({
     hostname: config.http.host,
@@ -67,30 +66,6 @@ export function listen(deps: ListenDeps): Listening {
     greet: async () => (isLaptop ? await greet(deps, url, signInLinks) : undefined),
     stop: () => server.stop(false),
   };
-}
-
-function createPages(
-  { config, secrets, parts }: ListenDeps,
-  authenticator: Authenticator,
-  signInLinks: SignInLinks,
-): Hono {
-  const { dataDir, transport } = config;
-  const captured = {
-    list: (limit: number) => listCaptured(dataDir, { limit }),
-    read: (emailId: string) => readCaptured(dataDir, emailId),
-  };
-  const pages = new Hono();
-  mountConsole(pages, {
-    authenticator,
-    sessions: createSessions({ secret: secrets.jwtSecret }),
-    signInLinks,
-    captured: transport.kind === "capture" ? captured : null,
-    transportName: parts.sender.name,
-    publicUrl: config.http.publicUrl,
-    trustProxy: config.http.trustProxy,
-    program: `DATA_DIR=${dataDir} ${process.execPath}`,
-  });
-  return pages;
 }
 
 async function greet(
@@ -122,4 +97,8 @@ async function greet(
 function reachableHost(host: string): string {
   if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
   return host.includes(":") ? `[${host}]` : host;
+}
+
+function peerAddress(c: Context): string | null {
+  return c.env.server?.requestIP?.(c.req.raw)?.address ?? null;
 }

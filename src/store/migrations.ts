@@ -7,6 +7,9 @@ import reconcile from "../../supabase/migrations/20261124000006_reconcile.sql" w
   type: "text",
 };
 import seal from "../../supabase/migrations/20261124000007_seal.sql" with { type: "text" };
+import recordAction from "../../supabase/migrations/20261124000008_record_action.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -25,4 +28,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000005", name: "read", sql: read },
   { version: "20261124000006", name: "reconcile", sql: reconcile },
   { version: "20261124000007", name: "seal", sql: seal },
+  { version: "20261124000008", name: "record_action", sql: recordAction },
 ];

@@ -1,0 +1,32 @@
+import type { BeforeHook, HookContext } from "@bull-board/api/typings/app";
+import { emailQueueName } from "../queue/queue-options.ts";
+
+/** The queue whose failed jobs are the dead letters; it exists on the board alone. */
+export const deadLetterQueueName = "dead-letters";
+
+/**
+ * Bull Board can empty, edit and obliterate queues. Everything it offers that changes something
+ * is refused but for these, whichever button was pressed and whatever a later version adds.
+ */
+const allowedActions: readonly { route: string; queueName: string }[] = [
+  { route: "/api/queues/:queueName/pause", queueName: emailQueueName },
+  { route: "/api/queues/:queueName/resume", queueName: emailQueueName },
+  { route: "/api/queues/:queueName/:jobId/retry", queueName: deadLetterQueueName },
+];
+
+export const refuseActions: BeforeHook = (context) =>
+  isAllowed(context)
+    ? undefined
+    : { allow: false, status: 403, errorKey: "ERRORS.FORBIDDEN", message: refusal };
+
+const refusal =
+  "The board only pauses and resumes the queue emails, and replays single dead letters.";
+
+function isAllowed({ method, route, request }: HookContext): boolean {
+  if (method === "get") return true;
+  const { queueName } = request.params;
+  return (
+    method === "put" &&
+    allowedActions.some((action) => action.route === route && action.queueName === queueName)
+  );
+}

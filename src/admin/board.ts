@@ -1,0 +1,121 @@
+import { createBullBoard } from "@bull-board/api";
+import type { UIConfig } from "@bull-board/api/typings/app";
+import type { Queue } from "bullmq";
+import type { Context, Hono, Next } from "hono";
+import { AppError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { within } from "../queue/abortable.ts";
+import type { WakeJob } from "../queue/enqueue.ts";
+import type { QueueBackend } from "../queue/queue-backend.ts";
+import type { Actions } from "../store/actions.ts";
+import { createActing } from "./acting.ts";
+import { createAdmission } from "./admission.tsx";
+import { boardFailure } from "./board-failure.ts";
+import { createBoardFiles } from "./board-files.ts";
+import { refuseActions } from "./board-rules.ts";
+import { BoardServer } from "./board-server.ts";
+import { DeadLetterAdapter, type DeadLetterAdapterDeps } from "./dead-letter-adapter.ts";
+import { EmailQueueAdapter } from "./email-queue-adapter.ts";
+import { createVisitors, type VisitorsOptions } from "./visitor.ts";
+
+export interface BoardDeps extends VisitorsOptions, Omit<DeadLetterAdapterDeps, "who"> {
+  /** `emails`, of this region. */
+  queue: Queue<WakeJob>;
+  backend: Pick<QueueBackend, "readMarker">;
+  actions: Actions;
+  region: string;
+  /** The caller's network address for the journal; null when unknown. */
+  peerAddress: (c: Context) => string | null;
+  log: Logger;
+  /** How this program is called from a shell, for the sign-in page; default: by its name. */
+  program?: string;
+}
+
+export const boardPath = "/admin/queues";
+/** BullMQ waits for a Redis that is gone, without an end; nobody at a browser does. */
+const answerWithinMs = 4_500;
+const reachableWithinMs = 2_500;
+
+const uiConfig: UIConfig = {
+  boardTitle: "Queues",
+  boardLogo: { path: "/favicon.svg", width: 24, height: 24 },
+  favIcon: { default: "/favicon.svg", alternative: "/favicon.svg" },
+  miscLinks: [{ text: "Console", url: "/" }],
+  // Its documentation is elsewhere on the network and says nothing of this product.
+  hideDocsLink: true,
+  showMetrics: false,
+};
+
+/** Bull Board at `/admin/queues`, for admins: everything to see, little to press. */
+export function mountBoard(app: Hono, deps: BoardDeps): void {
+  const acting = createActing();
+  const { who } = acting;
+  const server = new BoardServer({
+    basePath: boardPath,
+    files: createBoardFiles(),
+    describe: (error) => describe(error, deps.log),
+  });
+  createBullBoard({
+    queues: [new EmailQueueAdapter({ ...deps, who }), new DeadLetterAdapter({ ...deps, who })],
+    serverAdapter: server,
+    // Without it Bull Board would look for its files by an eval that fails in a binary.
+    options: { uiConfig, uiBasePath: ".", handlerHooks: { before: refuseActions } },
+  });
+  app.use(`${boardPath}/*`, createGuard(deps, acting));
+  app.use(`${boardPath}/api/*`, createDeadline(deps));
+  const board = server.registerPlugin();
+  app.get(`${boardPath}/`, (c) => c.redirect(boardPath, 301));
+  app.route(boardPath, board);
+}
+
+/** No file and no answer for anybody but an admin, and no change but from our own page. */
+function createGuard(deps: BoardDeps, acting: ReturnType<typeof createActing>) {
+  const visitors = createVisitors(deps);
+  const reason = "The queues show everybody's emails.";
+  const admit = createAdmission(visitors, deps.program ?? "taskforce-mailer", reason);
+  return async (c: Context, next: Next): Promise<Response | undefined> => {
+    const principal = await admit(c);
+    if (principal instanceof Response) return principal;
+    const isRead = c.req.method === "GET" || c.req.method === "HEAD";
+    if (!isRead && !visitors.isOwnPost(c)) return refuse(c, foreign);
+    const claims = { role: "admin", sub: principal.ownerId } as const;
+    await acting.run({ claims, origin: deps.peerAddress(c) }, next);
+    return undefined;
+  };
+}
+
+const foreign = "This did not come from our own page, so nothing was done.";
+
+function refuse(c: Context, publicDetail: string): Response {
+  const { status, body } = boardFailure(new AppError("forbidden", { publicDetail }));
+  return c.json(body, status);
+}
+
+function createDeadline({ backend }: BoardDeps) {
+  return async (c: Context, next: Next): Promise<Response | undefined> => {
+    // Asked first, so that no pause is left behind in a connection that waits for its Redis.
+    const isReachable = await within(
+      backend.readMarker().then(() => true),
+      reachableWithinMs,
+    );
+    const isDone =
+      isReachable &&
+      (await within(
+        next().then(() => true),
+        answerWithinMs - reachableWithinMs,
+      ));
+    return isDone ? undefined : unavailable(c);
+  };
+}
+
+function unavailable(c: Context): Response {
+  const publicDetail = "The queue does not answer. Dead letters can be replayed by the API.";
+  const { status, body } = boardFailure(new AppError("overloaded", { publicDetail }));
+  return c.json(body, status);
+}
+
+function describe(error: unknown, log: Logger) {
+  const failure = boardFailure(error);
+  if (failure.status === 500) log.error("board", { err: error });
+  return failure;
+}

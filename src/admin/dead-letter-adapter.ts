@@ -1,0 +1,152 @@
+import { BaseAdapter } from "@bull-board/api/dist/queueAdapters/base.js";
+import type { JobCounts, JobStatus, QueueJob, Status } from "@bull-board/api/typings/app";
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { deadLetterStates } from "../email/states.ts";
+import { AppError } from "../errors.ts";
+import { type DecryptedEmail, decryptEmail } from "../queue/decrypt-email.ts";
+import type { Enqueue } from "../queue/enqueue.ts";
+import type { Emails } from "../store/emails.ts";
+import type { EmailFilter, StoredEmail } from "../store/stored-email.ts";
+import type { Acting } from "./acting.ts";
+import { deadLetterQueueName } from "./board-rules.ts";
+import { deadLetterJob, refuse } from "./dead-letter-job.ts";
+
+export interface DeadLetterAdapterDeps {
+  emails: Emails;
+  enqueue: Enqueue;
+  keyRing: KeyRing;
+  /** UUID of this process; marks what it has put into the queue. */
+  workerId: string;
+  horizonMs: number;
+  who: () => Acting;
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const filter: EmailFilter = {
+  statuses: [...deadLetterStates],
+  isDeferred: false,
+  tag: null,
+  metadata: null,
+  addressIndex: null,
+  scheduledAfter: null,
+  scheduledBefore: null,
+};
+
+/**
+ * Dead letters as the failed jobs of a queue that is none: they are read from the database when
+ * somebody looks, and decrypted for their eyes, so that no reply and no address is ever kept in
+ * Redis. A retry is a replay.
+ */
+export class DeadLetterAdapter extends BaseAdapter {
+  readonly #deps: DeadLetterAdapterDeps;
+
+  constructor(deps: DeadLetterAdapterDeps) {
+    // Of the two types it knows, `bullmq` is asked for flows and for a global concurrency.
+    super("bull", {
+      description:
+        "Emails that wait for a person. Retry sends one again to whoever has not got it.",
+      allowCompletedRetries: false,
+    });
+    this.#deps = deps;
+  }
+
+  getName() {
+    return deadLetterQueueName;
+  }
+
+  async getJob(id: string): Promise<QueueJob | null> {
+    if (!uuid.test(id)) return null;
+    const email = await this.#deps.emails.get(id, this.#deps.who().claims);
+    return email === null ? null : this.#toJob(email);
+  }
+
+  async getJobs(_statuses: JobStatus[], start = 0, end = start + 9): Promise<QueueJob[]> {
+    const page = { limit: end - start + 1, offset: start, cursor: null };
+    const { emails, who } = this.#deps;
+    const found = await emails.list(filter, page, who().claims, { withAttempts: true });
+    return found.emails.map((email) => this.#toJob(email));
+  }
+
+  async getJobCounts(): Promise<JobCounts> {
+    const page = { limit: 1, offset: 0, cursor: null };
+    const { total } = await this.#deps.emails.list(filter, page, this.#deps.who().claims);
+    return { failed: total ?? 0 };
+  }
+
+  #toJob(email: StoredEmail): QueueJob {
+    return deadLetterJob(email, this.#decrypt(email), () => this.#replay(email.id));
+  }
+
+  /** One email of a lost key must not hide all the others. */
+  #decrypt(email: StoredEmail): DecryptedEmail | null {
+    try {
+      return decryptEmail(email, this.#deps.keyRing);
+    } catch {
+      return null;
+    }
+  }
+
+  async #replay(id: string): Promise<void> {
+    const { emails, enqueue, workerId, horizonMs, who } = this.#deps;
+    const { claims, origin } = who();
+    const options = { scheduledAt: null, origin, horizonMs, queuedBy: workerId };
+    const replayed = await emails.replay(id, claims, options);
+    if (replayed.kind === "replayed") {
+      const { wake, delayMs } = replayed;
+      if (delayMs !== null) enqueue.add({ id, wake, delayMs });
+      return;
+    }
+    throw notReplayed(replayed.kind === "not_found" ? null : replayed.state);
+  }
+
+  getStatuses(): Status[] {
+    return ["latest", "failed"];
+  }
+  getJobStatuses(): JobStatus[] {
+    return ["failed"];
+  }
+  async isPaused() {
+    return false;
+  }
+  async getJobLogs() {
+    return [];
+  }
+  async getMetrics() {
+    return { meta: { count: 0, prevTS: 0, prevCount: 0 }, data: [], count: 0 };
+  }
+  async getRedisInfo() {
+    return null;
+  }
+  async getJobSchedulers() {
+    return [];
+  }
+  async getJobSchedulersCount() {
+    return 0;
+  }
+  async getGlobalConcurrency() {
+    return null;
+  }
+
+  // The rules of the board refuse all of these before they get here.
+  clean = refuse;
+  addJob = refuse;
+  pause = refuse;
+  resume = refuse;
+  empty = refuse;
+  obliterate = refuse;
+  promoteAll = refuse;
+  removeJobScheduler = refuse;
+  updateJobScheduler = refuse;
+  runJobSchedulerNow = refuse;
+  setGlobalConcurrency = refuse;
+}
+
+function notReplayed(state: string | null): AppError {
+  if (state === null) return new AppError("not_found", { publicDetail: "There is no such email." });
+  return new AppError("not_a_dead_letter", {
+    publicDetail:
+      state === "held"
+        ? "It is held, and releasing is not supported yet."
+        : `It is ${state} by now; only dead letters are replayed.`,
+  });
+}

@@ -1,0 +1,82 @@
+import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import type { JobCounts, JobStatus } from "@bull-board/api/typings/app";
+import type { JobType, Queue } from "bullmq";
+import type { WakeJob } from "../queue/enqueue.ts";
+import type { Actions, AdminAction } from "../store/actions.ts";
+import type { Acting } from "./acting.ts";
+
+/** A state of BullMQ's PostgreSQL backend that its types leave out. */
+const paused = "paused" as JobType;
+
+export interface EmailQueueAdapterDeps {
+  queue: Queue<WakeJob>;
+  actions: Actions;
+  /** Whose queue it is; pausing stops the workers of this region. */
+  region: string;
+  who: () => Acting;
+}
+
+/** The queue `emails` as the board shows it: its jobs are wake-ups and hold no content. */
+export class EmailQueueAdapter extends BullMQAdapter {
+  readonly #deps: EmailQueueAdapterDeps;
+
+  constructor(deps: EmailQueueAdapterDeps) {
+    super(deps.queue, {
+      description: `Emails due soon in region ${deps.region}. Times and states are the database's.`,
+      allowRetries: false,
+    });
+    this.#deps = deps;
+  }
+
+  /** Jobs are removed when they end and never have children: their tabs would stay empty. */
+  override getJobStatuses(): JobStatus[] {
+    return ["active", "waiting", "delayed"];
+  }
+
+  /** On PostgreSQL, what waits in a paused queue is called `paused`, and not counted by default. */
+  override async getJobCounts(): Promise<JobCounts> {
+    const { queue } = this.#deps;
+    const types = ["active", "waiting", "delayed", paused] as const;
+    const {
+      waiting = 0,
+      [paused]: alsoWaiting = 0,
+      ...counts
+    } = await queue.getJobCounts(...types);
+    return { ...counts, waiting: waiting + alsoWaiting };
+  }
+
+  override getJobs(statuses: JobStatus[], start?: number, end?: number) {
+    const asked: JobStatus[] = statuses.includes("waiting") ? [...statuses, "paused"] : statuses;
+    return super.getJobs(asked, start, end);
+  }
+
+  override pause(): Promise<void> {
+    return this.#recorded("queue.paused", () => super.pause());
+  }
+
+  override resume(): Promise<void> {
+    return this.#recorded("queue.resumed", () => super.resume());
+  }
+
+  /** Rate limits are the transport's business. */
+  override get supportsGlobalRateLimit(): boolean {
+    return false;
+  }
+
+  /**
+   * The entry comes first: an entry too many, marked as failed by the next one, is better than
+   * a change nobody can be asked about.
+   */
+  async #recorded(action: AdminAction["action"], change: () => Promise<void>): Promise<void> {
+    const { actions, region } = this.#deps;
+    const { claims, origin } = this.#deps.who();
+    const detail = { queue: this.getName(), region };
+    await actions.record({ action, detail, origin }, claims);
+    try {
+      await change();
+    } catch (error) {
+      await actions.record({ action, detail: { ...detail, result: "failed" }, origin }, claims);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import { type Context, Hono } from "hono";
+import { mountBoard } from "../admin/board.ts";
+import { mountConsole } from "../admin/console.tsx";
+import { createSessions } from "../admin/session.ts";
+import type { SignInLinks } from "../admin/sign-in-link.ts";
+import type { Authenticator } from "../auth/jwt.ts";
+import type { Config } from "../config.ts";
+import type { Secrets } from "../crypto/secrets.ts";
+import type { Logger } from "../log.ts";
+import { listCaptured, readCaptured } from "../mail/captured.ts";
+import type { WakeJob } from "../queue/enqueue.ts";
+import { emailQueueName } from "../queue/queue-options.ts";
+import { createActions } from "../store/actions.ts";
+import type { Parts } from "./parts.ts";
+
+export interface PagesDeps {
+  config: Config;
+  secrets: Secrets;
+  parts: Parts;
+  authenticator: Authenticator;
+  signInLinks: SignInLinks;
+  peerAddress: (c: Context) => string | null;
+  log: Logger;
+}
+
+/** What is for browsers: the console and the board of the queues. */
+export function createPages(deps: PagesDeps): Hono {
+  const { config, parts } = deps;
+  const shared = {
+    authenticator: deps.authenticator,
+    sessions: createSessions({ secret: deps.secrets.jwtSecret }),
+    publicUrl: config.http.publicUrl,
+    trustProxy: config.http.trustProxy,
+    program: `DATA_DIR=${config.dataDir} ${process.execPath}`,
+  };
+  const pages = new Hono();
+  mountConsole(pages, {
+    ...shared,
+    signInLinks: deps.signInLinks,
+    captured: config.transport.kind === "capture" ? capturedMails(config.dataDir) : null,
+    transportName: parts.sender.name,
+  });
+  mountBoard(pages, {
+    ...shared,
+    ...parts,
+    // A connection of its own: what somebody looks at must not hold up what is added.
+    queue: parts.backend.createQueue<WakeJob>(emailQueueName),
+    actions: createActions(parts.database),
+    region: config.region,
+    horizonMs: config.queueHorizonMs,
+    peerAddress: deps.peerAddress,
+    log: deps.log,
+  });
+  return pages;
+}
+
+function capturedMails(dataDir: string) {
+  return {
+    list: (limit: number) => listCaptured(dataDir, { limit }),
+    read: (emailId: string) => readCaptured(dataDir, emailId),
+  };
+}

@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { drivers, type OpenDatabase } from "../testing/databases.ts";
+import { type DirectSql, directSql } from "../testing/direct-sql.ts";
+import { adminClaims, userClaims } from "../testing/new-email.ts";
+import { createActions } from "./actions.ts";
+import { serviceClaims } from "./database.ts";
+
+describe.each(drivers)("what admins do, on $driver", ({ open }) => {
+  let opened: OpenDatabase;
+  let sql: DirectSql;
+  beforeAll(async () => {
+    opened = await open();
+    sql = await directSql(opened.database);
+  }, 60_000);
+  afterAll(async () => {
+    await sql.close();
+    await opened.close();
+  });
+
+  const paused = {
+    action: "queue.paused",
+    detail: { queue: "emails" },
+    origin: "192.0.2.7",
+  } as const;
+  const count = async () => (await sql.query("select from mailer.journal")).length;
+
+  test("is an entry of the journal that names the admin and from where", async () => {
+    await createActions(opened.database).record(paused, { role: "admin", sub: "olga" });
+    const entries = await sql.query(
+      "select owner_id, actor, origin, action, email_id, sequence, detail from mailer.journal",
+    );
+    expect(entries).toEqual([
+      {
+        owner_id: "olga",
+        actor: "olga",
+        origin: "192.0.2.7",
+        action: "queue.paused",
+        email_id: null,
+        sequence: null,
+        detail: { queue: "emails" },
+      },
+    ]);
+  });
+
+  test.each([userClaims("ada"), serviceClaims("worker:local")])(
+    "is not for $role claims to record",
+    async (claims) => {
+      const before = await count();
+      const recording = createActions(opened.database).record(paused, claims);
+      await expect(recording).rejects.toMatchObject({ code: "forbidden" });
+      expect(await count()).toBe(before);
+    },
+  );
+
+  test.each(["email.sent", "", "Queue paused", null])(
+    "is never an entry about an email, nor without a name: %p",
+    async (action) => {
+      const before = await count();
+      const args = { action, detail: {}, origin: null };
+      const recording = opened.database.rpc("record_action", args, adminClaims);
+      await expect(recording).rejects.toMatchObject({ code: "forbidden" });
+      expect(await count()).toBe(before);
+    },
+  );
+});

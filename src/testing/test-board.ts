@@ -1,0 +1,88 @@
+import { Hono } from "hono";
+import { mountBoard } from "../admin/board.ts";
+import { createSessions } from "../admin/session.ts";
+import { createAuthenticator, issueToken } from "../auth/jwt.ts";
+import { createLogger } from "../log.ts";
+import type { WakeJob } from "../queue/enqueue.ts";
+import { createQueueBackend } from "../queue/queue-backend.ts";
+import { emailQueueName, jobOptions } from "../queue/queue-options.ts";
+import { createActions } from "../store/actions.ts";
+import { createEmails } from "../store/emails.ts";
+import { createPostgresDatabase } from "../store/postgres-database.ts";
+import { createDelivery } from "./delivery.ts";
+import { directSql } from "./direct-sql.ts";
+import { freshDatabase } from "./fresh-database.ts";
+import { startRedis } from "./redis-server.ts";
+import { createSmtpSink } from "./smtp-sink.ts";
+import type { SinkRule } from "./smtp-sink-rules.ts";
+
+const jwt = { secret: "the secret of the tests", audience: "authenticated", issuer: null };
+const base = "http://127.0.0.1:3000";
+
+export type TestBoard = Awaited<ReturnType<typeof startTestBoard>>;
+
+/** The board in this process, on a PostgreSQL and a Redis of its own; the test is the worker. */
+export async function startTestBoard(rules: SinkRule[]) {
+  const [redis, sink] = await Promise.all([startRedis(), createSmtpSink({ rules })]);
+  const database = createPostgresDatabase({ url: (await freshDatabase()).url });
+  const delivery = createDelivery(database, { sink });
+  const log = createLogger({ level: "silent" });
+  const config = { driver: "redis", url: redis.url } as const;
+  const backend = createQueueBackend({ config, database, region: "here", log });
+  const queue = backend.createQueue<WakeJob>(emailQueueName);
+  const { enqueue, keyRing } = delivery.deps;
+  const app = new Hono();
+  mountBoard(app, {
+    authenticator: createAuthenticator(jwt),
+    sessions: createSessions({ secret: jwt.secret }),
+    publicUrl: null,
+    trustProxy: false,
+    queue,
+    backend,
+    emails: createEmails(database),
+    actions: createActions(database),
+    enqueue,
+    keyRing,
+    region: "here",
+    workerId: Bun.randomUUIDv7(),
+    horizonMs: 600_000,
+    peerAddress: () => "192.0.2.7",
+    log,
+  });
+  const sql = await directSql(database);
+  await queue.add("wake", { emailId: "e1", wake: 1 }, { ...jobOptions, delay: 600_000 });
+
+  return {
+    app,
+    queue,
+    redis,
+    sql,
+    delivery,
+    /** As olga, an admin, from the board's own page unless told otherwise. */
+    async request(method: string, path: string, headers: Record<string, string | null> = {}) {
+      const admin = { Authorization: `Bearer ${await tokenOf("olga", "admin")}`, Origin: base };
+      const given = Object.entries({ ...admin, ...headers }).filter(([, value]) => value !== null);
+      const init = { method, headers: Object.fromEntries(given) as Record<string, string> };
+      return await app.request(`${base}/admin/queues${path}`, init);
+    },
+    /** An email that was refused for good. */
+    async deadLetter(...addresses: string[]): Promise<string> {
+      const to = addresses.map((address) => ({ address, name: null }));
+      const id = await delivery.accept({ to, subject: "Invoice 4711", maxRetries: 0 });
+      await delivery.run(id);
+      return id;
+    },
+    async close() {
+      await sql.close();
+      await backend.close(2_000);
+      await delivery.close();
+      await database.close();
+      await sink.close();
+      await redis.stop();
+    },
+  };
+}
+
+export function tokenOf(sub: string, role?: "admin"): Promise<string> {
+  return issueToken({ ...jwt, sub, ...(role ? { role } : {}), ttlSeconds: 3600, now: new Date() });
+}
