@@ -12,6 +12,8 @@ export interface ProductOptions {
   bin?: string;
   /** How long it may take until it listens and is ready. */
   startTimeoutMs?: number;
+  /** Told at once how to kill it, before it is ready. */
+  onSpawn?: (kill: () => void) => void;
   /** False: returns as soon as it listens, which is before its database is prepared. */
   isReadyAwaited?: boolean;
 }
@@ -90,6 +92,7 @@ export async function runProduct(args: string[], options: ProductOptions = {}) {
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
   const run = spawnProduct(["serve"], options);
   const { child, dataDir, output, exited } = run;
+  options.onSpawn?.(() => child.kill("SIGKILL"));
   const timeoutMs = options.startTimeoutMs ?? 60_000;
   const { url, port } = await listening(run, timeoutMs);
   if (options.isReadyAwaited !== false) await ready(run, url, timeoutMs);
@@ -138,10 +141,17 @@ async function listening(run: Run, timeoutMs: number) {
   return address;
 }
 
-async function ready({ output }: Run, url: string, timeoutMs: number): Promise<void> {
-  await until("serve is ready", () => isReady(url), timeoutMs).catch((error: unknown) => {
-    throw new Error(`${error}\n${output()}`);
+async function ready(run: Run, url: string, timeoutMs: number): Promise<void> {
+  let hasEnded = false;
+  void run.exited.then(() => {
+    hasEnded = true;
   });
+  await until("serve is ready", async () => hasEnded || (await isReady(url)), timeoutMs).catch(
+    (error: unknown) => {
+      throw new Error(`${error}\n${run.output()}`);
+    },
+  );
+  if (hasEnded) throw new Error(`serve ended before it was ready:\n${run.output()}`);
 }
 
 async function isReady(url: string): Promise<boolean> {
