@@ -58,6 +58,49 @@ export function url(...schemes: readonly string[]): Parser<string> {
   };
 }
 
+/** Where a project's API is; not its dashboard, its database, or one of its parts. */
+export function supabaseUrl(): Parser<string> {
+  return {
+    expected: "the API URL of the project, such as https://abcdefgh.supabase.co, without /rest/v1",
+    parse: (value) => {
+      if (!URL.canParse(value)) return undefined;
+      const { protocol, hostname, pathname, username, search } = new URL(value);
+      const isHosted = hostname.endsWith(".supabase.co");
+      const isFit =
+        (protocol === "https:" || (protocol === "http:" && !isHosted)) &&
+        !/(^|\.)supabase\.com$|^db\./.test(hostname) &&
+        !/\/v\d/.test(pathname) &&
+        username === "" &&
+        search === "";
+      return isFit ? value : undefined;
+    },
+  };
+}
+
+/** A key that may act as `service_role`; the anon key would fail at every call. */
+export function serviceRoleKey(): Parser<string> {
+  return {
+    expected:
+      "the project's service_role key, or one that starts with sb_secret_ " +
+      "(an anon or sb_publishable_ key may read nothing and send nothing)",
+    parse: (value) => {
+      const key = value.trim();
+      if (!/^[\w.-]+$/.test(key) || key.startsWith("sb_publishable_")) return undefined;
+      return key.startsWith("sb_") || roleOf(key) === "service_role" ? key : undefined;
+    },
+  };
+}
+
+/** The role that a JWT claims, unverified; undefined when it is no JWT. */
+function roleOf(jwt: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(jwt.split(".")[1] ?? "", "base64url").toString()).role;
+  } catch {
+    // No JWT has no role.
+    return undefined;
+  }
+}
+
 /** Comma separated; every part must be fit for `part`, and there must be one at least. */
 export function listOf<T>(part: Parser<T>): Parser<readonly T[]> {
   return {

@@ -8,6 +8,8 @@ import {
   listOf,
   oneOf,
   secret,
+  serviceRoleKey,
+  supabaseUrl,
   text,
   url,
 } from "./config-parsers.ts";
@@ -101,7 +103,10 @@ const http = {
 
 const database = {
   DATABASE_URL: hidden(url("postgresql", "postgres"), {
-    meaning: "PostgreSQL ≥ 15. Not set: an embedded database in `DATA_DIR`",
+    meaning:
+      "PostgreSQL ≥ 15. Neither this nor `SUPABASE_URL`: an embedded database in `DATA_DIR`. " +
+      "With `SUPABASE_URL`: the project's connection string, for `migrate`, and for the queue " +
+      "when there is no Redis",
     example: "postgresql://mailer:secret@db.example.com:5432/mailer",
   }),
   DATABASE_READ_URL: unused(
@@ -112,20 +117,23 @@ const database = {
   ),
   AUTO_MIGRATE: plain(flag(), {
     default: "`true`",
-    meaning: "`serve` brings the database's schema up to date before it starts",
+    meaning: "`serve` brings the schema of `DATABASE_URL` up to date before it starts",
     example: "true",
   }),
   POSTGRES_PASSWORD: hidden(text("any text"), {
     meaning: "Read by `docker compose` only, for the PostgreSQL it starts",
     example: "a-long-random-text",
   }),
-  SUPABASE_URL: plain(url("https", "http"), {
-    meaning: "Supabase project. Its driver is not built yet: set `DATABASE_URL` as well",
+  SUPABASE_URL: plain(supabaseUrl(), {
+    meaning:
+      "Supabase project whose database is used, through its API. Needs " +
+      "`SUPABASE_SERVICE_ROLE_KEY`, and Redis or `DATABASE_URL` for the queue",
     example: "https://abcdefgh.supabase.co",
   }),
-  SUPABASE_SERVICE_ROLE_KEY: unused(
-    hidden(text("the key"), { meaning: "Key of the Supabase driver", example: "eyJ…" }),
-  ),
+  SUPABASE_SERVICE_ROLE_KEY: hidden(serviceRoleKey(), {
+    meaning: "The project's service_role key, or an `sb_secret_…` key",
+    example: "sb_secret_abcdefgh",
+  }),
   SUPABASE_ANON_KEY: unused(
     hidden(text("the key"), { meaning: "Console sign-in through Supabase", example: "eyJ…" }),
   ),
@@ -186,7 +194,7 @@ const smtp = {
   }),
   SMTP_HOST: plain(text("a host name or an IP address", /^[\w.:-]+$/), {
     meaning:
-      "The next hop. Required in production and with `DATABASE_URL`, unless `TRANSPORT=capture`",
+      "The next hop. Required in production and with a shared database, unless `TRANSPORT=capture`",
     example: "smtp.example.com",
   }),
   SMTP_PORT: plain(integer(1, 65_535), {
@@ -257,7 +265,7 @@ const security = {
     default: "generated into `DATA_DIR` with the embedded database",
     meaning:
       "Encrypts stored content: 64 hex digits, base64 of 32 bytes, or a passphrase of ≥ 16 " +
-      "characters. Required with `DATABASE_URL`. Lost key, lost content",
+      "characters. Required with a shared database. Lost key, lost content",
     example: "$(openssl rand -hex 32)",
   }),
   ENCRYPTION_KEYS_OLD: hidden(listOf(encryptionKey()), {
@@ -266,7 +274,7 @@ const security = {
   }),
   JWT_SECRET: hidden(secret(16), {
     default: "generated into `DATA_DIR` with the embedded database",
-    meaning: "Verifies tokens (HS256), ≥ 16 characters. Required with `DATABASE_URL`",
+    meaning: "Verifies tokens (HS256), ≥ 16 characters. Required with a shared database",
     example: "$(openssl rand -hex 32)",
   }),
   JWT_ISSUER: plain(text("any text"), {

@@ -38,7 +38,7 @@ describe("nothing configured", () => {
       region: "local",
       http: { host: "127.0.0.1", port: 3000 },
       database: { driver: "pglite" },
-      queue: { driver: "postgres" },
+      queue: { driver: "postgres", url: null },
       transport: { kind: "capture" },
       sender: { from: "mailer@localhost", allowed: null },
       encryptionKey: null,
@@ -116,7 +116,7 @@ describe("which part follows from what", () => {
   test("DATABASE_URL alone: PostgreSQL, and the queue in it", () => {
     const config = loadConfig(production);
     expect(config.database).toMatchObject({ driver: "postgres", url: production.DATABASE_URL });
-    expect(config.queue).toEqual({ driver: "postgres" });
+    expect(config.queue).toEqual({ driver: "postgres", url: production.DATABASE_URL });
   });
 
   test("a shared database needs both secrets and a mail server", () => {
@@ -141,12 +141,6 @@ describe("which part follows from what", () => {
     expect(loadConfig({ ...production, ROLE: "worker" }).role).toBe("worker");
   });
 
-  test("SUPABASE_URL alone is refused, with DATABASE_URL it is a warning", () => {
-    const url = "https://abc.supabase.co";
-    expect(errorOf({ SUPABASE_URL: url }).report).toContain("supabase-js driver is not built yet");
-    expect(loadConfig({ ...production, SUPABASE_URL: url }).warnings).toHaveLength(1);
-  });
-
   test("REDIS_HOST, REDIS_PORT and REDIS_PASSWORD make a URL; REDIS_URL wins", () => {
     const parts = { REDIS_HOST: "cache", REDIS_PORT: "6380", REDIS_PASSWORD: "p@ss:/word#" };
     expect(loadConfig(parts).queue).toEqual({
@@ -159,6 +153,95 @@ describe("which part follows from what", () => {
     });
     const url = "rediss://:x@other:1";
     expect(loadConfig({ ...parts, REDIS_URL: url }).queue).toEqual({ driver: "redis", url });
+  });
+});
+
+describe("Supabase", () => {
+  const jwt = (role: string) =>
+    `eyJhbGciOiJIUzI1NiJ9.${Buffer.from(JSON.stringify({ role })).toString("base64url")}.c2ln`;
+  const { DATABASE_URL, ...others } = production;
+  const supabase = {
+    ...others,
+    SUPABASE_URL: "https://abc.supabase.co",
+    SUPABASE_SERVICE_ROLE_KEY: jwt("service_role"),
+    REDIS_URL: "redis://cache:6379",
+  };
+
+  test("SUPABASE_URL with its key and Redis: supabase-js, and nobody here migrates", () => {
+    const config = loadConfig(supabase);
+    expect(config.database).toEqual({
+      driver: "supabase",
+      url: supabase.SUPABASE_URL,
+      serviceRoleKey: supabase.SUPABASE_SERVICE_ROLE_KEY,
+      migrateUrl: null,
+    });
+    expect(config.queue.driver).toBe("redis");
+    expect(config.warnings).toEqual([]);
+  });
+
+  test("DATABASE_URL beside it serves migrate, and the queue when there is no Redis", () => {
+    const config = loadConfig({ ...supabase, DATABASE_URL });
+    expect(config.database).toMatchObject({ driver: "supabase", migrateUrl: DATABASE_URL });
+    expect(config.queue.driver).toBe("redis");
+    const { queue } = loadConfig({ ...supabase, DATABASE_URL, REDIS_URL: "" });
+    expect(queue).toEqual({ driver: "postgres", url: DATABASE_URL ?? "" });
+  });
+
+  test("without Redis and without DATABASE_URL the queue has no place", () => {
+    expect(faultyNames({ ...supabase, REDIS_URL: "" })).toEqual(["REDIS_URL"]);
+  });
+
+  test("its key is required, and so is everything that a shared database requires", () => {
+    expect(faultyNames({ SUPABASE_URL: supabase.SUPABASE_URL }).sort()).toEqual([
+      "ENCRYPTION_KEY",
+      "JWT_SECRET",
+      "REDIS_URL",
+      "SMTP_HOST",
+      "SUPABASE_SERVICE_ROLE_KEY",
+    ]);
+    expect(errorOf({ ...supabase, JWT_SECRET: "" }).report).toContain("SUPABASE_URL is set");
+  });
+
+  test("a key that can do nothing is refused before it fails, and never shown", () => {
+    for (const key of [
+      jwt("anon"),
+      jwt("authenticated"),
+      "sb_publishable_canary",
+      "canary",
+      "a b",
+    ]) {
+      const error = errorOf({ ...supabase, SUPABASE_SERVICE_ROLE_KEY: key });
+      expect(error.faults.map(({ name }) => name)).toEqual(["SUPABASE_SERVICE_ROLE_KEY"]);
+      expect(error.report).toContain("starts with sb_secret_");
+      expect(error.report).not.toContain(key);
+    }
+    const pasted = { ...supabase, SUPABASE_SERVICE_ROLE_KEY: " sb_secret_abc-1\n" };
+    expect(loadConfig(pasted).database).toMatchObject({ serviceRoleKey: "sb_secret_abc-1" });
+  });
+
+  test.each([
+    "https://abc.supabase.co/rest/v1",
+    "https://supabase.com/dashboard/project/abc",
+    "https://db.abc.supabase.co",
+    "http://abc.supabase.co",
+    "postgresql://postgres@db.abc.supabase.co/postgres",
+    "abc.supabase.co",
+  ])("SUPABASE_URL=%s is not the API's address, and is refused", (url) => {
+    expect(faultyNames({ ...supabase, SUPABASE_URL: url })).toEqual(["SUPABASE_URL"]);
+  });
+
+  test("one's own installation may be anywhere", () => {
+    for (const url of ["http://127.0.0.1:54321", "https://example.com/supabase/"]) {
+      expect(loadConfig({ ...supabase, SUPABASE_URL: url }).database).toMatchObject({ url });
+    }
+  });
+
+  test("a pooler in transaction mode, and a key without its project, are warned of", () => {
+    const pooler = "postgresql://postgres.abc@pooler.supabase.com:6543/postgres";
+    expect(loadConfig({ ...supabase, DATABASE_URL: pooler }).warnings.join()).toContain("6543");
+    expect(loadConfig({ ...supabase, DATABASE_URL, SUPABASE_URL: "" }).warnings.join()).toContain(
+      "SUPABASE_SERVICE_ROLE_KEY is ignored",
+    );
   });
 });
 

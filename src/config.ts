@@ -23,11 +23,20 @@ export interface Config {
   readonly dataDir: string;
   readonly database:
     | { readonly driver: "pglite" }
-    | { readonly driver: "postgres"; readonly url: string; readonly readUrl: string | null };
+    | { readonly driver: "postgres"; readonly url: string; readonly readUrl: string | null }
+    | {
+        readonly driver: "supabase";
+        /** Of the project's API. */
+        readonly url: string;
+        readonly serviceRoleKey: string;
+        /** The same database's connection string, for `migrate`; null: somebody else migrates. */
+        readonly migrateUrl: string | null;
+      };
   readonly autoMigrate: boolean;
   readonly queue:
     | { readonly driver: "redis"; readonly url: string }
-    | { readonly driver: "postgres" };
+    /** In a PostgreSQL; null: in the embedded database. */
+    | { readonly driver: "postgres"; readonly url: string | null };
   readonly queueHorizonMs: number;
   readonly reconcileIntervalMs: number;
   readonly drainTimeoutMs: number;
@@ -91,9 +100,9 @@ export function loadConfig(env: Environment = processEnvironment()): Config {
 function assemble(values: VariableValues, faults: Faults, warnings: string[]): Config {
   const isProduction = values.NODE_ENV === "production";
   const database = databaseOf(values, faults);
-  const transport = transportOf(values, database, faults);
-  checkRole(values, database, faults);
-  checkSecrets(values, database, faults);
+  const transport = transportOf(values, faults);
+  checkRole(values, faults);
+  checkSecrets(values, faults);
   return {
     role: values.ROLE ?? "all",
     region: values.REGION ?? values.FLY_REGION ?? "local",
@@ -128,24 +137,43 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
   };
 }
 
+/** The variable that names a database others may share; null: the embedded one. */
+function sharedBy(values: VariableValues, faults: Faults) {
+  // One at fault is reported as such, and what follows from it holds all the same.
+  const isNamed = (name: "SUPABASE_URL" | "DATABASE_URL") =>
+    values[name] !== null || faults.has(name);
+  if (isNamed("SUPABASE_URL")) return "SUPABASE_URL";
+  return isNamed("DATABASE_URL") ? "DATABASE_URL" : null;
+}
+
 function databaseOf(values: VariableValues, faults: Faults): Config["database"] {
-  if (values.DATABASE_URL !== null) {
-    return { driver: "postgres", url: values.DATABASE_URL, readUrl: values.DATABASE_READ_URL };
+  const { SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, DATABASE_URL, DATABASE_READ_URL } = values;
+  if (sharedBy(values, faults) === "SUPABASE_URL") {
+    checkSupabase(values, faults);
+    const [url, serviceRoleKey] = [SUPABASE_URL ?? "", SUPABASE_SERVICE_ROLE_KEY ?? ""];
+    return { driver: "supabase", url, serviceRoleKey, migrateUrl: DATABASE_URL };
   }
-  // A DATABASE_URL at fault is reported as such; the rules below would only add noise.
-  if (values.SUPABASE_URL !== null && !faults.has("DATABASE_URL")) {
-    faults.add(
-      "DATABASE_URL",
-      "the project's connection string, because SUPABASE_URL is set and the supabase-js driver " +
-        "is not built yet",
-    );
+  if (DATABASE_URL === null) return { driver: "pglite" };
+  return { driver: "postgres", url: DATABASE_URL, readUrl: DATABASE_READ_URL };
+}
+
+function checkSupabase(values: VariableValues, faults: Faults): void {
+  if (values.SUPABASE_SERVICE_ROLE_KEY === null) {
+    const { expected } = variables.SUPABASE_SERVICE_ROLE_KEY.parser;
+    faults.add("SUPABASE_SERVICE_ROLE_KEY", `${expected}, because SUPABASE_URL is set`);
   }
-  return { driver: "pglite" };
+  const places = ["REDIS_URL", "REDIS_HOST", "DATABASE_URL"] as const;
+  if (places.some((name) => values[name] !== null || faults.has(name))) return;
+  faults.add(
+    "REDIS_URL",
+    "a Redis for the queue, or DATABASE_URL to keep it in the project's database, because " +
+      "supabase-js alone cannot hold it",
+  );
 }
 
 function queueOf(values: VariableValues): Config["queue"] {
   if (values.REDIS_URL !== null) return { driver: "redis", url: values.REDIS_URL };
-  if (values.REDIS_HOST === null) return { driver: "postgres" };
+  if (values.REDIS_HOST === null) return { driver: "postgres", url: values.DATABASE_URL };
   const password =
     values.REDIS_PASSWORD === null ? "" : `:${encodeURIComponent(values.REDIS_PASSWORD)}@`;
   const host = values.REDIS_HOST.includes(":") ? `[${values.REDIS_HOST}]` : values.REDIS_HOST;
@@ -153,17 +181,14 @@ function queueOf(values: VariableValues): Config["queue"] {
 }
 
 /** Swallowed mail must never be recorded as sent by mistake: capturing for real has to be said. */
-function transportOf(
-  values: VariableValues,
-  database: Config["database"],
-  faults: Faults,
-): Config["transport"] {
+function transportOf(values: VariableValues, faults: Faults): Config["transport"] {
   if (values.TRANSPORT === "capture") return { kind: "capture" };
   if (values.SMTP_HOST !== null) return smtpOf(values, values.SMTP_HOST, faults);
+  const shared = sharedBy(values, faults);
   const reason = {
     "TRANSPORT=smtp": values.TRANSPORT === "smtp",
     "NODE_ENV=production": values.NODE_ENV === "production",
-    "DATABASE_URL is set": database.driver !== "pglite" || faults.has("DATABASE_URL"),
+    [`${shared} is set`]: shared !== null,
   };
   const because = Object.entries(reason).find(([, holds]) => holds)?.[0];
   if (because !== undefined && !faults.has("SMTP_HOST") && !faults.has("TRANSPORT")) {
@@ -229,18 +254,18 @@ function senderOf(values: VariableValues, isCapturing: boolean): Config["sender"
   };
 }
 
-function checkRole(values: VariableValues, database: Config["database"], faults: Faults): void {
-  if (database.driver !== "pglite" || faults.has("DATABASE_URL")) return;
+function checkRole(values: VariableValues, faults: Faults): void {
+  if (sharedBy(values, faults) !== null) return;
   if (values.ROLE === null || values.ROLE === "all") return;
   faults.add("ROLE", "all, because the embedded database serves one process (or set DATABASE_URL)");
 }
 
 /** Secrets are generated with PGlite only: two processes that share a database must agree. */
-function checkSecrets(values: VariableValues, database: Config["database"], faults: Faults): void {
-  const isShared = database.driver !== "pglite" || faults.has("DATABASE_URL");
+function checkSecrets(values: VariableValues, faults: Faults): void {
+  const shared = sharedBy(values, faults);
   for (const name of ["ENCRYPTION_KEY", "JWT_SECRET"] as const) {
-    if (isShared && values[name] === null && !faults.has(name)) {
-      faults.add(name, `${variables[name].parser.expected}, because DATABASE_URL is set`);
+    if (shared !== null && values[name] === null) {
+      faults.add(name, `${variables[name].parser.expected}, because ${shared} is set`);
     }
   }
   if (values.JWKS_URL !== null) {
@@ -282,8 +307,13 @@ function warningsOf(env: Environment, values: VariableValues): string[] {
 function doubtfulOf(values: VariableValues): string[] {
   const sentences: [boolean, string][] = [
     [
-      values.SUPABASE_URL !== null,
-      "SUPABASE_URL is set but not in use yet: the program talks to DATABASE_URL",
+      values.SUPABASE_URL === null && values.SUPABASE_SERVICE_ROLE_KEY !== null,
+      "SUPABASE_SERVICE_ROLE_KEY is ignored: SUPABASE_URL is not set",
+    ],
+    [
+      values.DATABASE_URL !== null && new URL(values.DATABASE_URL).port === "6543",
+      "DATABASE_URL leads to a pooler in transaction mode (port 6543), where neither migrate nor " +
+        "a queue without Redis works: use its session mode (port 5432)",
     ],
     [
       values.REDIS_URL !== null && values.REDIS_HOST !== null,

@@ -1,3 +1,4 @@
+import { isAppError } from "../errors.ts";
 import { within } from "../queue/abortable.ts";
 import type { Parts } from "./parts.ts";
 
@@ -37,11 +38,15 @@ async function checkDatabase(
   { isPrepared }: { isPrepared: boolean },
 ): Promise<HealthReport["components"][string]> {
   const { driver } = database;
-  const isThere = await within(
-    database.ping().then(() => true),
+  // Empty: all is well; null: no answer in time.
+  const complaint = await within(
+    database.ping().then(
+      () => "",
+      (error: unknown) => (isAppError(error) ? error.publicDetail : "no answer"),
+    ),
     pingTimeoutMs,
   );
-  if (!isThere) return { status: "down", driver, detail: "no answer" };
+  if (complaint !== "") return { status: "down", driver, detail: complaint ?? "no answer" };
   if (!isPrepared) return { status: "down", driver, detail: "not ready: see the log" };
   return { status: "ok", driver };
 }

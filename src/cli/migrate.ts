@@ -3,6 +3,7 @@ import { loadConfig } from "../config.ts";
 import { MigrationRightsError, migrate, migrationStatus } from "../store/migrate.ts";
 import { openPostgresSession } from "../store/postgres-session.ts";
 import type { Command, CommandIo } from "./command.ts";
+import { migrateUrlOf } from "./prepare-database.ts";
 
 const usage = `Usage: taskforce-mailer migrate [--status] [--json]
 
@@ -11,6 +12,12 @@ embedded database needs no migrate: it is brought up to date whenever it is open
 
   --status   shows every migration and whether the database has it; changes nothing
   --json     the same for programs`;
+
+const withoutUrl = `migrate: SUPABASE_URL alone cannot change a schema. Either
+  set DATABASE_URL to the project's connection string (Connect, Session pooler) and run it again,
+  or run \`supabase db push\` in the checkout,
+  or paste supabase/schema.sql into the project's SQL editor.
+`;
 
 export const migrateCommand: Command = {
   name: "migrate",
@@ -32,8 +39,13 @@ async function runMigrate(args: string[], io: CommandIo): Promise<number> {
     io.stdout.write("The embedded database is brought up to date whenever it is opened.\n");
     return 0;
   }
+  const url = migrateUrlOf(database);
+  if (url === null) {
+    io.stderr.write(withoutUrl);
+    return 1;
+  }
   try {
-    const session = await openPostgresSession(database.url);
+    const session = await openPostgresSession(url);
     try {
       if (!values.status) await migrate(session);
       const states = await migrationStatus(session);

@@ -21,6 +21,7 @@ import { createJournal } from "../store/journal.ts";
 import { openPgliteDatabase } from "../store/pglite-database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence, type Presence } from "../store/presence.ts";
+import { createSupabaseDatabase } from "../store/supabase-database.ts";
 
 /** A worker or server whose beat is silent for this long is dead to the others. */
 const deadAfterMs = 5_000;
@@ -33,9 +34,15 @@ const databasePoolSize = 16;
 
 /** Opens the database that the configuration names; the embedded one takes its folder's lock. */
 export async function openDatabase(config: Config): Promise<Database> {
-  return config.database.driver === "pglite"
-    ? await openPgliteDatabase({ dataDir: config.dataDir })
-    : createPostgresDatabase({ url: config.database.url, poolSize: databasePoolSize });
+  const { database, dataDir } = config;
+  switch (database.driver) {
+    case "pglite":
+      return await openPgliteDatabase({ dataDir });
+    case "postgres":
+      return createPostgresDatabase({ url: database.url, poolSize: databasePoolSize });
+    case "supabase":
+      return createSupabaseDatabase(database);
+  }
 }
 
 /** From the environment, or generated once beside the embedded database, under its lock. */

@@ -20,23 +20,26 @@ const retryMs = 1_000;
  * can mend.
  */
 export async function prepareDatabase(deps: PrepareDeps, signal: AbortSignal): Promise<void> {
-  let isWaiting = false;
+  let lastReason = "";
   while (!signal.aborted) {
     try {
       await prepareOnce(deps);
       return;
     } catch (error) {
       if (!isPassing(error)) throw error;
-      if (!isWaiting) deps.log.warn("waiting for the database", { err: error });
-      isWaiting = true;
+      // Once for each reason: a database that is there at last may lack its schema.
+      const reason = String(error);
+      if (reason !== lastReason) deps.log.warn("waiting for the database", { err: error });
+      lastReason = reason;
       await Bun.sleep(retryMs);
     }
   }
 }
 
 async function prepareOnce({ config, presence, keyFingerprint, log }: PrepareDeps): Promise<void> {
-  if (config.database.driver === "postgres" && config.autoMigrate) {
-    const session = await openPostgresSession(config.database.url);
+  const url = migrateUrlOf(config.database);
+  if (url !== null && config.autoMigrate) {
+    const session = await openPostgresSession(url);
     try {
       const applied = await migrate(session);
       if (applied.length > 0) log.info("database migrated", { count: applied.length });
@@ -50,6 +53,18 @@ async function prepareOnce({ config, presence, keyFingerprint, log }: PrepareDep
       "The encryption key is not the one this database was first used with: set ENCRYPTION_KEY " +
         "(or restore secrets.json in DATA_DIR) to that one. Nothing was changed.",
     );
+  }
+}
+
+/** The database that `migrate` works on; null: none, or the embedded one, which is always new. */
+export function migrateUrlOf(database: Config["database"]): string | null {
+  switch (database.driver) {
+    case "pglite":
+      return null;
+    case "postgres":
+      return database.url;
+    case "supabase":
+      return database.migrateUrl;
   }
 }
 

@@ -104,9 +104,17 @@ function ownPool(url: string): PgPool {
     max: 8,
     connectionTimeoutMillis: 3_000,
     keepAlive: true,
-    options: `-c search_path=${schema}`,
+    onConnect: setSearchPath,
     application_name: "taskforce-mailer queue",
   }) as unknown as PgPool;
+}
+
+/**
+ * The pool waits for it before it lends the connection, though its types do not say so. Not done
+ * by a startup option, since poolers (Supabase's among them) do not pass those on.
+ */
+function setSearchPath(client: pg.ClientBase): unknown {
+  return client.query(`set search_path to ${schema}`);
 }
 
 /** Makes or updates BullMQ's tables in an embedded database; for the snapshot. */

@@ -50,13 +50,13 @@ function onRedis(url = redis.url, log = countingLog().log): QueueBackend {
 
 function onPglite(): QueueBackend {
   const { log } = countingLog();
-  const config = { driver: "postgres" } as const;
+  const config = { driver: "postgres", url: null } as const;
   return createQueueBackend({ config, database: pglite, region: "here", log });
 }
 
 function onPostgres(): QueueBackend {
   const { log } = countingLog();
-  const config = { driver: "postgres" } as const;
+  const config = { driver: "postgres", url: postgres.url } as const;
   return createQueueBackend({ config, database: postgres, region: "here", log });
 }
 

@@ -3,7 +3,6 @@ import type { Config } from "../config.ts";
 import type { Logger } from "../log.ts";
 import type { Database } from "../store/database.ts";
 import type { PgliteDatabase } from "../store/pglite-database.ts";
-import type { PostgresDatabase } from "../store/postgres-database.ts";
 import { createPostgresQueueBackend } from "./postgres-queue-backend.ts";
 import { createRedisQueueBackend } from "./redis-queue-backend.ts";
 
@@ -47,19 +46,15 @@ export interface QueueBackendDeps {
   log: Logger;
 }
 
-/** Redis when it is configured, else BullMQ's tables in our own database. Never waits. */
+/** Redis when it is configured, else BullMQ's tables in a PostgreSQL or our own. Never waits. */
 export function createQueueBackend(deps: QueueBackendDeps): QueueBackend {
   const { config, database, region, log } = deps;
   if (config.driver === "redis") return createRedisQueueBackend({ url: config.url, region, log });
+  if (config.url !== null) return createPostgresQueueBackend({ url: config.url, log });
   if (isPglite(database)) return createPostgresQueueBackend({ engine: database.engine, log });
-  if (isPostgres(database)) return createPostgresQueueBackend({ url: database.url, log });
   throw new Error("a queue without Redis needs DATABASE_URL or the embedded database");
 }
 
 function isPglite(database: Database): database is PgliteDatabase {
   return database.driver === "pglite" && "engine" in database;
-}
-
-function isPostgres(database: Database): database is PostgresDatabase {
-  return database.driver === "postgres" && "url" in database;
 }

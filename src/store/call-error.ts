@@ -14,6 +14,9 @@ const UNAVAILABLE_STATE = /^(08|28|3D|40|53|57P|57014|55P03|25006|58)/;
 /** No such schema, function or table: the database is older than the program, or not ours. */
 const SCHEMA_STATE = /^(3F000|42883|42P01)$/;
 
+const missingWords =
+  "The database's schema is missing or older than this program: run `taskforce-mailer migrate`.";
+
 /** What `pg` says, without any code, when a connection is lost or cannot be had in time. */
 const LOST_CONNECTION =
   /connection terminated|timeout exceeded|connection error|not queryable|pool after calling end|closed the connection|connection ended|client was closed/i;
@@ -64,7 +67,7 @@ export function toCallError(error: unknown): AppError {
   const { code, message, detail } = describe(error);
   if (code === RAISED_BY_US) return raisedError(message, detail, error);
   if (isUnavailable(code, message)) return unavailableError(error);
-  if (SCHEMA_STATE.test(code)) return schemaError(error);
+  if (SCHEMA_STATE.test(code)) return setupError(error);
   return new AppError("internal_error", {
     publicDetail: "The database refused the operation.",
     cause: error,
@@ -80,13 +83,9 @@ export function unavailableError(cause: unknown): AppError {
   });
 }
 
-function schemaError(cause: unknown): AppError {
-  return new AppError("database_unavailable", {
-    publicDetail:
-      "The database's schema is missing or older than this program: run `taskforce-mailer migrate`.",
-    cause,
-    retryAfterSeconds: 5,
-  });
+/** What only a person can mend, in words that say how; then the same call works. */
+export function setupError(cause: unknown, publicDetail = missingWords): AppError {
+  return new AppError("database_unavailable", { publicDetail, cause, retryAfterSeconds: 5 });
 }
 
 function raisedError(message: string, detail: string, cause: unknown): AppError {

@@ -14,14 +14,17 @@ export interface MigrationState {
 }
 
 /** Spells `mail`; held by whoever migrates, so that servers starting together do it once. */
-const MIGRATION_LOCK = 0x6d61696c;
+export const MIGRATION_LOCK = 0x6d61696c;
 
 /** The Supabase CLI's own bookkeeping, so that its `migration list` and ours agree. */
-const LEDGER = `
+export const LEDGER = `
   create schema if not exists supabase_migrations;
   create table if not exists supabase_migrations.schema_migrations (
     version text not null primary key, statements text[], name text
   );`;
+
+/** PostgREST keeps a picture of the schema: Supabase renews it by itself, others need the word. */
+export const RELOAD = "notify pgrst, 'reload schema'";
 
 /**
  * Applies what is missing, oldest first, each file in a transaction with its entry in the
@@ -80,6 +83,7 @@ async function applyPending(
   const pending = migrations.filter(({ version }) => !applied.has(version));
   if (pending.length > 0 && !(await hasLedger(session))) await session.exec(LEDGER);
   for (const migration of pending) await apply(session, migration);
+  if (pending.length > 0) await session.exec(RELOAD);
   return pending;
 }
 

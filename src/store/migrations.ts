@@ -10,6 +10,7 @@ import seal from "../../supabase/migrations/20261124000007_seal.sql" with { type
 import recordAction from "../../supabase/migrations/20261124000008_record_action.sql" with {
   type: "text",
 };
+import views from "../../supabase/migrations/20261124000009_views.sql" with { type: "text" };
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -29,4 +30,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000006", name: "reconcile", sql: reconcile },
   { version: "20261124000007", name: "seal", sql: seal },
   { version: "20261124000008", name: "record_action", sql: recordAction },
+  { version: "20261124000009", name: "views", sql: views },
 ];

@@ -1,8 +1,11 @@
 import { rm } from "node:fs/promises";
 import type { Database } from "../store/database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
+import { createSupabaseDatabase } from "../store/supabase-database.ts";
 import { privateFolder } from "./child-server.ts";
 import { freshDatabase } from "./fresh-database.ts";
+import { secretKey } from "./supabase-keys.ts";
+import { startSupabase } from "./supabase-server.ts";
 
 export interface OpenDatabase {
   database: Database;
@@ -31,6 +34,23 @@ export const drivers: { driver: Database["driver"]; open(): Promise<OpenDatabase
         async close() {
           await database.close();
           await rm(dataDir, { recursive: true, force: true });
+        },
+      };
+    },
+  },
+  {
+    driver: "supabase",
+    async open() {
+      const { url: databaseUrl } = await freshDatabase();
+      const server = await startSupabase({ databaseUrl });
+      // What these tests say is about answers, not about how soon a busy machine gives them.
+      const options = { url: server.url, serviceRoleKey: secretKey, deadlineMs: 20_000 };
+      const database = { ...createSupabaseDatabase(options), directUrl: databaseUrl };
+      return {
+        database,
+        async close() {
+          await database.close();
+          await server.stop();
         },
       };
     },

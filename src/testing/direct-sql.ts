@@ -2,7 +2,6 @@ import pg from "pg";
 import type { Database } from "../store/database.ts";
 import type { PgliteDatabase } from "../store/pglite-database.ts";
 import { holdPglite, queryPglite } from "../store/pglite-query.ts";
-import type { PostgresDatabase } from "../store/postgres-database.ts";
 
 export interface DirectSql {
   query(sql: string, params?: unknown[]): Promise<Record<string, unknown>[]>;
@@ -20,8 +19,7 @@ export async function directSql(database: Database): Promise<DirectSql> {
       close: async () => {},
     };
   }
-  if (!isPostgres(database)) throw new Error(`no direct SQL on ${database.driver}`);
-  const client = new pg.Client({ connectionString: database.url });
+  const client = new pg.Client({ connectionString: urlOf(database) });
   // A test that ends the server is told by its queries.
   client.on("error", () => {});
   await client.connect();
@@ -36,6 +34,9 @@ function isPglite(database: Database): database is PgliteDatabase {
   return database.driver === "pglite";
 }
 
-function isPostgres(database: Database): database is PostgresDatabase {
-  return database.driver === "postgres";
+/** Where a database is that PostgreSQL itself answers for, on whatever way it is asked. */
+function urlOf(database: Database & { url?: string; directUrl?: string }): string {
+  const url = database.directUrl ?? database.url;
+  if (url === undefined) throw new Error(`no direct SQL on ${database.driver}`);
+  return url;
 }

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { Redis } from "ioredis";
 
 /** Everything a PostgreSQL database holds, as `pg_dump` writes it. */
-export async function dumpPostgres(url: string): Promise<string> {
-  const child = Bun.spawn([pgDump(), "--dbname", url], { stdout: "pipe", stderr: "pipe" });
+export async function dumpPostgres(url: string, ...options: string[]): Promise<string> {
+  const command = [pgDump(), "--dbname", url, ...options];
+  const child = Bun.spawn(command, { stdout: "pipe", stderr: "pipe" });
   const [dump, complaint] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),

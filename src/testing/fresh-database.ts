@@ -3,10 +3,11 @@ import { migrate } from "../store/migrate.ts";
 import { MIGRATIONS } from "../store/migrations.ts";
 import { openPostgresSession } from "../store/postgres-session.ts";
 import { runOnce, type SharedPostgres, sharedPostgres } from "./postgres-server.ts";
+import { createSupabaseRoles } from "./supabase-server.ts";
 
 let template: Promise<string> | null = null;
 
-/** A migrated database of one's own on the shared server; cloned, so it costs about 100 ms. */
+/** A database of one's own on the shared server, migrated as on Supabase, with its roles; cloned, so it costs about 100 ms. */
 export async function freshDatabase(): Promise<{ url: string; name: string }> {
   const server = await sharedPostgres();
   template ??= prepareTemplate(server);
@@ -27,6 +28,7 @@ async function prepareTemplate(server: SharedPostgres): Promise<string> {
     const ready = `select from pg_database where datname = '${name}' and datistemplate`;
     if ((await admin.query(ready)).length > 0) return name;
     await runOnce(server.adminUrl, `drop database if exists ${name}`);
+    await createSupabaseRoles(server.adminUrl);
     const session = await openPostgresSession(await server.createDatabase(name));
     await migrate(session).finally(() => session.close());
     await admin.exec(`alter database ${name} is_template true allow_connections false`);

@@ -9,6 +9,8 @@
 do $$
 declare
   v_role text;
+  v_right text := case when current_setting('server_version_num')::integer >= 160000
+    then 'set' else 'member' end;
 begin
   foreach v_role in array array['mailer_owner', 'mailer_service', 'mailer_client'] loop
     begin
@@ -19,9 +21,10 @@ begin
       -- Roles belong to the cluster: another database of it may be migrating right now.
       when duplicate_object or unique_violation then null;
     end;
-    -- Without membership a migrating user who is no superuser cannot give functions away.
+    -- Without membership a migrating user who is no superuser cannot give functions away. From
+    -- PostgreSQL 16 on whoever makes a role is a member who may not act as it, until it says so.
     begin
-      if not pg_catalog.pg_has_role(current_user, v_role, 'member') then
+      if not pg_catalog.pg_has_role(current_user, v_role, v_right) then
         execute format('grant %I to %I', v_role, current_user);
       end if;
     exception

@@ -1,0 +1,89 @@
+import { createClient } from "@supabase/supabase-js";
+import { toCallError, unavailableError } from "./call-error.ts";
+import {
+  type Claims,
+  callText,
+  type Database,
+  deadlineFor,
+  type LargeCall,
+  serviceClaims,
+} from "./database.ts";
+import { toSupabaseError } from "./supabase-error.ts";
+
+export interface SupabaseDatabaseOptions {
+  /** The project's API URL, `https://….supabase.co`. */
+  url: string;
+  /** The service_role key, or one that starts with `sb_secret_`. */
+  serviceRoleKey: string;
+  /** Milliseconds one call may take. Default 4000. */
+  deadlineMs?: number;
+}
+
+/** What of the database supabase-js sees: one schema with one function. */
+interface ExposedSchema {
+  mailer_api: {
+    Tables: Record<never, never>;
+    Views: Record<never, never>;
+    Functions: {
+      call_as: {
+        Args: { claims: string; fn: string; args: string };
+        Returns: string | null;
+      };
+    };
+  };
+}
+
+/**
+ * The `Database` over PostgREST. Nothing is tried again here (a call that ran into its deadline
+ * may have committed; whoever made it knows what to do), and nothing but calls opens a connection.
+ */
+export function createSupabaseDatabase(options: SupabaseDatabaseOptions): Database {
+  const { url, serviceRoleKey, deadlineMs = 4_000 } = options;
+  const client = createClient<ExposedSchema, "mailer_api">(url, serviceRoleKey, {
+    db: { schema: "mailer_api" },
+    // The key itself is the token: so there is no session to keep, to refresh or to look up.
+    accessToken: async () => serviceRoleKey,
+    global: { fetch: fetchWithoutRedirect },
+  });
+  let isClosed = false;
+
+  async function rpc(fn: string, args: unknown, as: Claims, large?: LargeCall): Promise<unknown> {
+    if (isClosed) throw unavailableError(new Error("the database is closed"));
+    const text = callText(args, large);
+    const { data, error, status } = await client
+      .rpc("call_as", { claims: JSON.stringify(as), fn, args: text })
+      .retry(false)
+      .abortSignal(AbortSignal.timeout(deadlineFor(text, large, deadlineMs)));
+    if (error !== null) throw toSupabaseError({ status, error });
+    return parsed(data, status);
+  }
+
+  return {
+    driver: "supabase",
+    rpc,
+    async ping(): Promise<void> {
+      await rpc("clock", {}, serviceClaims("ping"));
+    },
+    async close(): Promise<void> {
+      isClosed = true;
+    },
+  };
+}
+
+/** A redirect would turn the POST into a GET, or carry the key to another host. */
+const fetchWithoutRedirect: typeof fetch = Object.assign(
+  (input: Parameters<typeof fetch>[0], init?: RequestInit) =>
+    fetch(input, { ...init, redirect: "manual" }),
+  { preconnect: fetch.preconnect },
+);
+
+/** supabase-js makes a success of an empty 404, and of a 404 with a list; neither is ours. */
+function parsed(answer: unknown, status: number): unknown {
+  if (answer === null && status === 200) return null;
+  if (typeof answer !== "string") throw toSupabaseError({ status: 404, error: {} });
+  try {
+    return JSON.parse(answer);
+  } catch (error) {
+    throw toCallError(error);
+  }
+}

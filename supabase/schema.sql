@@ -1,0 +1,2131 @@
+-- Generated from supabase/migrations by `bun scripts/schema.ts --write`: change those instead.
+--
+-- Paste it into the SQL editor of a Supabase project, or run it with psql. It does and records
+-- what `taskforce-mailer migrate` and `supabase db push` do: whatever of it a database has
+-- already is left alone, so running it twice, or a newer one over an older one, is safe. All of
+-- it happens, or nothing.
+--
+-- Afterwards expose the schema mailer_api: Project Settings, Data API, Exposed schemas.
+
+begin;
+
+-- Whoever migrates at the same moment waits.
+select pg_advisory_xact_lock(1835100524);
+
+create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (
+  version text not null primary key, statements text[], name text
+);
+
+-- 20261124000001_tables
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- Roles, schemas and tables.
+--
+-- Tables live in schema mailer; nobody but two roles that cannot log in and cannot bypass
+-- row-level security ever touches them:
+--   mailer_owner    what callers may do; sees rows of the claims' sub only
+--   mailer_service  what the program itself and admins do; sees all rows
+-- mailer_client may call mailer_api.call_as, the one way in, and nothing else.
+
+do $$
+declare
+  v_role text;
+  v_right text := case when current_setting('server_version_num')::integer >= 160000
+    then 'set' else 'member' end;
+begin
+  foreach v_role in array array['mailer_owner', 'mailer_service', 'mailer_client'] loop
+    begin
+      if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
+        execute format('create role %I nologin noinherit nobypassrls', v_role);
+      end if;
+    exception
+      -- Roles belong to the cluster: another database of it may be migrating right now.
+      when duplicate_object or unique_violation then null;
+    end;
+    -- Without membership a migrating user who is no superuser cannot give functions away. From
+    -- PostgreSQL 16 on whoever makes a role is a member who may not act as it, until it says so.
+    begin
+      if not pg_catalog.pg_has_role(current_user, v_role, v_right) then
+        execute format('grant %I to %I', v_role, current_user);
+      end if;
+    exception
+      when unique_violation then null;
+    end;
+  end loop;
+end
+$$;
+
+create schema mailer;
+create schema mailer_api;
+revoke all on schema mailer, mailer_api from public;
+grant usage on schema mailer to mailer_owner, mailer_service;
+grant usage on schema mailer_api to mailer_client;
+
+-- What a transaction's claims say; set by mailer_api.call_as.
+create function mailer.claim_sub() returns text
+language sql stable
+as $$ select nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub' $$;
+
+create function mailer.claim_role() returns text
+language sql stable
+as $$ select nullif(current_setting('request.jwt.claims', true), '')::json ->> 'role' $$;
+
+-- Rounds up to whole milliseconds, so that nothing is due before its time.
+create function mailer.ceil_ms(t timestamptz) returns timestamptz
+language sql immutable
+as $$ select date_trunc('milliseconds', t + interval '999 microseconds') $$;
+
+-- Milliseconds until t, never negative, rounded up.
+create function mailer.ms_until(t timestamptz, from_time timestamptz) returns bigint
+language sql immutable
+as $$ select greatest(0, ceil(extract(epoch from (t - from_time)) * 1000))::bigint $$;
+
+-- One row per email. No foreign keys point here: the functions are the only writers, and a
+-- check per inserted row would cost the accepting path more than it protects.
+create table mailer.emails (
+  id uuid primary key,
+  owner_id text not null,
+  -- Text and not an enum: under row-level security enum comparisons lose their indexes.
+  state text not null default 'pending' check (state in ('pending', 'sending', 'sent',
+    'partially_sent', 'failed', 'uncertain', 'held', 'cancelled', 'expired', 'suppressed')),
+  -- Rises with every change a caller makes (If-Match).
+  version integer not null default 1,
+  -- Rises with every change of next_attempt_at and every release: names the BullMQ job.
+  wake integer not null default 1,
+  -- Home region: whose queue and workers it belongs to.
+  region text not null,
+  created_at timestamptz not null,
+  -- What the caller asked for.
+  scheduled_at timestamptz not null,
+  -- When a worker looks next.
+  next_attempt_at timestamptz not null,
+  -- max_age_seconds counts from here: scheduled_at, or the moment of a person's replay.
+  age_from timestamptz not null,
+  expires_at timestamptz,
+  on_late text not null check (on_late in ('send', 'drop', 'hold')),
+  on_uncertain text not null check (on_uncertain in ('retry', 'hold')),
+  max_retries smallint not null check (max_retries between 0 and 20),
+  max_age_seconds integer not null check (max_age_seconds > 0),
+  -- Attempts spent so far, and how many of them before the last replay.
+  attempts smallint not null default 0,
+  attempts_before smallint not null default 0,
+  -- The fencing token: rises with every claim, and every later write must name it.
+  claim_token bigint not null default 0,
+  worker_id uuid,
+  claimed_at timestamptz,
+  -- Set after SMTP's 354 and before the first byte of the body.
+  fenced_at timestamptz,
+  -- The Date header of the running attempt, kept after an uncertain one to be repeated.
+  message_date timestamptz,
+  -- How often a worker died while holding this email.
+  crashes smallint not null default 0,
+  -- When it was given to the region's queue, and by which process; null: not in the queue.
+  queued_at timestamptz,
+  queued_by uuid,
+  sent_at timestamptz,
+  -- Place of the newest journal entry within this email.
+  sequence integer not null default 0,
+  -- In clear, as the documentation says.
+  tags text[] not null default '{}',
+  metadata jsonb not null default '{}',
+  -- The email's data key, wrapped by a key of the ring; null once shredded.
+  wrapped_key text,
+  -- Encrypted under the data key: MAIL FROM address, subject.
+  sender text,
+  subject text,
+  -- Size of the composed message before encryption.
+  message_bytes integer not null
+) with (fillfactor = 80);
+
+create index emails_due on mailer.emails (region, next_attempt_at) where state = 'pending';
+create index emails_unqueued on mailer.emails (region, next_attempt_at)
+  where state = 'pending' and queued_at is null;
+create index emails_sending on mailer.emails (worker_id) where state = 'sending';
+create index emails_of_owner on mailer.emails (owner_id, created_at desc, id desc);
+create index emails_newest on mailer.emails (created_at desc, id desc);
+create index emails_dead on mailer.emails (created_at desc, id desc)
+  where state in ('failed', 'uncertain', 'held', 'partially_sent');
+
+-- The large parts, apart from the row that changes often. Both are ciphertext.
+create table mailer.contents (
+  email_id uuid primary key,
+  owner_id text not null,
+  -- RFC 5322 bytes without a Date header.
+  message bytea,
+  -- JSON of what the caller asked for, without the bytes of attachments.
+  details text
+);
+-- Ciphertext does not compress.
+alter table mailer.contents alter column message set storage external;
+
+create table mailer.recipients (
+  email_id uuid not null,
+  -- Place within the email, from 0: the To line, then Cc, then Bcc.
+  position smallint not null,
+  owner_id text not null,
+  kind text not null check (kind in ('to', 'cc', 'bcc')),
+  status text not null default 'pending'
+    check (status in ('pending', 'sent', 'deferred', 'bounced', 'suppressed')),
+  -- Ciphertext of the address; the index finds equal addresses without showing them.
+  address text,
+  address_index text not null,
+  smtp_code smallint,
+  enhanced_code text,
+  -- Ciphertext: replies quote addresses.
+  reply text,
+  primary key (email_id, position)
+) with (fillfactor = 80);
+create index recipients_by_address on mailer.recipients (owner_id, address_index);
+
+-- One SMTP transaction for one email, numbered from 1.
+create table mailer.attempts (
+  email_id uuid not null,
+  number smallint not null,
+  owner_id text not null,
+  claim_token bigint not null,
+  worker_id uuid,
+  region text not null,
+  transport text not null,
+  started_at timestamptz not null,
+  fenced_at timestamptz,
+  message_date timestamptz,
+  ended_at timestamptz not null,
+  outcome text not null
+    check (outcome in ('sent', 'partial', 'deferred', 'bounced', 'uncertain')),
+  smtp_code smallint,
+  enhanced_code text,
+  -- Ciphertext of the reply, or of what went wrong when there was none.
+  reply text,
+  primary key (email_id, number),
+  unique (email_id, claim_token)
+);
+
+-- Answers of requests that came with an Idempotency-Key; kept 24 h.
+create table mailer.idempotency_keys (
+  owner_id text not null,
+  path text not null,
+  key text not null,
+  created_at timestamptz not null,
+  -- Hash of the request's body.
+  fingerprint text not null,
+  -- Ciphertext of the answer.
+  response text not null,
+  primary key (owner_id, path, key)
+);
+create index idempotency_keys_age on mailer.idempotency_keys (created_at);
+
+-- The append-only record of what happened: audit trail, source of live events, outbox of
+-- webhooks. The sealer fills position, number, canonical and hash, once.
+create table mailer.journal (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default clock_timestamp(),
+  owner_id text not null,
+  -- Who: a sub, or a part of the program such as worker:local.
+  actor text not null,
+  -- From where, when a request caused it.
+  origin text,
+  action text not null,
+  email_id uuid,
+  -- Gapless place within the email, from 1.
+  sequence integer,
+  -- Never content: codes, states and counts.
+  detail jsonb not null default '{}',
+  position bigint unique,
+  number bigint,
+  canonical bytea,
+  hash bytea,
+  unique (owner_id, number)
+);
+create index journal_of_email on mailer.journal (email_id, sequence) where email_id is not null;
+create index journal_unsealed on mailer.journal (id) where position is null;
+
+-- Every process that works or accepts; beats once a second.
+create table mailer.workers (
+  id uuid primary key,
+  region text not null,
+  role text not null,
+  started_at timestamptz not null,
+  beat_at timestamptz not null,
+  -- A fenced email of a silent worker is uncertain once 1.2 times this has passed.
+  reply_timeout_ms integer not null,
+  stopped_at timestamptz,
+  -- What a dead one had put into the queue was looked over.
+  reaped_at timestamptz
+);
+
+create table mailer.regions (
+  name text primary key,
+  beat_at timestamptz not null,
+  -- The value of the queue's marker key; another value there means that the queue was lost.
+  marker text,
+  marker_at timestamptz,
+  -- False while emails queued before marker_at may wait to be queued again.
+  is_swept boolean not null default true
+);
+
+create table mailer.settings (
+  name text primary key,
+  value text not null
+);
+
+-- Which role of the claims may call which function.
+create table mailer.functions (
+  name text primary key,
+  roles text[] not null
+);
+
+-- Row-level security, also for the tables' owner.
+do $$
+declare
+  v_table text;
+begin
+  foreach v_table in array array['emails', 'contents', 'recipients', 'attempts', 'journal'] loop
+    execute format(
+      'create policy own_rows on mailer.%I to mailer_owner
+         using (owner_id = (select mailer.claim_sub()))
+         with check (owner_id = (select mailer.claim_sub()))', v_table);
+  end loop;
+  foreach v_table in array array['emails', 'contents', 'recipients', 'attempts', 'journal',
+    'idempotency_keys', 'workers', 'regions', 'settings', 'functions'] loop
+    execute format('alter table mailer.%I enable row level security', v_table);
+    execute format('alter table mailer.%I force row level security', v_table);
+    execute format('revoke all on mailer.%I from public', v_table);
+    execute format('create policy service_rows on mailer.%I to mailer_service
+      using (true) with check (true)', v_table);
+  end loop;
+end
+$$;
+
+grant select on mailer.emails, mailer.contents, mailer.recipients, mailer.attempts,
+  mailer.journal to mailer_owner;
+grant update on mailer.emails, mailer.recipients to mailer_owner;
+grant insert on mailer.journal to mailer_owner;
+
+grant select, insert, update on mailer.emails, mailer.contents, mailer.recipients,
+  mailer.workers, mailer.regions to mailer_service;
+grant select, insert on mailer.attempts, mailer.journal, mailer.settings to mailer_service;
+grant select, insert, update, delete on mailer.idempotency_keys to mailer_service;
+grant delete on mailer.workers to mailer_service;
+grant select on mailer.functions to mailer_service;
+
+-- The legal edges of an email's states hold for everybody, also at a SQL console.
+create function mailer.check_edge() returns trigger
+language plpgsql
+as $$
+begin
+  if tg_op = 'INSERT' then
+    if new.state <> 'pending' then
+      raise exception 'an email starts as pending, not as %', new.state
+        using errcode = 'check_violation';
+    end if;
+    return new;
+  end if;
+  if (case old.state
+    when 'pending' then new.state in ('sending', 'cancelled', 'expired', 'suppressed', 'held')
+    when 'held' then new.state in ('pending', 'cancelled')
+    when 'failed' then new.state = 'pending'
+    when 'uncertain' then new.state = 'pending'
+    when 'partially_sent' then new.state = 'pending'
+    when 'sending' then new.state in ('pending', 'failed', 'partially_sent')
+      or (old.fenced_at is not null and new.state in ('sent', 'uncertain'))
+      or (old.fenced_at is null and new.state in ('cancelled', 'expired', 'suppressed', 'held'))
+    else false
+  end) then
+    return new;
+  end if;
+  raise exception 'an email never goes from % (%) to %', old.state,
+    case when old.fenced_at is null then 'not fenced' else 'fenced' end, new.state
+    using errcode = 'check_violation';
+end
+$$;
+
+create trigger emails_start before insert on mailer.emails
+  for each row execute function mailer.check_edge();
+create trigger emails_edge before update of state on mailer.emails
+  for each row when (old.state is distinct from new.state)
+  execute function mailer.check_edge();
+
+-- Taken shared in the statement before every journal insert, which is a function's last
+-- write. The sealer takes it exclusively for the instant of reading its boundary, so that
+-- nothing below the boundary can still appear.
+create function mailer.lock_journal() returns void
+language sql
+as $$ select pg_advisory_xact_lock_shared(7382640001) $$;
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000001'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000001', array[v_sql], 'tables');
+end
+$migration$;
+
+-- 20261124000002_call_as
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- The one way in.
+
+-- Runs a function as mailer_owner, under row-level security for the claims' sub.
+create function mailer.run_as_owner(fn text, args text) returns text
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_answer text;
+begin
+  execute format('select mailer.%I($1)', fn) using args into v_answer;
+  return v_answer;
+end
+$$;
+
+-- Calls mailer.<fn> on behalf of the claims {"role": "user|admin|service", "sub": "…"}, in
+-- one transaction. Text in, text out, so that it is the same over PGlite, pg and PostgREST.
+-- A refusal is raised with SQLSTATE TM001, the error code as message and words in detail.
+create function mailer_api.call_as(claims text, fn text, args text) returns text
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_role text := claims::json ->> 'role';
+  v_answer text;
+begin
+  if not exists (
+    select from mailer.functions f where f.name = call_as.fn and v_role = any (f.roles)
+  ) then
+    raise exception using errcode = 'TM001', message = 'forbidden',
+      detail = format('The role %s may not call %s.', coalesce(v_role, 'without a name'), fn);
+  end if;
+  if coalesce(claims::json ->> 'sub', '') = '' then
+    raise exception using errcode = 'TM001', message = 'forbidden',
+      detail = 'The claims name no sub.';
+  end if;
+  perform set_config('request.jwt.claims', claims, true);
+  perform set_config('lock_timeout', '3s', true);
+  if v_role = 'user' then
+    return mailer.run_as_owner(fn, args);
+  end if;
+  execute format('select mailer.%I($1)', fn) using args into v_answer;
+  return v_answer;
+end
+$$;
+
+grant create on schema mailer to mailer_owner;
+grant create on schema mailer_api to mailer_service;
+alter function mailer.run_as_owner(text, text) owner to mailer_owner;
+alter function mailer_api.call_as(text, text, text) owner to mailer_service;
+revoke create on schema mailer from mailer_owner;
+revoke create on schema mailer_api from mailer_service;
+
+revoke all on function mailer.run_as_owner(text, text) from public;
+revoke all on function mailer_api.call_as(text, text, text) from public;
+grant execute on function mailer.run_as_owner(text, text) to mailer_service;
+grant execute on function mailer_api.call_as(text, text, text) to mailer_client;
+
+do $$
+begin
+  if exists (select from pg_catalog.pg_roles where rolname = 'service_role') then
+    grant mailer_client to service_role;
+    grant usage on schema mailer_api to service_role;
+    grant execute on function mailer_api.call_as(text, text, text) to service_role;
+  end if;
+end
+$$;
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000002'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000002', array[v_sql], 'call_as');
+end
+$migration$;
+
+-- 20261124000003_accept
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- Accepting emails.
+
+-- schedule_emails: accepts whole requests; they are durable once it returns.
+--
+-- args: [{ owner_id, actor, origin | null, horizon_ms, queued_by,
+--          idempotency: { path, key, fingerprint, response } | null,
+--          emails: [{ id, region, scheduled_at | null, expires_at | null, on_late,
+--            on_uncertain, max_retries, max_age_seconds, tags, metadata, wrapped_key, sender,
+--            subject, message_bytes, message_line, details_line,
+--            recipients: [{ position, kind, address, address_index }] }] }]
+--   and behind it, each on a line of its own and counted from 1, the large texts: ciphertext of
+--   messages in base64, ciphertext of details. (Inside the JSON they would be parsed several
+--   times over: 34 MB took 14 s that way.)
+-- answer, one per request, in order:
+--   { kind: "accepted", emails: [{ id, scheduled_at, created_at, wake, delay_ms | null }] }
+--     (delay_ms null: beyond the horizon, not to be queued now)
+--   { kind: "replayed", response, created_at }   a known key with the same body
+--   { kind: "reused" }                           a known key with another body
+--
+-- Guarantees: everything or nothing, in one transaction; the same ids again change nothing;
+-- of two requests with one key a single one is stored.
+create function mailer.schedule_emails(args text) returns text
+language plpgsql
+as $$
+declare
+  v_now timestamptz := date_trunc('milliseconds', clock_timestamp());
+  v_head integer := strpos(args || E'\n', E'\n');
+  v_json json := left(args, v_head - 1);
+  v_lines text[] := string_to_array(substr(args, v_head + 1), E'\n');
+  v_stored uuid[];
+  v_requests jsonb;
+  v_answer text;
+begin
+  with request as materialized (
+    select r.*, r.idempotency ->> 'path' as path, r.idempotency ->> 'key' as key,
+      row_number() over (
+        partition by r.owner_id, r.idempotency ->> 'path', r.idempotency ->> 'key' order by r.n
+      ) as turn
+    from rows from (json_to_recordset(v_json) as (owner_id text, actor text, origin text,
+      horizon_ms bigint, queued_by uuid, idempotency json, emails json)) with ordinality
+      as r (owner_id, actor, origin, horizon_ms, queued_by, idempotency, emails, n)
+  ),
+  new_key as (
+    insert into mailer.idempotency_keys (owner_id, path, key, created_at, fingerprint, response)
+    select owner_id, path, key, v_now, idempotency ->> 'fingerprint', idempotency ->> 'response'
+    from request
+    where key is not null and turn = 1
+    order by owner_id, path, key
+    on conflict do nothing
+    returning owner_id, path, key
+  ),
+  accepted as materialized (
+    select r.* from request r
+    where r.key is null or (r.turn = 1 and exists (select from new_key k
+      where k.owner_id = r.owner_id and k.path = r.path and k.key = r.key))
+  ),
+  email as materialized (
+    select a.n, a.owner_id, a.horizon_ms, a.queued_by, e.*,
+      coalesce(mailer.ceil_ms(e.asked_at), v_now) as due_at
+    from accepted a, rows from (json_to_recordset(a.emails) as (id uuid, region text,
+      scheduled_at timestamptz, expires_at timestamptz, on_late text, on_uncertain text,
+      max_retries smallint, max_age_seconds integer, tags jsonb, metadata jsonb,
+      wrapped_key text, sender text, subject text, message_bytes integer,
+      message_line integer, details_line integer, recipients json)) with ordinality
+      as e (id, region, asked_at, expires_at, on_late, on_uncertain, max_retries,
+        max_age_seconds, tags, metadata, wrapped_key, sender, subject, message_bytes,
+        message_line, details_line, recipients, place)
+  ),
+  stored as (
+    insert into mailer.emails (id, owner_id, region, created_at, scheduled_at,
+      next_attempt_at, age_from, expires_at, on_late, on_uncertain, max_retries,
+      max_age_seconds, tags, metadata, wrapped_key, sender, subject, message_bytes, sequence,
+      queued_at, queued_by)
+    select id, owner_id, region, v_now, due_at, due_at, due_at, expires_at, on_late,
+      on_uncertain, max_retries, max_age_seconds,
+      array(select jsonb_array_elements_text(tags)), metadata, wrapped_key, sender, subject,
+      message_bytes, 1,
+      case when due_at <= v_now + horizon_ms * interval '1 ms' then v_now end,
+      case when due_at <= v_now + horizon_ms * interval '1 ms' then queued_by end
+    from email
+    order by id
+    on conflict (id) do nothing
+    returning id
+  ),
+  stored_contents as (
+    insert into mailer.contents (email_id, owner_id, message, details)
+    select id, owner_id, decode(v_lines[message_line], 'base64'), v_lines[details_line]
+    from email
+    on conflict do nothing
+  ),
+  stored_recipients as (
+    insert into mailer.recipients (email_id, position, owner_id, kind, address, address_index)
+    select e.id, r.position, e.owner_id, r.kind, r.address, r.address_index
+    from email e, json_to_recordset(e.recipients)
+      as r (position smallint, kind text, address text, address_index text)
+    on conflict do nothing
+  )
+  select
+    coalesce((select array_agg(id) from stored), '{}'),
+    coalesce((select jsonb_agg(jsonb_build_object('n', r.n, 'owner_id', r.owner_id,
+      'actor', r.actor, 'origin', r.origin, 'path', r.path, 'key', r.key,
+      'fingerprint', r.idempotency ->> 'fingerprint',
+      'ids', (select jsonb_agg(e.id order by e.place) from email e where e.n = r.n))
+      order by r.n) from request r), '[]')
+  into v_stored, v_requests;
+
+  select coalesce(json_agg(case
+      when jsonb_typeof(r -> 'ids') = 'array' then json_build_object('kind', 'accepted',
+        'emails', (
+          select json_agg(json_build_object('id', e.id, 'scheduled_at', e.scheduled_at,
+            'created_at', e.created_at, 'wake', e.wake,
+            'delay_ms', case when e.queued_at is not null
+              then mailer.ms_until(e.next_attempt_at, v_now) end) order by i.place)
+          from jsonb_array_elements_text(r -> 'ids') with ordinality as i (id, place)
+          join mailer.emails e on e.id = i.id::uuid))
+      when k.fingerprint = r ->> 'fingerprint' then json_build_object('kind', 'replayed',
+        'response', k.response, 'created_at', k.created_at)
+      else json_build_object('kind', 'reused')
+    end order by n), '[]')::text
+  into v_answer
+  from jsonb_array_elements(v_requests) with ordinality as q (r, n)
+  left join mailer.idempotency_keys k
+    on k.owner_id = r ->> 'owner_id' and k.path = r ->> 'path' and k.key = r ->> 'key';
+
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
+  select e.owner_id, r ->> 'actor', r ->> 'origin', 'email.scheduled', e.id, 1,
+    jsonb_build_object('status', 'pending', 'scheduled_at', e.scheduled_at, 'region', e.region)
+  from jsonb_array_elements(v_requests) as r
+  cross join lateral jsonb_array_elements_text(r -> 'ids') as i (id)
+  join mailer.emails e on e.id = i.id::uuid
+  where e.id = any (v_stored) and jsonb_typeof(r -> 'ids') = 'array';
+
+  return v_answer;
+end
+$$;
+
+-- find_idempotent: what an earlier request with this key was answered, before anything is
+-- composed. args: { owner_id, path, key, fingerprint };
+-- answer: { kind: "new" } | { kind: "replayed", response, created_at } | { kind: "reused" }.
+create function mailer.find_idempotent(args text) returns text
+language plpgsql stable
+as $$
+declare
+  v_args jsonb := args;
+  v_key mailer.idempotency_keys;
+begin
+  select * into v_key from mailer.idempotency_keys k
+  where k.owner_id = v_args ->> 'owner_id' and k.path = v_args ->> 'path'
+    and k.key = v_args ->> 'key' and k.created_at > now() - interval '24 hours';
+  return case
+    when v_key.key is null then jsonb_build_object('kind', 'new')
+    when v_key.fingerprint = v_args ->> 'fingerprint' then jsonb_build_object(
+      'kind', 'replayed', 'response', v_key.response, 'created_at', v_key.created_at)
+    else jsonb_build_object('kind', 'reused')
+  end::text;
+end
+$$;
+
+-- forget_idempotent: drops keys older than 24 h, at most 5,000 at a time; how many it was.
+create function mailer.forget_idempotent(args text) returns text
+language plpgsql
+as $$
+declare
+  v_count integer;
+begin
+  delete from mailer.idempotency_keys k using (
+    select owner_id, path, key from mailer.idempotency_keys
+    where created_at <= now() - interval '24 hours'
+    order by created_at limit 5000 for update skip locked
+  ) old
+  where k.owner_id = old.owner_id and k.path = old.path and k.key = old.key;
+  get diagnostics v_count = row_count;
+  return v_count::text;
+end
+$$;
+
+-- A key older than 24 h that forget_idempotent has not reached yet must not answer.
+create function mailer.drop_expired_key() returns trigger
+language plpgsql
+as $$
+begin
+  delete from mailer.idempotency_keys k
+  where k.owner_id = new.owner_id and k.path = new.path and k.key = new.key
+    and k.created_at <= new.created_at - interval '24 hours';
+  return new;
+end
+$$;
+create trigger idempotency_keys_expired before insert on mailer.idempotency_keys
+  for each row execute function mailer.drop_expired_key();
+
+insert into mailer.functions (name, roles) values
+  ('schedule_emails', array['service']),
+  ('find_idempotent', array['service']),
+  ('forget_idempotent', array['service']);
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000003'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000003', array[v_sql], 'accept');
+end
+$migration$;
+
+-- 20261124000004_deliver
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- Claim, fence, settle, release: an email on its way.
+-- All take an array and answer one result per element, in order; all lock in id order.
+
+-- claim_emails: the right to send, and the judgement whether to.
+--
+-- args: { worker_id, region, transport, inline_bytes_max,
+--         items: [{ id, wake }] }
+-- answer, one per item:
+--   { kind: "claimed", token, attempt, attempts_before, max_retries, max_age_seconds,
+--     age_ms, on_uncertain, owner_id, wrapped_key, sender, message_date | null,
+--     message (base64) | null when larger than inline_bytes_max, message_bytes,
+--     recipients: [{ position, address }] (still to be tried), sent_before, bounced_before }
+--   { kind: "not_due", due_in_ms }
+--   { kind: "stale" }                     another wake, another state, or gone: drop the job
+--   { kind: "expired" } | { kind: "held" }   too late; the state says so now
+--
+-- Guarantees: of any number of claims for one wake one is granted; never before
+-- next_attempt_at by the database's clock; the token rises with every claim.
+create function mailer.claim_emails(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  v_now timestamptz;
+  v_worker uuid := (v_args ->> 'worker_id')::uuid;
+  v_actor text := mailer.claim_sub();
+  v_rows jsonb;
+begin
+  perform 1 from mailer.emails e
+  where e.id = any (array(select (i ->> 'id')::uuid from jsonb_array_elements(v_args -> 'items') i))
+  order by e.id for update;
+  v_now := clock_timestamp();
+
+  with item as (
+    select i.id, i.wake, i.n, row_number() over (partition by i.id order by i.n) as turn
+    from rows from (jsonb_to_recordset(v_args -> 'items') as (id uuid, wake integer))
+      with ordinality as i (id, wake, n)
+  ),
+  judged as materialized (
+    select i.n, i.id, e.next_attempt_at, case
+        when e.id is null or e.state <> 'pending' or e.wake <> i.wake or i.turn > 1 then 'stale'
+        when e.next_attempt_at > v_now then 'not_due'
+        when e.expires_at < v_now and e.on_late = 'drop' then 'expired'
+        when e.expires_at < v_now and e.on_late = 'hold' then 'held'
+        else 'claimed'
+      end as kind
+    from item i left join mailer.emails e on e.id = i.id
+  ),
+  moved as (
+    update mailer.emails e set
+      state = case j.kind when 'claimed' then 'sending' else j.kind end,
+      claim_token = e.claim_token + 1,
+      worker_id = case j.kind when 'claimed' then v_worker end,
+      claimed_at = v_now,
+      fenced_at = null,
+      queued_at = null,
+      queued_by = null,
+      sequence = e.sequence + 1
+    from judged j
+    where e.id = j.id and j.kind in ('claimed', 'expired', 'held')
+    returning e.*
+  )
+  select coalesce(jsonb_agg(case j.kind
+      when 'claimed' then jsonb_build_object('kind', j.kind, 'id', m.id,
+        'sequence', m.sequence, 'token', m.claim_token, 'attempt', m.attempts + 1,
+        'attempts_before', m.attempts_before, 'max_retries', m.max_retries,
+        'max_age_seconds', m.max_age_seconds,
+        'age_ms', mailer.ms_until(v_now, m.age_from),
+        'on_uncertain', m.on_uncertain, 'owner_id', m.owner_id,
+        'wrapped_key', m.wrapped_key, 'sender', m.sender, 'message_date', m.message_date,
+        'message_bytes', m.message_bytes)
+      when 'not_due' then jsonb_build_object('kind', j.kind,
+        'due_in_ms', mailer.ms_until(j.next_attempt_at, v_now))
+      when 'stale' then jsonb_build_object('kind', j.kind)
+      else jsonb_build_object('kind', j.kind, 'id', m.id, 'owner_id', m.owner_id,
+        'sequence', m.sequence)
+    end order by j.n), '[]')
+  into v_rows
+  from judged j left join moved m on m.id = j.id and j.kind <> 'stale';
+
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, action, email_id, sequence, detail)
+  select r ->> 'owner_id', v_actor,
+    case r ->> 'kind' when 'claimed' then 'email.sending' else 'email.' || (r ->> 'kind') end,
+    (r ->> 'id')::uuid, (r ->> 'sequence')::integer,
+    case r ->> 'kind'
+      when 'claimed' then jsonb_build_object('status', 'sending', 'attempt', r -> 'attempt',
+        'transport', v_args -> 'transport', 'region', v_args -> 'region')
+      else jsonb_build_object('status', r ->> 'kind')
+    end
+  from jsonb_array_elements(v_rows) r
+  where r ? 'sequence';
+
+  return (
+    select json_agg(case when r ->> 'kind' <> 'claimed' then r::json else json_build_object(
+        'kind', 'claimed', 'token', r -> 'token', 'attempt', r -> 'attempt',
+        'attempts_before', r -> 'attempts_before', 'max_retries', r -> 'max_retries',
+        'max_age_seconds', r -> 'max_age_seconds', 'age_ms', r -> 'age_ms',
+        'on_uncertain', r -> 'on_uncertain', 'owner_id', r -> 'owner_id',
+        'wrapped_key', r -> 'wrapped_key', 'sender', r -> 'sender',
+        'message_date', r -> 'message_date', 'message_bytes', r -> 'message_bytes',
+        'message', case when octet_length(c.message) <= (v_args ->> 'inline_bytes_max')::integer
+          then encode(c.message, 'base64') end,
+        'recipients', (select json_agg(json_build_object('position', t.position,
+            'address', t.address) order by t.position)
+          from mailer.recipients t
+          where t.email_id = c.email_id and t.status in ('pending', 'deferred')),
+        'sent_before', (select count(*) from mailer.recipients t
+          where t.email_id = c.email_id and t.status = 'sent'),
+        'bounced_before', (select count(*) from mailer.recipients t
+          where t.email_id = c.email_id and t.status in ('bounced', 'suppressed')))
+      end order by n)
+    from jsonb_array_elements(v_rows) with ordinality as q (r, n)
+    left join mailer.contents c on c.email_id = (r ->> 'id')::uuid and r ->> 'kind' = 'claimed'
+  )::text;
+end
+$$;
+
+-- rewake_email: a job came so early that waiting for its time is no use (a clock is off); a
+-- new wake makes room for another job. args { id, wake, queued_by };
+-- answer { wake, delay_ms } or { wake: null } when that wake is not current.
+create function mailer.rewake_email(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  v_email mailer.emails;
+begin
+  update mailer.emails e set wake = e.wake + 1, queued_at = clock_timestamp(),
+    queued_by = (v_args ->> 'queued_by')::uuid
+  where e.id = (v_args ->> 'id')::uuid and e.wake = (v_args ->> 'wake')::integer
+    and e.state = 'pending'
+  returning * into v_email;
+  return jsonb_build_object('wake', v_email.wake, 'delay_ms',
+    mailer.ms_until(v_email.next_attempt_at, clock_timestamp()))::text;
+end
+$$;
+
+-- read_message: the message of a claimed email that was too large to come with the claim.
+-- args: { id, token }; answer: { message (base64) } or { message: null } for a stale token.
+create function mailer.read_message(args text) returns text
+language plpgsql stable
+as $$
+declare
+  v_args jsonb := args;
+begin
+  return json_build_object('message', (
+    select encode(c.message, 'base64') from mailer.emails e
+    join mailer.contents c on c.email_id = e.id
+    where e.id = (v_args ->> 'id')::uuid and e.state = 'sending'
+      and e.claim_token = (v_args ->> 'token')::bigint))::text;
+end
+$$;
+
+-- fence_attempts: the last word before the first byte of the body.
+--
+-- args: [{ id, token, message_date }]
+-- answer: [{ granted: true } | { granted: false, reason: "cancelled" | "stale" }]
+--
+-- Guarantees: granted once per token, and only while the email is still ours to send; after
+-- it a cancel answers in_flight. One narrow update, no journal entry.
+create function mailer.fence_attempts(args text) returns text
+language plpgsql
+as $$
+declare
+  v_items jsonb := args;
+  v_answer text;
+begin
+  perform 1 from mailer.emails e
+  where e.id = any (array(select (i ->> 'id')::uuid from jsonb_array_elements(v_items) i))
+  order by e.id for update;
+
+  with item as (
+    select i.id, i.token, i.message_date, i.n,
+      row_number() over (partition by i.id, i.token order by i.n) as turn
+    from rows from (jsonb_to_recordset(v_items) as (id uuid, token bigint,
+      message_date timestamptz)) with ordinality as i (id, token, message_date, n)
+  ),
+  fenced as (
+    update mailer.emails e set fenced_at = clock_timestamp(), message_date = i.message_date
+    from item i
+    where e.id = i.id and e.claim_token = i.token and e.state = 'sending'
+      and e.fenced_at is null
+    returning e.id, e.claim_token
+  )
+  select json_agg(case
+      when f.id is not null and i.turn = 1 then json_build_object('granted', true)
+      when e.state = 'cancelled' then json_build_object('granted', false, 'reason', 'cancelled')
+      else json_build_object('granted', false, 'reason', 'stale')
+    end order by i.n)::text
+  into v_answer
+  from item i
+  left join fenced f on f.id = i.id and f.claim_token = i.token
+  left join mailer.emails e on e.id = i.id;
+  return v_answer;
+end
+$$;
+
+-- settle_attempts: the one write that ends an attempt.
+--
+-- args: [{ id, token, transport, region, horizon_ms, queued_by, outcome, next_state,
+--          retry_in_ms | null, smtp_code | null, enhanced_code | null, reply | null,
+--          recipients: [{ position, status, smtp_code, enhanced_code, reply }] }]
+-- answer: [{ applied: true, state, attempt, wake, delay_ms | null }
+--          | { applied: false, state | null }]
+--
+-- Guarantees: attempt row, recipients, state and journal in one transaction; only the holder
+-- of the token; a second call with the same token changes nothing, and a stale holder's
+-- leaves a journal entry. next_attempt_at is now + retry_in_ms by the database's clock.
+create function mailer.settle_attempts(args text) returns text
+language plpgsql
+as $$
+declare
+  v_items jsonb := args;
+  v_now timestamptz;
+  v_actor text := mailer.claim_sub();
+  v_rows jsonb;
+begin
+  perform 1 from mailer.emails e
+  where e.id = any (array(select (i ->> 'id')::uuid from jsonb_array_elements(v_items) i))
+  order by e.id for update;
+  v_now := date_trunc('milliseconds', clock_timestamp());
+
+  with item as materialized (
+    select i.*, e.state as old_state, e.owner_id, e.worker_id, e.claimed_at, e.fenced_at,
+      e.message_date, e.attempts, e.id is not null and e.state = 'sending'
+        and e.claim_token = i.token
+        and row_number() over (partition by i.id order by i.n) = 1 as is_ours,
+      exists (select from mailer.attempts a
+        where a.email_id = i.id and a.claim_token = i.token) as is_known,
+      mailer.ceil_ms(v_now + i.retry_in_ms * interval '1 ms') as retry_at,
+      (select count(*) from jsonb_to_recordset(i.recipients) as t (status text)
+        where t.status = 'bounced') as bounced
+    from rows from (jsonb_to_recordset(v_items) as (id uuid, token bigint, transport text,
+      region text, horizon_ms bigint, queued_by uuid, outcome text, next_state text,
+      retry_in_ms bigint, smtp_code smallint, enhanced_code text, reply text,
+      recipients jsonb)) with ordinality
+      as i (id, token, transport, region, horizon_ms, queued_by, outcome, next_state,
+        retry_in_ms, smtp_code, enhanced_code, reply, recipients, n)
+    left join mailer.emails e on e.id = i.id
+  ),
+  moved as (
+    update mailer.emails e set
+      state = i.next_state,
+      attempts = e.attempts + 1,
+      worker_id = null,
+      fenced_at = null,
+      -- Once an attempt was uncertain, every later one repeats its Date.
+      message_date = case when i.outcome = 'uncertain' or (i.next_state = 'pending'
+        and exists (select from mailer.attempts a
+          where a.email_id = i.id and a.outcome = 'uncertain')) then e.message_date end,
+      sent_at = case when i.outcome in ('sent', 'partial') then v_now else e.sent_at end,
+      wake = e.wake + 1,
+      next_attempt_at = coalesce(i.retry_at, e.next_attempt_at),
+      queued_at = case when i.next_state = 'pending'
+        and i.retry_at <= v_now + i.horizon_ms * interval '1 ms' then v_now end,
+      queued_by = case when i.next_state = 'pending'
+        and i.retry_at <= v_now + i.horizon_ms * interval '1 ms' then i.queued_by end,
+      -- One entry for the email, one more for every recipient that bounced now.
+      sequence = e.sequence + 1 + i.bounced
+    from item i
+    where e.id = i.id and i.is_ours
+    returning e.*
+  ),
+  recorded as (
+    insert into mailer.attempts (email_id, number, owner_id, claim_token, worker_id, region,
+      transport, started_at, fenced_at, message_date, ended_at, outcome, smtp_code,
+      enhanced_code, reply)
+    select i.id, i.attempts + 1, i.owner_id, i.token, i.worker_id, i.region, i.transport,
+      i.claimed_at, i.fenced_at, i.message_date, v_now, i.outcome, i.smtp_code,
+      i.enhanced_code, i.reply
+    from item i where i.is_ours
+  ),
+  addressed as (
+    update mailer.recipients t set status = r.status, smtp_code = r.smtp_code,
+      enhanced_code = r.enhanced_code, reply = r.reply
+    from item i, jsonb_to_recordset(i.recipients)
+      as r (position smallint, status text, smtp_code smallint, enhanced_code text, reply text)
+    where i.is_ours and t.email_id = i.id and t.position = r.position
+      and t.status in ('pending', 'deferred')
+  )
+  select jsonb_agg(case when i.is_ours then jsonb_build_object('applied', true,
+        'id', i.id, 'owner_id', i.owner_id, 'state', m.state, 'attempt', m.attempts,
+        'wake', m.wake, 'sequence', m.sequence, 'bounced', i.bounced,
+        'next_attempt_at', m.next_attempt_at, 'outcome', i.outcome,
+        'smtp_code', i.smtp_code, 'enhanced_code', i.enhanced_code,
+        'transport', i.transport, 'region', i.region, 'recipients', i.recipients,
+        'delay_ms', case when m.queued_at is not null
+          then mailer.ms_until(m.next_attempt_at, v_now) end)
+      else jsonb_build_object('applied', false, 'state', i.old_state, 'id', i.id,
+        'owner_id', i.owner_id, 'is_known', i.is_known, 'outcome', i.outcome)
+    end order by i.n)
+  into v_rows
+  from item i left join moved m on m.id = i.id and i.is_ours;
+
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, action, email_id, sequence, detail)
+  select r ->> 'owner_id', v_actor,
+    case
+      when r ->> 'outcome' = 'uncertain' then 'email.uncertain'
+      when r ->> 'state' = 'pending' then 'email.deferred'
+      when r ->> 'outcome' in ('sent', 'partial') then 'email.sent'
+      else 'email.failed'
+    end,
+    (r ->> 'id')::uuid, (r ->> 'sequence')::integer,
+    jsonb_strip_nulls(jsonb_build_object('status', r ->> 'state', 'attempt', r -> 'attempt',
+      'outcome', r ->> 'outcome', 'smtp_code', r -> 'smtp_code',
+      'enhanced_code', r -> 'enhanced_code', 'transport', r ->> 'transport',
+      'region', r ->> 'region', 'next_attempt_at',
+      case when r ->> 'state' = 'pending' then r -> 'next_attempt_at' end))
+  from jsonb_array_elements(v_rows) r
+  where (r ->> 'applied')::boolean
+  union all
+  select r ->> 'owner_id', v_actor, 'email.bounced', (r ->> 'id')::uuid,
+    (r ->> 'sequence')::integer - (r ->> 'bounced')::integer - 1
+      + (row_number() over (partition by r ->> 'id' order by t.position))::integer,
+    jsonb_strip_nulls(jsonb_build_object('status', r ->> 'state', 'attempt', r -> 'attempt',
+      'recipient', t.position, 'smtp_code', t.smtp_code, 'enhanced_code', t.enhanced_code))
+  from jsonb_array_elements(v_rows) r
+  cross join lateral jsonb_to_recordset(r -> 'recipients')
+    as t (position smallint, status text, smtp_code smallint, enhanced_code text)
+  where (r ->> 'applied')::boolean and t.status = 'bounced'
+  union all
+  select r ->> 'owner_id', v_actor, 'attempt.stale', (r ->> 'id')::uuid, null,
+    jsonb_build_object('status', r ->> 'state', 'outcome', r ->> 'outcome')
+  from jsonb_array_elements(v_rows) r
+  where not (r ->> 'applied')::boolean and not (r ->> 'is_known')::boolean
+    and r ->> 'owner_id' is not null
+  -- Ids, and with them positions, follow the sequence.
+  order by 5 nulls last;
+
+  return (
+    select json_agg(case when (r ->> 'applied')::boolean
+      then json_build_object('applied', true, 'state', r -> 'state', 'attempt', r -> 'attempt',
+        'wake', r -> 'wake', 'delay_ms', r -> 'delay_ms')
+      else json_build_object('applied', false, 'state', r -> 'state') end order by n)
+    from jsonb_array_elements(v_rows) with ordinality as q (r, n)
+  )::text;
+end
+$$;
+
+-- release_emails: gives claimed emails back, no attempt spent.
+--
+-- args: [{ id, token, reason, delay_ms, horizon_ms, queued_by }]
+-- answer: [{ applied: true, wake, delay_ms | null } | { applied: false }]
+--
+-- Guarantees: only the holder of the token; the caller vouches that no body was sent. Due
+-- again after delay_ms, never earlier than it was.
+create function mailer.release_emails(args text) returns text
+language plpgsql
+as $$
+declare
+  v_items jsonb := args;
+  v_now timestamptz;
+  v_actor text := mailer.claim_sub();
+  v_rows jsonb;
+begin
+  perform 1 from mailer.emails e
+  where e.id = any (array(select (i ->> 'id')::uuid from jsonb_array_elements(v_items) i))
+  order by e.id for update;
+  v_now := date_trunc('milliseconds', clock_timestamp());
+
+  with item as (
+    select i.*, mailer.ceil_ms(v_now + i.delay_ms * interval '1 ms') as again_at,
+      row_number() over (partition by i.id order by i.n) as turn
+    from rows from (jsonb_to_recordset(v_items) as (id uuid, token bigint, reason text,
+      delay_ms bigint, horizon_ms bigint, queued_by uuid)) with ordinality
+      as i (id, token, reason, delay_ms, horizon_ms, queued_by, n)
+  ),
+  moved as (
+    update mailer.emails e set
+      state = 'pending',
+      worker_id = null,
+      fenced_at = null,
+      message_date = case when exists (select from mailer.attempts a
+        where a.email_id = i.id and a.outcome = 'uncertain') then e.message_date end,
+      wake = e.wake + 1,
+      next_attempt_at = greatest(e.next_attempt_at, i.again_at),
+      queued_at = case when i.again_at <= v_now + i.horizon_ms * interval '1 ms' then v_now end,
+      queued_by = case when i.again_at <= v_now + i.horizon_ms * interval '1 ms'
+        then i.queued_by end,
+      sequence = e.sequence + 1
+    from item i
+    where e.id = i.id and i.turn = 1 and e.state = 'sending' and e.claim_token = i.token
+    returning e.*
+  )
+  select jsonb_agg(case when m.id is not null then jsonb_build_object('applied', true,
+        'id', m.id, 'owner_id', m.owner_id, 'sequence', m.sequence, 'wake', m.wake,
+        'reason', i.reason, 'delay_ms', case when m.queued_at is not null
+          then mailer.ms_until(m.next_attempt_at, v_now) end)
+      else jsonb_build_object('applied', false) end order by i.n)
+  into v_rows
+  from item i left join moved m on m.id = i.id and i.turn = 1 and m.claim_token = i.token;
+
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, action, email_id, sequence, detail)
+  select r ->> 'owner_id', v_actor, 'email.released', (r ->> 'id')::uuid,
+    (r ->> 'sequence')::integer,
+    jsonb_build_object('status', 'pending', 'reason', r ->> 'reason')
+  from jsonb_array_elements(v_rows) r
+  where (r ->> 'applied')::boolean;
+
+  return (
+    select json_agg(case when (r ->> 'applied')::boolean
+      then json_build_object('applied', true, 'wake', r -> 'wake', 'delay_ms', r -> 'delay_ms')
+      else json_build_object('applied', false) end order by n)
+    from jsonb_array_elements(v_rows) with ordinality as q (r, n)
+  )::text;
+end
+$$;
+
+insert into mailer.functions (name, roles) values
+  ('claim_emails', array['service']),
+  ('rewake_email', array['service']),
+  ('read_message', array['service']),
+  ('fence_attempts', array['service']),
+  ('settle_attempts', array['service']),
+  ('release_emails', array['service']);
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000004'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000004', array[v_sql], 'deliver');
+end
+$migration$;
+
+-- 20261124000005_read
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- What callers may ask and change. These run as mailer_owner for a user, who then sees the
+-- rows of the claims' sub only, and as mailer_service for an admin or the program; each
+-- checks the claims itself as well.
+
+-- True when the claims may see rows of this owner.
+create function mailer.may_see(owner_id text) returns boolean
+language sql stable
+as $$ select mailer.claim_role() in ('admin', 'service') or owner_id = mailer.claim_sub() $$;
+
+create function mailer.recipients_json(id uuid) returns json
+language sql stable
+as $$
+  select coalesce(json_agg(json_build_object('position', r.position, 'kind', r.kind,
+    'address', r.address, 'status', r.status, 'smtp_code', r.smtp_code,
+    'enhanced_code', r.enhanced_code, 'reply', r.reply) order by r.position), '[]')
+  from mailer.recipients r where r.email_id = id
+$$;
+
+create function mailer.attempts_json(id uuid) returns json
+language sql stable
+as $$
+  select coalesce(json_agg(json_build_object('number', a.number, 'started_at', a.started_at,
+    'ended_at', a.ended_at, 'outcome', a.outcome, 'smtp_code', a.smtp_code,
+    'enhanced_code', a.enhanced_code, 'reply', a.reply, 'transport', a.transport,
+    'region', a.region, 'message_date', a.message_date) order by a.number), '[]')
+  from mailer.attempts a where a.email_id = id
+$$;
+
+create function mailer.email_json(e mailer.emails) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_object('id', e.id, 'owner_id', e.owner_id, 'status', e.state,
+    'version', e.version, 'region', e.region, 'created_at', e.created_at,
+    'scheduled_at', e.scheduled_at,
+    'next_attempt_at', case when e.state = 'pending' then e.next_attempt_at end,
+    'sent_at', e.sent_at, 'expires_at', e.expires_at, 'on_late', e.on_late,
+    'on_uncertain', e.on_uncertain, 'max_retries', e.max_retries,
+    'max_age_seconds', e.max_age_seconds, 'attempts_spent', e.attempts, 'tags', e.tags,
+    'metadata', e.metadata, 'wrapped_key', e.wrapped_key, 'subject', e.subject,
+    'message_date', e.message_date, 'message_bytes', e.message_bytes)
+$$;
+
+-- get_email: args { id, details: bool, message: bool };
+-- answer: the email with recipients and attempts, details (ciphertext) and message (base64 of
+-- ciphertext) when asked for; null when there is none the claims may see.
+create function mailer.get_email(args text) returns text
+language plpgsql stable
+as $$
+declare
+  v_args jsonb := args;
+  v_email mailer.emails;
+begin
+  select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid;
+  if v_email.id is null or not mailer.may_see(v_email.owner_id) then
+    return 'null';
+  end if;
+  return (mailer.email_json(v_email) || jsonb_build_object(
+    'recipients', mailer.recipients_json(v_email.id),
+    'attempts', mailer.attempts_json(v_email.id),
+    'details', case when (v_args ->> 'details')::boolean then (
+      select c.details from mailer.contents c where c.email_id = v_email.id) end,
+    'message', case when (v_args ->> 'message')::boolean then (
+      select encode(c.message, 'base64') from mailer.contents c
+      where c.email_id = v_email.id) end))::text;
+end
+$$;
+
+-- list_emails: newest first by creation.
+-- args: { statuses: [] | null, is_deferred, tag, metadata: {} | null, address_index,
+--         scheduled_after, scheduled_before, limit, offset | null,
+--         cursor: { created_at, id } | null, with_attempts }
+-- answer: { emails: [...], total | null, next: { created_at, id } | null }
+-- (total only with offset; created_at of a cursor is text with microseconds).
+create function mailer.list_emails(args text) returns text
+language plpgsql stable
+as $$
+declare
+  v_args jsonb := args;
+  v_where text := 'true';
+  v_total bigint;
+  v_emails mailer.emails[];
+  v_limit integer := (v_args ->> 'limit')::integer;
+  v_last mailer.emails;
+  v_has_more boolean;
+begin
+  if mailer.claim_role() not in ('admin', 'service') then
+    v_where := v_where || format(' and e.owner_id = %L', mailer.claim_sub());
+  end if;
+  if v_args -> 'statuses' <> 'null' then
+    v_where := v_where || format(' and e.state = any (%L::text[])',
+      array(select jsonb_array_elements_text(v_args -> 'statuses')));
+  end if;
+  if (v_args ->> 'is_deferred')::boolean then
+    v_where := v_where || ' and e.state = ''pending'' and e.attempts > e.attempts_before';
+  end if;
+  if v_args ->> 'tag' is not null then
+    v_where := v_where || format(' and %L = any (e.tags)', v_args ->> 'tag');
+  end if;
+  if v_args -> 'metadata' <> 'null' then
+    v_where := v_where || (select coalesce(string_agg(
+      format(' and e.metadata ->> %L = %L', key, value), ''), '')
+      from jsonb_each_text(v_args -> 'metadata'));
+  end if;
+  if v_args ->> 'address_index' is not null then
+    v_where := v_where || format(' and exists (select from mailer.recipients r
+      where r.email_id = e.id and r.owner_id = e.owner_id and r.address_index = %L)',
+      v_args ->> 'address_index');
+  end if;
+  if v_args ->> 'scheduled_after' is not null then
+    v_where := v_where || format(' and e.scheduled_at >= %L', v_args ->> 'scheduled_after');
+  end if;
+  if v_args ->> 'scheduled_before' is not null then
+    v_where := v_where || format(' and e.scheduled_at < %L', v_args ->> 'scheduled_before');
+  end if;
+
+  if v_args ->> 'offset' is not null then
+    execute 'select count(*) from mailer.emails e where ' || v_where into v_total;
+  end if;
+  if v_args -> 'cursor' <> 'null' then
+    v_where := v_where || format(' and (e.created_at, e.id) < (%L::timestamptz, %L::uuid)',
+      v_args -> 'cursor' ->> 'created_at', v_args -> 'cursor' ->> 'id');
+  end if;
+  -- One more than asked for tells whether there is a next page.
+  execute format('select array(select e from mailer.emails e where %s
+    order by e.created_at desc, e.id desc limit %s offset %s)', v_where, v_limit + 1,
+    coalesce((v_args ->> 'offset')::integer, 0)) into v_emails;
+  v_has_more := coalesce(array_length(v_emails, 1), 0) > v_limit;
+  v_emails := v_emails[1:v_limit];
+  v_last := v_emails[array_length(v_emails, 1)];
+
+  return jsonb_build_object(
+    'emails', (
+      select coalesce(jsonb_agg(mailer.email_json(q.email) || jsonb_build_object(
+        'recipients', mailer.recipients_json((q.email).id),
+        'attempts', case when (v_args ->> 'with_attempts')::boolean
+          then mailer.attempts_json((q.email).id) end) order by n), '[]')
+      from generate_subscripts(v_emails, 1) n
+      cross join lateral (select v_emails[n] as email) q),
+    'total', v_total,
+    'next', case when v_has_more then jsonb_build_object(
+      'created_at', v_last.created_at::text, 'id', v_last.id) end)::text;
+end
+$$;
+
+-- email_events: the timeline of one email. args { id };
+-- answer: [{ sequence, at, actor, action, detail }] in order, null when there is no such email.
+create function mailer.email_events(args text) returns text
+language plpgsql stable
+as $$
+declare
+  v_id uuid := (args::jsonb ->> 'id')::uuid;
+  v_owner text;
+begin
+  select e.owner_id into v_owner from mailer.emails e where e.id = v_id;
+  if v_owner is null or not mailer.may_see(v_owner) then
+    return 'null';
+  end if;
+  return (
+    select coalesce(json_agg(json_build_object('sequence', j.sequence, 'at', j.at,
+      'actor', j.actor, 'action', j.action, 'detail', j.detail) order by j.sequence), '[]')
+    from mailer.journal j where j.email_id = v_id and j.sequence is not null)::text;
+end
+$$;
+
+-- cancel_email: one compare-and-set, possible until the fence.
+-- args { id, origin }; answer { kind: "cancelled" } (also when it already was)
+--   | { kind: "not_found" } | { kind: <error code of a 409> }.
+-- Guarantees: after "cancelled" nothing of it will be sent. Hence the refusals where a part
+-- of it was, or may have been, sent already.
+create function mailer.cancel_email(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  v_email mailer.emails;
+  v_refusal text;
+begin
+  select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
+  if v_email.id is null or not mailer.may_see(v_email.owner_id) then
+    return '{"kind":"not_found"}';
+  end if;
+  if v_email.state = 'cancelled' then
+    return '{"kind":"cancelled"}';
+  end if;
+  v_refusal := case
+    when v_email.state in ('sent', 'partially_sent') then 'already_sent'
+    when v_email.state = 'failed' then 'already_failed'
+    when v_email.state = 'expired' then 'already_expired'
+    when v_email.state = 'suppressed' then 'already_suppressed'
+    when v_email.state = 'uncertain' then 'outcome_uncertain'
+    when v_email.state = 'sending' and v_email.fenced_at is not null then 'in_flight'
+    when exists (select from mailer.recipients r
+      where r.email_id = v_email.id and r.status = 'sent') then 'already_sent'
+    when exists (select from mailer.attempts a
+      where a.email_id = v_email.id and a.outcome = 'uncertain') then 'outcome_uncertain'
+  end;
+  if v_refusal is not null then
+    return jsonb_build_object('kind', v_refusal)::text;
+  end if;
+
+  update mailer.emails e set state = 'cancelled', version = e.version + 1, worker_id = null,
+    wake = e.wake + 1, queued_at = null, queued_by = null, sequence = e.sequence + 1
+  where e.id = v_email.id;
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
+  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.cancelled',
+    v_email.id, v_email.sequence + 1, '{"status": "cancelled"}');
+  return '{"kind":"cancelled"}';
+end
+$$;
+
+-- replay_email: a person sends a dead letter again, to those who have not got it.
+-- args { id, scheduled_at | null, origin, horizon_ms, queued_by };
+-- answer { kind: "replayed", wake, delay_ms | null } | { kind: "not_found" }
+--   | { kind: "not_a_dead_letter", state }.
+-- Attempts already made stay in the record; max_retries and max_age count anew, and a
+-- person's word lifts expires_at.
+create function mailer.replay_email(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  v_email mailer.emails;
+  v_now timestamptz;
+  v_due timestamptz;
+  v_is_near boolean;
+begin
+  select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
+  if v_email.id is null or not mailer.may_see(v_email.owner_id) then
+    return '{"kind":"not_found"}';
+  end if;
+  if v_email.state not in ('failed', 'uncertain', 'partially_sent') then
+    return jsonb_build_object('kind', 'not_a_dead_letter', 'state', v_email.state)::text;
+  end if;
+  v_now := date_trunc('milliseconds', clock_timestamp());
+  v_due := coalesce(mailer.ceil_ms((v_args ->> 'scheduled_at')::timestamptz), v_now);
+  v_is_near := v_due <= v_now + (v_args ->> 'horizon_ms')::bigint * interval '1 ms';
+
+  update mailer.recipients r set status = 'pending'
+  where r.email_id = v_email.id and r.status in ('deferred', 'bounced');
+  update mailer.emails e set state = 'pending', version = e.version + 1, wake = e.wake + 1,
+    scheduled_at = case when v_args ->> 'scheduled_at' is null then e.scheduled_at else v_due end,
+    next_attempt_at = v_due, age_from = v_due, expires_at = null,
+    attempts_before = e.attempts,
+    queued_at = case when v_is_near then v_now end,
+    queued_by = case when v_is_near then (v_args ->> 'queued_by')::uuid end,
+    sequence = e.sequence + 1
+  where e.id = v_email.id;
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
+  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.replayed',
+    v_email.id, v_email.sequence + 1,
+    jsonb_build_object('status', 'pending', 'from', v_email.state, 'scheduled_at', v_due));
+  return jsonb_build_object('kind', 'replayed', 'wake', v_email.wake + 1,
+    'delay_ms', case when v_is_near then mailer.ms_until(v_due, v_now) end)::text;
+end
+$$;
+
+-- queue_stats: counts of emails, the caller's own or, for an admin, everybody's.
+-- args {}; answer { waiting, delayed, oldest_due_ms, workers, by_status: { <status>: n } }.
+create function mailer.queue_stats(args text) returns text
+language plpgsql stable
+as $$
+declare
+  v_sub text := case when mailer.claim_role() = 'user' then mailer.claim_sub() end;
+  v_by_status jsonb;
+  v_waiting bigint;
+  v_oldest bigint;
+begin
+  select coalesce(jsonb_object_agg(state, n), '{}') into v_by_status from (
+    select e.state, count(*) as n from mailer.emails e
+    where v_sub is null or e.owner_id = v_sub group by e.state) s;
+  select count(*), coalesce(max(mailer.ms_until(now(), e.next_attempt_at)), 0)
+  into v_waiting, v_oldest
+  from mailer.emails e
+  where e.state = 'pending' and e.next_attempt_at <= now()
+    and (v_sub is null or e.owner_id = v_sub);
+  return jsonb_build_object('by_status', v_by_status, 'waiting', v_waiting,
+    'delayed', coalesce((v_by_status ->> 'pending')::bigint, 0) - v_waiting,
+    'oldest_due_ms', v_oldest)::text;
+end
+$$;
+
+-- count_workers: living processes that send. args {}; answer: a number.
+create function mailer.count_workers(args text) returns text
+language sql stable
+as $$
+  select count(*)::text from mailer.workers w
+  where w.role <> 'api' and w.stopped_at is null and w.beat_at > now() - interval '5 seconds'
+$$;
+
+grant execute on function mailer.claim_sub(), mailer.claim_role(),
+  mailer.may_see(text), mailer.recipients_json(uuid), mailer.attempts_json(uuid),
+  mailer.email_json(mailer.emails), mailer.ceil_ms(timestamptz),
+  mailer.ms_until(timestamptz, timestamptz), mailer.lock_journal(),
+  mailer.get_email(text), mailer.list_emails(text), mailer.email_events(text),
+  mailer.cancel_email(text), mailer.replay_email(text), mailer.queue_stats(text)
+  to mailer_owner;
+
+insert into mailer.functions (name, roles) values
+  ('get_email', array['user', 'admin', 'service']),
+  ('list_emails', array['user', 'admin', 'service']),
+  ('email_events', array['user', 'admin', 'service']),
+  ('cancel_email', array['user', 'admin']),
+  ('replay_email', array['user', 'admin']),
+  ('queue_stats', array['user', 'admin']),
+  ('count_workers', array['service']);
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000005'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000005', array[v_sql], 'read');
+end
+$migration$;
+
+-- 20261124000006_reconcile
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- Heartbeats, take-over of what dead workers held, and the rebuilding of the queue.
+
+-- beat: a process says that it lives; also keeps its region alive.
+-- args { worker_id, region, role, reply_timeout_ms }; answer { now, was_reaped }.
+-- was_reaped: the others thought it dead since its last beat.
+create function mailer.beat(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  v_now timestamptz := clock_timestamp();
+  v_was_reaped boolean;
+begin
+  select w.reaped_at is not null into v_was_reaped from mailer.workers w
+  where w.id = (v_args ->> 'worker_id')::uuid;
+  insert into mailer.workers as w (id, region, role, started_at, beat_at, reply_timeout_ms)
+  values ((v_args ->> 'worker_id')::uuid, v_args ->> 'region', v_args ->> 'role', v_now, v_now,
+    (v_args ->> 'reply_timeout_ms')::integer)
+  on conflict (id) do update set beat_at = v_now, reaped_at = null, stopped_at = null;
+  insert into mailer.regions as r (name, beat_at) values (v_args ->> 'region', v_now)
+  on conflict (name) do update set beat_at = v_now
+    where r.beat_at < v_now - interval '500 ms';
+  return jsonb_build_object('now', v_now, 'was_reaped', coalesce(v_was_reaped, false))::text;
+end
+$$;
+
+-- stop_worker: a process leaves in order; what it may still hold is taken over at once.
+create function mailer.stop_worker(args text) returns text
+language plpgsql
+as $$
+begin
+  update mailer.workers w set stopped_at = clock_timestamp()
+  where w.id = (args::jsonb ->> 'worker_id')::uuid;
+  return 'true';
+end
+$$;
+
+-- take_over: frees what dead workers held.
+--
+-- args { worker_id (the caller, never dead), dead_after_ms, everything: bool }
+-- answer { released, crashed_workers, orphans: [{ id, token, attempt, attempts_before,
+--          max_retries, max_age_seconds, age_ms, on_uncertain, region }] }
+--
+-- A worker is dead when its beat is silent for dead_after_ms, or when it has stopped. Its
+-- un-fenced emails are pending again at once (safe: the fence checks token and state); the
+-- fenced ones are named as orphans once 1.2 times its reply timeout has passed, for the caller
+-- to settle as uncertain. What a living worker has held for longer than any conversation can
+-- last is freed by the same two rules, so that no fault of its own keeps an email for ever.
+-- everything: all that is sending is an orphan, whoever holds it (the
+-- embedded database at boot, under the folder's lock).
+create function mailer.take_over(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  -- Longer than a conversation before the fence may take, and its settle after it.
+  c_longest constant interval := '15 minutes';
+  v_now timestamptz := clock_timestamp();
+  v_everything boolean := coalesce((v_args ->> 'everything')::boolean, false);
+  v_dead uuid[];
+  v_new uuid[];
+  v_rows jsonb;
+  v_orphans jsonb;
+begin
+  v_dead := array(
+    select w.id from mailer.workers w
+    where w.id <> (v_args ->> 'worker_id')::uuid and (v_everything or w.stopped_at is not null
+      or w.beat_at < v_now - (v_args ->> 'dead_after_ms')::bigint * interval '1 ms'));
+  -- What a newly dead process had put into the queue may never have got there.
+  v_new := array(select w.id from mailer.workers w
+    where w.id = any (v_dead) and w.reaped_at is null for update skip locked);
+  if array_length(v_new, 1) is not null then
+    update mailer.emails e set queued_at = null, queued_by = null
+    where e.state = 'pending' and e.queued_by = any (v_new)
+      and e.region in (select w.region from mailer.workers w where w.id = any (v_new));
+    update mailer.workers w set reaped_at = v_now where w.id = any (v_new);
+  end if;
+
+  with lost as (
+    select e.id from mailer.emails e
+    where e.state = 'sending' and e.fenced_at is null
+      and (e.worker_id = any (v_dead) or e.claimed_at < v_now - c_longest)
+    order by e.id limit 1000 for update skip locked
+  ),
+  moved as (
+    update mailer.emails e set state = 'pending', worker_id = null, wake = e.wake + 1,
+      queued_at = null, queued_by = null, crashes = e.crashes + 1, sequence = e.sequence + 1
+    from lost l where e.id = l.id
+    returning e.id, e.owner_id, e.sequence, e.crashes
+  )
+  select coalesce(jsonb_agg(to_jsonb(m)), '[]') into v_rows from moved m;
+
+  select coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'token', e.claim_token,
+    'attempt', e.attempts + 1, 'attempts_before', e.attempts_before,
+    'max_retries', e.max_retries, 'max_age_seconds', e.max_age_seconds,
+    'age_ms', mailer.ms_until(v_now, e.age_from), 'on_uncertain', e.on_uncertain, 'region', e.region)), '[]')
+  into v_orphans
+  from mailer.emails e join mailer.workers w on w.id = e.worker_id
+  where e.state = 'sending' and e.fenced_at is not null
+    and ((v_everything and e.worker_id = any (v_dead))
+      or (e.worker_id = any (v_dead)
+        and e.fenced_at < v_now - 1.2 * w.reply_timeout_ms * interval '1 ms')
+      or e.fenced_at < v_now - 1.2 * w.reply_timeout_ms * interval '1 ms' - c_longest);
+
+  -- Nobody needs the row of a process that is long gone and holds nothing.
+  delete from mailer.workers w
+  where w.id = any (v_dead) and w.beat_at < v_now - interval '1 day'
+    and not exists (select from mailer.emails e
+      where e.state = 'sending' and e.worker_id = w.id);
+
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, action, email_id, sequence, detail)
+  select r ->> 'owner_id', mailer.claim_sub(), 'email.released', (r ->> 'id')::uuid,
+    (r ->> 'sequence')::integer,
+    jsonb_build_object('status', 'pending', 'reason', 'worker_dead')
+  from jsonb_array_elements(v_rows) r;
+  return jsonb_build_object('released', jsonb_array_length(v_rows),
+    'crashed_workers', coalesce(array_length(v_new, 1), 0), 'orphans', v_orphans)::text;
+end
+$$;
+
+-- set_queue_marker: tells which value the region's queue carries. Another one than before
+-- means that the queue was lost: all that was queued before now is void.
+-- args { region, marker }; answer { is_new }.
+create function mailer.set_queue_marker(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  v_region mailer.regions;
+begin
+  insert into mailer.regions (name, beat_at) values (v_args ->> 'region', clock_timestamp())
+  on conflict (name) do nothing;
+  select * into v_region from mailer.regions r where r.name = v_args ->> 'region' for update;
+  if v_region.marker is not distinct from v_args ->> 'marker' then
+    return '{"is_new":false}';
+  end if;
+  update mailer.regions r set marker = v_args ->> 'marker', marker_at = clock_timestamp(),
+    is_swept = false
+  where r.name = v_args ->> 'region';
+  return '{"is_new":true}';
+end
+$$;
+
+-- queue_due: emails of a region that belong into its queue and are not in it; says so in their
+-- rows, under the wake they have. Due first.
+--
+-- args { region, worker_id, horizon_ms, limit }
+-- answer { emails: [{ id, wake, delay_ms }], has_more }
+--
+-- Not in it: queued_at is null; or older than the queue's marker; or overdue by 60 s, and so
+-- is queued_at (a job that is still there makes adding it again a no-op).
+create function mailer.queue_due(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  v_now timestamptz := clock_timestamp();
+  v_until timestamptz := v_now + (v_args ->> 'horizon_ms')::bigint * interval '1 ms';
+  v_limit integer := (v_args ->> 'limit')::integer;
+  v_region mailer.regions;
+  v_ids uuid[];
+  v_void uuid[];
+  v_emails jsonb;
+begin
+  select * into v_region from mailer.regions r where r.name = v_args ->> 'region';
+  v_ids := array(
+    select e.id from mailer.emails e
+    where e.region = v_region.name and e.state = 'pending' and e.queued_at is null
+      and e.next_attempt_at <= v_until
+    order by e.next_attempt_at limit v_limit for update skip locked);
+  if not v_region.is_swept then
+    v_void := array(
+      select e.id from mailer.emails e
+      where e.region = v_region.name and e.state = 'pending'
+        and e.queued_at < v_region.marker_at and e.next_attempt_at <= v_until
+      order by e.next_attempt_at limit v_limit for update skip locked);
+    if coalesce(array_length(v_void, 1), 0) = 0 then
+      update mailer.regions r set is_swept = true
+      where r.name = v_region.name and r.marker_at = v_region.marker_at;
+    end if;
+    v_ids := v_ids || v_void;
+  end if;
+  v_ids := v_ids || array(
+    select e.id from mailer.emails e
+    where e.region = v_region.name and e.state = 'pending'
+      and e.next_attempt_at < v_now - interval '60 seconds'
+      and e.queued_at < v_now - interval '60 seconds'
+    order by e.next_attempt_at limit v_limit for update skip locked);
+
+  with moved as (
+    update mailer.emails e set queued_at = v_now, queued_by = (v_args ->> 'worker_id')::uuid
+    where e.id = any (v_ids) and e.state = 'pending'
+    returning e.id, e.wake, e.next_attempt_at
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'wake', m.wake,
+    'delay_ms', mailer.ms_until(m.next_attempt_at, v_now)) order by m.next_attempt_at), '[]')
+  into v_emails from moved m;
+  return jsonb_build_object('emails', v_emails,
+    'has_more', jsonb_array_length(v_emails) >= v_limit)::text;
+end
+$$;
+
+-- unqueue: jobs that could not be added, or were given up before their claim.
+-- args { items: [{ id, wake }] }; answer: how many rows.
+create function mailer.unqueue(args text) returns text
+language plpgsql
+as $$
+declare
+  v_count integer;
+begin
+  update mailer.emails e set queued_at = null, queued_by = null
+  from jsonb_to_recordset(args::jsonb -> 'items') as i (id uuid, wake integer)
+  where e.id = i.id and e.wake = i.wake and e.state = 'pending';
+  get diagnostics v_count = row_count;
+  return v_count::text;
+end
+$$;
+
+-- check_key: compares the fingerprint of the encryption key with the one this database was
+-- first used with. args { fingerprint }; answer { matches }.
+create function mailer.check_key(args text) returns text
+language plpgsql
+as $$
+declare
+  v_fingerprint text := args::jsonb ->> 'fingerprint';
+begin
+  insert into mailer.settings (name, value) values ('encryption_key', v_fingerprint)
+  on conflict (name) do nothing;
+  return jsonb_build_object('matches', exists (select from mailer.settings s
+    where s.name = 'encryption_key' and s.value = v_fingerprint))::text;
+end
+$$;
+
+-- now: the database's clock, which alone decides what is due.
+create function mailer.clock(args text) returns text
+language sql volatile
+as $$ select to_json(clock_timestamp())::text $$;
+
+insert into mailer.functions (name, roles) values
+  ('beat', array['service']),
+  ('stop_worker', array['service']),
+  ('take_over', array['service']),
+  ('set_queue_marker', array['service']),
+  ('queue_due', array['service']),
+  ('unqueue', array['service']),
+  ('check_key', array['service']),
+  ('clock', array['service']);
+
+-- Nothing of ours is for everybody.
+revoke execute on all functions in schema mailer from public;
+grant execute on all functions in schema mailer to mailer_service;
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000006'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000006', array[v_sql], 'reconcile');
+end
+$migration$;
+
+-- 20261124000007_seal
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- The sealer: gives the journal's entries their position, number and hash, and lets readers
+-- follow with a cursor.
+--
+-- Entries become visible when their transaction commits, and not in the order of their ids.
+-- Positions are given later, by one sealer at a time, so they become visible in their own
+-- order: whoever has read up to a position has missed nothing below it.
+
+-- Entries wait unsealed for a moment only: these indexes hold the sealed ones, so that the
+-- insert, which somebody waits for, pays for none of them.
+alter table mailer.journal
+  drop constraint journal_position_key,
+  drop constraint journal_owner_id_number_key;
+create unique index journal_position on mailer.journal (position) where position is not null;
+create unique index journal_number on mailer.journal (owner_id, number)
+  where number is not null;
+create index journal_of_owner on mailer.journal (owner_id, position) where position is not null;
+
+-- The newest sealed entry of each owner: where the chain goes on, and where it must end.
+create table mailer.journal_heads (
+  owner_id text primary key,
+  number bigint not null,
+  hash bytea not null
+) with (fillfactor = 50);
+
+-- What the sealer knows; one row.
+create table mailer.sealer (
+  is_only_row boolean primary key default true check (is_only_row),
+  -- Of the newest sealed entry; 0: none yet.
+  position bigint not null,
+  -- No entry up to this id is unsealed: where to look from. A search from there stays short
+  -- even while an old snapshot somewhere in the cluster keeps dead index entries alive.
+  sealed_to bigint not null,
+  -- When a search from the very start last made sure of it.
+  swept_at timestamptz not null
+);
+insert into mailer.sealer (position, sealed_to, swept_at) values (0, 0, '-infinity');
+
+do $$
+declare
+  v_table text;
+begin
+  foreach v_table in array array['journal_heads', 'sealer'] loop
+    execute format('alter table mailer.%I enable row level security', v_table);
+    execute format('alter table mailer.%I force row level security', v_table);
+    execute format('revoke all on mailer.%I from public', v_table);
+    execute format('create policy service_rows on mailer.%I to mailer_service
+      using (true) with check (true)', v_table);
+  end loop;
+end
+$$;
+create policy own_rows on mailer.journal_heads to mailer_owner
+  using (owner_id = (select mailer.claim_sub()));
+grant select on mailer.journal_heads to mailer_owner;
+grant select, insert, update on mailer.journal_heads to mailer_service;
+grant select, update on mailer.sealer to mailer_service;
+grant update (position, number, canonical, hash) on mailer.journal to mailer_service;
+
+-- Entries are only ever added, unsealed, and then sealed once; also for the table's owner.
+create function mailer.refuse_journal_change() returns trigger
+language plpgsql
+as $$
+begin
+  raise exception 'the journal is append-only: % refused', lower(tg_op)
+    using errcode = 'check_violation';
+end
+$$;
+create trigger journal_starts_unsealed before insert on mailer.journal
+  for each row when (num_nonnulls(new.position, new.number, new.canonical, new.hash) > 0)
+  execute function mailer.refuse_journal_change();
+create trigger journal_sealed_once before update on mailer.journal
+  for each row when (
+    num_nonnulls(old.position, old.number, old.canonical, old.hash) > 0
+    or num_nulls(new.position, new.number, new.canonical, new.hash) > 0
+    or (new.id, new.at, new.owner_id, new.actor, new.origin, new.action, new.email_id,
+        new.sequence, new.detail)
+      is distinct from (old.id, old.at, old.owner_id, old.actor, old.origin, old.action,
+        old.email_id, old.sequence, old.detail))
+  execute function mailer.refuse_journal_change();
+create trigger journal_kept before delete or truncate on mailer.journal
+  for each statement execute function mailer.refuse_journal_change();
+
+-- An instant as entries show it: UTC, microseconds, whatever the session's settings.
+create function mailer.utc_text(t timestamptz) returns text
+language sql stable
+as $$ select to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+
+-- The bytes of an entry that are hashed: JSON in UTF-8, its members in this order, spaced as
+-- json_build_object does; detail as jsonb prints it (members by length, then by bytes). They
+-- are stored, so that a verifier need not know how they are made.
+create function mailer.journal_canonical(j mailer.journal, place bigint, number bigint)
+returns bytea
+language sql stable
+as $$
+  select convert_to(json_build_object('position', place, 'number', number,
+    'at', mailer.utc_text(j.at), 'owner_id', j.owner_id, 'actor', j.actor, 'origin', j.origin,
+    'action', j.action, 'email_id', j.email_id, 'sequence', j.sequence,
+    'detail', j.detail)::text, 'UTF8')
+$$;
+
+-- The chain of an owner's entries: hash = sha256(hash of the one before || canonical). Before
+-- the first one come 32 zero bytes. As a window aggregate: chain(head, canonical), where head
+-- is the hash before the first row.
+create function mailer.chain_link(hash bytea, head bytea, canonical bytea) returns bytea
+language sql immutable
+as $$ select sha256(coalesce(hash, head) || canonical) $$;
+create aggregate mailer.chain(head bytea, canonical bytea) (
+  sfunc = mailer.chain_link, stype = bytea
+);
+
+-- The largest id there is, at a moment when no entry below it can appear any more; null when
+-- a transaction holds the journal for longer than 20 ms.
+--
+-- Functions take the journal's lock shared in the statement before their insert, which draws
+-- the id, and keep it to their commit. So while it is held exclusively no insert is under way,
+-- and the snapshot of the next statement sees all there ever will be up to the largest id.
+-- Whoever wants to insert waits behind us meanwhile: hence the short patience. The lock is let
+-- go by leaving the block with an exception, which undoes a subtransaction and what it locked:
+-- no error, no cancel and no pooler can leave it behind, as could happen to a session's lock.
+create function mailer.journal_boundary() returns bigint
+language plpgsql
+as $$
+declare
+  v_boundary bigint;
+begin
+  perform set_config('lock_timeout', '20ms', true);
+  perform pg_advisory_xact_lock(7382640001);
+  select max(j.id) into v_boundary from mailer.journal j;
+  raise exception using errcode = 'TM002', message = 'boundary read';
+exception
+  when sqlstate 'TM002' then return v_boundary;
+  when lock_not_available then return null;
+end
+$$;
+
+-- When the oldest unsealed entry above an id was written; null when there is none.
+create function mailer.oldest_unsealed(above bigint) returns timestamptz
+language sql volatile
+as $$
+  select j.at from mailer.journal j where j.position is null and j.id > above
+  order by j.id limit 1
+$$;
+
+-- Seals the first unsealed entries with above < id <= boundary (null: all that is committed).
+-- Only for whoever holds the sealer's lock.
+create function mailer.seal_batch(above bigint, boundary bigint, max_entries integer,
+  out sealed integer, out last_id bigint)
+language plpgsql
+as $$
+declare
+  v_position bigint;
+begin
+  select s.position into v_position from mailer.sealer s where s.is_only_row;
+  with batch as materialized (
+    select j as entry, j.id, j.owner_id from mailer.journal j
+    where j.position is null and j.id > above
+      and j.id <= coalesce(boundary, 9223372036854775807)
+    order by j.id limit max_entries
+  ),
+  placed as (
+    select b.*, v_position + row_number() over (order by b.id) as position,
+      coalesce(h.number, 0) + row_number() over (partition by b.owner_id order by b.id)
+        as number,
+      coalesce(h.hash, decode(repeat('00', 32), 'hex')) as head
+    from batch b left join mailer.journal_heads h on h.owner_id = b.owner_id
+  ),
+  chained as materialized (
+    select p.id, p.owner_id, p.position, p.number, c.canonical,
+      mailer.chain(p.head, c.canonical) over (partition by p.owner_id order by p.number) as hash
+    from placed p
+    -- offset keeps it from being computed for each use.
+    cross join lateral (
+      select mailer.journal_canonical(p.entry, p.position, p.number) as canonical offset 0) c
+  ),
+  written as (
+    update mailer.journal j
+    set position = c.position, number = c.number, canonical = c.canonical, hash = c.hash
+    from chained c where j.id = c.id
+  ),
+  heads as (
+    insert into mailer.journal_heads as h (owner_id, number, hash)
+    select distinct on (c.owner_id) c.owner_id, c.number, c.hash
+    from chained c order by c.owner_id, c.number desc
+    on conflict (owner_id) do update set number = excluded.number, hash = excluded.hash
+  )
+  select count(*), max(c.id) into sealed, last_id from chained c;
+end
+$$;
+
+-- seal_journal: seals what was not yet, oldest id first.
+--
+-- args { limit }; answer { sealed, has_more, is_busy, oldest_ms }
+--   is_busy: another sealer is at it, and nothing was done
+--   oldest_ms: age of the oldest entry known to be left unsealed; 0 when none is
+--
+-- Guarantees: one sealer at a time in the whole database; positions without a gap, numbers
+-- without a gap per owner; an email's entries in their sequence. Positions follow the ids,
+-- but for one case: a transaction that keeps the journal's lock for longer than 300 ms is not
+-- waited for, and its entries come later. No reader depends on it: what is not committed
+-- nobody has seen, and an entry that builds on another has the larger id and is visible later.
+create function mailer.seal_journal(args text) returns text
+language plpgsql
+-- Always by index: a plan made while the journal was small must do when it is large.
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  c_patience constant interval := '300 ms';
+  v_limit integer := (args::jsonb ->> 'limit')::integer;
+  v_above bigint;
+  v_is_sweep boolean;
+  v_oldest timestamptz;
+  v_is_busy boolean := false;
+  v_boundary bigint;
+  v_sealed integer := 0;
+  v_last_id bigint;
+begin
+  select s.swept_at < clock_timestamp() - interval '1 minute', s.sealed_to
+  into v_is_sweep, v_above from mailer.sealer s where s.is_only_row;
+  if v_is_sweep then
+    v_above := '-9223372036854775808';
+  end if;
+  v_oldest := mailer.oldest_unsealed(v_above);
+
+  if v_oldest is not null or v_is_sweep then
+    v_is_busy := not pg_try_advisory_xact_lock(7382640002);
+  end if;
+  if v_oldest is not null and not v_is_busy then
+    loop
+      v_boundary := mailer.journal_boundary();
+      exit when v_boundary is not null or v_oldest < clock_timestamp() - c_patience;
+      perform pg_sleep(0.08);
+    end loop;
+    select b.sealed, b.last_id into v_sealed, v_last_id
+    from mailer.seal_batch(v_above, v_boundary, v_limit) b;
+    v_oldest := case when v_sealed = v_limit then mailer.oldest_unsealed(v_above) end;
+  end if;
+  if v_sealed > 0 or (v_is_sweep and not v_is_busy) then
+    update mailer.sealer s set position = s.position + v_sealed,
+      sealed_to = case when v_boundary is null then s.sealed_to
+        when v_sealed = v_limit then v_last_id else v_boundary end,
+      swept_at = case when v_is_sweep and v_sealed < v_limit then clock_timestamp()
+        else s.swept_at end
+    where s.is_only_row;
+  end if;
+  return jsonb_build_object('sealed', v_sealed, 'has_more', v_oldest is not null and not v_is_busy,
+    'is_busy', v_is_busy,
+    'oldest_ms', coalesce(mailer.ms_until(clock_timestamp(), v_oldest), 0))::text;
+end
+$$;
+
+-- journal_lag: how far the sealer is behind. args {}; answer { unsealed, oldest_ms }.
+create function mailer.journal_lag(args text) returns text
+language sql volatile
+as $$
+  select json_build_object('unsealed', count(*),
+    'oldest_ms', coalesce(mailer.ms_until(clock_timestamp(), min(j.at)), 0))::text
+  from mailer.journal j where j.position is null
+$$;
+
+create function mailer.entry_json(j mailer.journal, proof boolean) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_object('position', j.position, 'number', j.number,
+    'at', mailer.utc_text(j.at), 'owner_id', j.owner_id, 'actor', j.actor, 'origin', j.origin,
+    'action', j.action, 'email_id', j.email_id, 'sequence', j.sequence, 'detail', j.detail)
+    || case when proof then jsonb_build_object('canonical', encode(j.canonical, 'base64'),
+      'hash', encode(j.hash, 'hex')) else '{}' end
+$$;
+
+-- read_journal: sealed entries after a position, in order of position.
+--
+-- args { after, limit, email_id | null, owner_id | null, proof: bool }
+-- answer { entries: [{ position, number, at (UTC, microseconds), owner_id, actor, origin,
+--            action, email_id, sequence, detail, canonical (base64), hash (hex) }],
+--          head: { number, hash } | null }
+-- canonical, hash and head (where the owner's chain ends now) only with proof; head only when
+-- one owner is asked for. A user sees its own entries, whatever is asked for.
+--
+-- Guarantees: whoever goes on after the last position it got never misses an entry and never
+-- gets one twice.
+create function mailer.read_journal(args text) returns text
+language plpgsql stable
+as $$
+declare
+  v_args jsonb := args;
+  v_proof boolean := coalesce((v_args ->> 'proof')::boolean, false);
+  v_owner text := v_args ->> 'owner_id';
+  v_where text := format('j.position > %s', coalesce((v_args ->> 'after')::bigint, 0));
+  v_entries jsonb;
+begin
+  if mailer.claim_role() not in ('admin', 'service') then
+    v_owner := mailer.claim_sub();
+  end if;
+  if v_owner is not null then
+    v_where := v_where || format(' and j.owner_id = %L', v_owner);
+  end if;
+  if v_args ->> 'email_id' is not null then
+    v_where := v_where || format(' and j.email_id = %L::uuid', v_args ->> 'email_id');
+  end if;
+  execute format('select coalesce(jsonb_agg(mailer.entry_json(q.j, %L) order by (q.j).position),
+    ''[]'') from (select j from mailer.journal j where %s order by j.position limit %s) q',
+    v_proof, v_where, (v_args ->> 'limit')::integer) into v_entries;
+  return jsonb_build_object('entries', v_entries, 'head', case when v_proof then (
+    select jsonb_build_object('number', h.number, 'hash', encode(h.hash, 'hex'))
+    from mailer.journal_heads h where h.owner_id = v_owner) end)::text;
+end
+$$;
+
+revoke execute on all functions in schema mailer from public;
+grant execute on all functions in schema mailer to mailer_service;
+grant execute on function mailer.utc_text(timestamptz),
+  mailer.entry_json(mailer.journal, boolean), mailer.read_journal(text) to mailer_owner;
+
+insert into mailer.functions (name, roles) values
+  ('seal_journal', array['service']),
+  ('journal_lag', array['admin', 'service']),
+  ('read_journal', array['user', 'admin', 'service']);
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000007'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000007', array[v_sql], 'seal');
+end
+$migration$;
+
+-- 20261124000008_record_action
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- What a person did to the program itself, beside what happened to an email.
+
+-- record_action: args { action, detail: {}, origin | null }; answer {}.
+-- The entry belongs to the acting admin: owner and actor are the claims' sub.
+-- Guarantees: nobody writes an entry about an email this way; those come from the functions
+-- that change one.
+create function mailer.record_action(args text) returns text
+language plpgsql
+as $$
+declare
+  v_args jsonb := args;
+  v_action text := v_args ->> 'action';
+begin
+  if v_action is null or v_action !~ '^[a-z]+\.[a-z_]+$' or v_action like 'email.%' then
+    raise exception using errcode = 'TM001', message = 'forbidden',
+      detail = 'This action is not for record_action.';
+  end if;
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, detail)
+  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin', v_action,
+    coalesce(v_args -> 'detail', '{}'));
+  return '{}';
+end
+$$;
+
+revoke execute on function mailer.record_action(text) from public;
+grant execute on function mailer.record_action(text) to mailer_service;
+
+insert into mailer.functions (name, roles) values ('record_action', array['admin']);
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000008'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000008', array[v_sql], 'record_action');
+end
+$migration$;
+
+-- 20261124000009_views
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- For people who read with supabase-js: read-only views of the caller's own emails.
+--
+-- The views are security_invoker: what they show is decided by the rights and the row-level
+-- security of whoever asks. Supabase's role `authenticated` may read the columns named below, of
+-- rows whose owner is the sub of its token, and nothing else: no content, no addresses, no
+-- subject, not even encrypted. `anon` may read nothing. On a PostgreSQL without these roles the
+-- views are there and nobody but their owner may use them.
+
+-- emails: the status of each email; attempts is how many were made.
+create view mailer_api.emails with (security_invoker = true) as
+  select e.id, e.state as status, e.region, e.created_at, e.scheduled_at,
+    case when e.state in ('pending', 'sending') then e.next_attempt_at end as next_attempt_at,
+    e.sent_at, e.expires_at, e.attempts, e.tags, e.metadata, e.version
+  from mailer.emails e;
+
+-- recipients: what became of each, by its place in the email; 0 is the first of the To line.
+create view mailer_api.recipients with (security_invoker = true) as
+  select r.email_id, r.position, r.kind, r.status, r.smtp_code, r.enhanced_code
+  from mailer.recipients r;
+
+-- events: what happened to an email, in order of its sequence.
+create view mailer_api.events with (security_invoker = true) as
+  select j.email_id, j.sequence, j.at, j.action, j.detail
+  from mailer.journal j
+  where j.email_id is not null and j.sequence is not null;
+
+revoke all on mailer_api.emails, mailer_api.recipients, mailer_api.events from public;
+
+do $$
+declare
+  v_table text;
+begin
+  if not exists (select from pg_catalog.pg_roles where rolname = 'authenticated') then
+    return;
+  end if;
+  grant usage on schema mailer, mailer_api to authenticated;
+  grant execute on function mailer.claim_sub() to authenticated;
+  grant select on mailer_api.emails, mailer_api.recipients, mailer_api.events to authenticated;
+  grant select (id, state, region, created_at, scheduled_at, next_attempt_at, sent_at,
+    expires_at, attempts, tags, metadata, version) on mailer.emails to authenticated;
+  grant select (email_id, position, kind, status, smtp_code, enhanced_code)
+    on mailer.recipients to authenticated;
+  grant select (email_id, sequence, at, action, detail)
+    on mailer.journal to authenticated;
+  foreach v_table in array array['emails', 'recipients', 'journal'] loop
+    execute format(
+      'create policy own_rows_of_users on mailer.%I for select to authenticated
+         using (owner_id = (select mailer.claim_sub()))', v_table);
+  end loop;
+end
+$$;
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000009'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000009', array[v_sql], 'views');
+end
+$migration$;
+
+notify pgrst, 'reload schema';
+
+commit;
