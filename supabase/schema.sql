@@ -526,7 +526,7 @@ begin
       on_uncertain, max_retries, max_age_seconds,
       array(select jsonb_array_elements_text(tags)), metadata, wrapped_key, sender, subject,
       message_bytes, 1,
-      case when due_at <= v_now + horizon_ms * interval '1 ms' then v_now end,
+      case when due_at <= v_now + horizon_ms * interval '1 ms' then clock_timestamp() end,
       case when due_at <= v_now + horizon_ms * interval '1 ms' then queued_by end
     from email
     order by id
@@ -915,7 +915,7 @@ begin
       wake = e.wake + 1,
       next_attempt_at = coalesce(i.retry_at, e.next_attempt_at),
       queued_at = case when i.next_state = 'pending'
-        and i.retry_at <= v_now + i.horizon_ms * interval '1 ms' then v_now end,
+        and i.retry_at <= v_now + i.horizon_ms * interval '1 ms' then clock_timestamp() end,
       queued_by = case when i.next_state = 'pending'
         and i.retry_at <= v_now + i.horizon_ms * interval '1 ms' then i.queued_by end,
       -- One entry for the email, one more for every recipient that bounced now.
@@ -1038,7 +1038,8 @@ begin
         where a.email_id = i.id and a.outcome = 'uncertain') then e.message_date end,
       wake = e.wake + 1,
       next_attempt_at = greatest(e.next_attempt_at, i.again_at),
-      queued_at = case when i.again_at <= v_now + i.horizon_ms * interval '1 ms' then v_now end,
+      queued_at = case when i.again_at <= v_now + i.horizon_ms * interval '1 ms'
+        then clock_timestamp() end,
       queued_by = case when i.again_at <= v_now + i.horizon_ms * interval '1 ms'
         then i.queued_by end,
       sequence = e.sequence + 1
@@ -1338,7 +1339,7 @@ begin
     scheduled_at = case when v_args ->> 'scheduled_at' is null then e.scheduled_at else v_due end,
     next_attempt_at = v_due, age_from = v_due, expires_at = null,
     attempts_before = e.attempts,
-    queued_at = case when v_is_near then v_now end,
+    queued_at = case when v_is_near then clock_timestamp() end,
     queued_by = case when v_is_near then (v_args ->> 'queued_by')::uuid end,
     sequence = e.sequence + 1
   where e.id = v_email.id;
@@ -1534,7 +1535,8 @@ begin
     jsonb_build_object('status', 'pending', 'reason', 'worker_dead')
   from jsonb_array_elements(v_rows) r;
   return jsonb_build_object('released', jsonb_array_length(v_rows),
-    'crashed_workers', coalesce(array_length(v_new, 1), 0), 'orphans', v_orphans)::text;
+    'crashed_workers', (select count(*) from mailer.workers w
+      where w.id = any (v_new) and w.stopped_at is null), 'orphans', v_orphans)::text;
 end
 $$;
 

@@ -36,7 +36,8 @@ async function runMigrate(args: string[], io: CommandIo): Promise<number> {
   });
   const { database } = loadConfig(io.env);
   if (database.driver === "pglite") {
-    io.stdout.write("The embedded database is brought up to date whenever it is opened.\n");
+    const words = "The embedded database is brought up to date whenever it is opened.";
+    io.stdout.write(values.json ? `${JSON.stringify({ embedded: true })}\n` : `${words}\n`);
     return 0;
   }
   const url = migrateUrlOf(database);
@@ -53,7 +54,12 @@ async function runMigrate(args: string[], io: CommandIo): Promise<number> {
         ({ version, name, isApplied }) =>
           `${isApplied ? "applied" : "missing"}  ${version}_${name}\n`,
       );
-      io.stdout.write(values.json ? `${JSON.stringify(states)}\n` : lines.join(""));
+      const json = states.map(({ version, name, isApplied }) => ({
+        version,
+        name,
+        is_applied: isApplied,
+      }));
+      io.stdout.write(values.json ? `${JSON.stringify(json)}\n` : lines.join(""));
       return 0;
     } finally {
       await session.close();

@@ -31,7 +31,7 @@ export function createPages(deps: PagesDeps): Hono {
     sessions: createSessions({ secret: deps.secrets.jwtSecret }),
     publicUrl: config.http.publicUrl,
     trustProxy: config.http.trustProxy,
-    program: `DATA_DIR=${config.dataDir} ${process.execPath}`,
+    program: programOf(config),
   };
   const pages = new Hono();
   mountConsole(pages, {
@@ -59,4 +59,10 @@ function capturedMails(dataDir: string) {
     list: (limit: number) => listCaptured(dataDir, { limit }),
     read: (emailId: string) => readCaptured(dataDir, emailId),
   };
+}
+
+/** Where the secret lies in DATA_DIR the command names it; elsewhere strangers learn no path. */
+function programOf({ database, isProduction, dataDir }: Config): string {
+  const isLaptop = database.driver === "pglite" && !isProduction;
+  return isLaptop ? `DATA_DIR=${dataDir} ${process.execPath}` : "taskforce-mailer";
 }

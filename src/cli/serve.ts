@@ -1,9 +1,10 @@
+import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "../config.ts";
 import { createLogger, type Logger } from "../log.ts";
 import { within } from "../queue/abortable.ts";
 import { createEmailWorker, type EmailWorker } from "../queue/worker.ts";
 import type { Command, CommandIo } from "./command.ts";
-import { type Listening, listen } from "./listen.ts";
+import { type ListenDeps, type Listening, listen } from "./listen.ts";
 import { createParts, openDatabase, type Parts, secretsOf } from "./parts.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 
@@ -17,7 +18,11 @@ export const serveCommand: Command = {
   name: "serve",
   summary: "run the API, the workers and the console (default)",
   usage,
-  run: (_args, io) => runServe(io),
+  run: (args, io) => {
+    // It takes no arguments; whoever gives some meant something else.
+    parseArgs({ args, options: {} });
+    return runServe(io);
+  },
 };
 
 /** The parts list: build, start, await the signal, stop in reverse. */
@@ -27,11 +32,13 @@ async function runServe(io: CommandIo): Promise<number> {
   for (const warning of config.warnings) log.warn("configuration", { reason: warning });
 
   const stop = awaitSignal(log);
-  const database = await openDatabase(config);
+  const database = await openDatabase(config).catch((error: unknown) => {
+    throw startError(error, "DATA_DIR", "a folder that can be written", config.dataDir);
+  });
   const secrets = secretsOf(config);
   const parts = createParts(config, database, secrets, log);
   const state = { isPrepared: false, isDraining: false };
-  const server = listen({ config, secrets, parts, state, log, io });
+  const server = listenOrSay({ config, secrets, parts, state, log, io });
   const work = startWork({ config, parts, server, state, log, stopping: stop.signal });
 
   const reason = await Promise.race([stop.promise, work.failed]);
@@ -39,6 +46,23 @@ async function runServe(io: CommandIo): Promise<number> {
   await stopInReverse(config.drainTimeoutMs, parts, server, work.worker);
   log.info("stopped");
   return reason === "failed" ? 1 : 0;
+}
+
+function listenOrSay(deps: ListenDeps): Listening {
+  const { host, port } = deps.config.http;
+  try {
+    return listen(deps);
+  } catch (error) {
+    const expected = "an address of this machine, and a port that is free";
+    throw startError(error, "HOST, PORT", expected, `${host}, ${port}`);
+  }
+}
+
+/** Names the setting behind an error of the operating system; others pass as they are. */
+function startError(error: unknown, name: string, expected: string, got: string): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (!/^(E[A-Z]+|SQLITE_CANTOPEN.*|SQLITE_READONLY.*)$/.test(code)) return error;
+  return new Error(`${name}: expected ${expected}, got ${got} (${code}).`, { cause: error });
 }
 
 /** Every step has its own share of the time that is left, since any of them can hang. */
@@ -51,7 +75,8 @@ async function stopInReverse(
   const until = performance.now() + drainTimeoutMs;
   const share = (part: number) => Math.max(100, (until - performance.now()) * part);
   const started = await within(worker, share(0.1));
-  await started?.drain(share(0.8));
+  // Nearly all of it: a conversation past its fence must not be cut short without need.
+  await started?.drain(share(0.95));
   await parts.enqueue.flush(share(0.2));
   await parts.reconciler.stop(share(0.4));
   await within(parts.sealer.stop(share(0.2)), share(0.2));

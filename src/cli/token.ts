@@ -33,7 +33,7 @@ interface TokenArguments {
 
 export async function runToken(args: string[], io: CommandIo): Promise<number> {
   const { sub, role, ttlSeconds, isJson } = parseTokenArguments(args);
-  const config = loadConfig(io.env);
+  const config = loadConfig(settingsOf(io.env));
   const secret = secretOf(config);
   if (secret === null) {
     io.stderr.write(
@@ -52,7 +52,13 @@ export async function runToken(args: string[], io: CommandIo): Promise<number> {
   return 0;
 }
 
-/** A shared database has its secret in the environment, or loadConfig would have refused. */
+/** What a token is made from; the rest of the environment may be for another machine. */
+function settingsOf(env: CommandIo["env"]): CommandIo["env"] {
+  const { JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE, DATA_DIR } = env;
+  return { JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE, DATA_DIR };
+}
+
+/** From the environment; with the embedded database, from its folder. */
 function secretOf(config: Config): string | null {
   if (config.jwt.secret !== null) return config.jwt.secret;
   return loadSecrets(config.dataDir)?.jwtSecret ?? null;

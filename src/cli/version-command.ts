@@ -1,3 +1,4 @@
+import { parseArgs } from "node:util";
 import type { Command } from "./command.ts";
 import { commit, version } from "./version.ts";
 
@@ -6,9 +7,9 @@ export const versionCommand: Command = {
   summary: "print the version",
   usage: "Usage: taskforce-mailer version [--json]",
   async run(args, io) {
+    const { values } = parseArgs({ args, options: { json: { type: "boolean", default: false } } });
     const text = commit === null ? version : `${version} (${commit})`;
-    const isJson = args.includes("--json");
-    io.stdout.write(isJson ? `${JSON.stringify({ version, commit })}\n` : `${text}\n`);
+    io.stdout.write(values.json ? `${JSON.stringify({ version, commit })}\n` : `${text}\n`);
     return 0;
   },
 };

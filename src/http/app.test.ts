@@ -135,7 +135,8 @@ describe("503", () => {
       expect((await stopping.request("GET", "/api/v1/queue-stats")).status).toBe(200);
       expect((await stopping.request("DELETE", `/api/v1/cancel/${id}`)).status).toBe(404);
       expect((await stopping.request("GET", "/health/live")).status).toBe(200);
-      expect((await stopping.request("GET", "/health/ready")).status).toBe(503);
+      const ready = await stopping.request("GET", "/health/ready");
+      expect([ready.status, ready.headers.get("retry-after")]).toEqual([503, "5"]);
     } finally {
       await stopping.close();
     }

@@ -19,8 +19,18 @@ export function createGetEvents({ emails }: AppDeps) {
       at,
       actor,
       action,
-      detail,
+      detail: withInstants(detail),
     }));
     return answer(c, timeline, { page: { limit: timeline.length, next_cursor: null } });
   };
+}
+
+/** The database writes instants its own way; answers are UTC with milliseconds. */
+function withInstants(detail: Record<string, unknown>): Record<string, unknown> {
+  const entries = Object.entries(detail).map(([name, value]) =>
+    name.endsWith("_at") && typeof value === "string"
+      ? [name, new Date(value).toISOString()]
+      : [name, value],
+  );
+  return Object.fromEntries(entries);
 }

@@ -12,7 +12,7 @@ const silent: Health = {
 export function createHealth(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
     const { status, components } = await look(deps);
-    return c.json({ status, components }, status === "down" ? 503 : 200);
+    return status === "down" ? down(c, { status, components }) : c.json({ status, components });
   };
 }
 
@@ -24,10 +24,14 @@ export function createLive() {
 /** GET /health/ready: whether a POST would be taken now. */
 export function createReady(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
-    if (deps.isDraining()) return c.json({ status: "down", reason: "shutting down" }, 503);
+    if (deps.isDraining()) return down(c, { status: "down", reason: "shutting down" });
     const { status, accepting } = await look(deps);
-    return c.json({ status }, accepting ? 200 : 503);
+    return accepting ? c.json({ status }) : down(c, { status });
   };
+}
+
+function down(c: ApiContext, body: object): Response {
+  return c.json(body, 503, { "Retry-After": "5" });
 }
 
 /** A part that hangs must not make the question hang. */

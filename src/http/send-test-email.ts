@@ -17,6 +17,8 @@ export const testEmailSchema = z.strictObject({ to: addressField });
 
 const waitMsMax = 30_000;
 const lookEveryMs = 150;
+/** Less than the pause after which a server that refused us is asked again. */
+const testAgeSeconds = 29;
 
 /** POST /api/v1/test-email: one real email, no retries; answers when it has ended. */
 export function createSendTestEmail(deps: AppDeps) {
@@ -50,6 +52,8 @@ function testDraft(body: unknown, deps: AppDeps): EmailDraft {
       "to this address. That you read it shows that its mail goes out.\n",
     headers: { "Auto-Submitted": "auto-generated" },
     max_retries: 0,
+    // A server that refuses us before MAIL FROM costs no attempt, and would be asked for days.
+    max_age: testAgeSeconds,
   };
   return toDraft(asked, { config: deps.config, now: deps.now() });
 }
@@ -95,8 +99,13 @@ function adviceOn(
     | undefined,
 ): string {
   if (!last) {
-    return hasEnded(email)
-      ? `The email is ${email.status} without an attempt; its timeline says why.`
+    if (hasEnded(email)) {
+      return `The email is ${email.status} without an attempt; its timeline says why.`;
+    }
+    return email.status === "sending"
+      ? "The SMTP server takes longer than this answer may: it was reached or is being reached, " +
+          "and has not replied yet. Check SMTP_HOST and SMTP_PORT (is it an SMTP port?) and any " +
+          "firewall between; the email's status tells how it ends."
       : "Nobody has tried to send it yet. Look at /health: is a worker running, and does the " +
           "SMTP server let us in? It goes out as soon as it can.";
   }

@@ -100,6 +100,15 @@ describe("deliver", () => {
     expect(delayMs).toBeGreaterThan(29_000);
   });
 
+  test("a transport that refuses us past max_age ends the email, with the reply on record", async () => {
+    sink.setRules(replyAt("greeting", "554 5.7.1 Go away"));
+    const id = await delivery.accept({ maxAgeSeconds: 29 });
+    expect(await delivery.run(id)).toMatchObject({ state: "failed", outcome: "deferred" });
+    const { attempts, recipients } = await delivery.read(id);
+    expect(attempts).toMatchObject([{ outcome: "deferred", smtpCode: 554 }]);
+    expect(recipients).toMatchObject([{ status: "deferred", smtpCode: 554 }]);
+  });
+
   test("a connection lost after the dot is uncertain, and tried again with identical bytes", async () => {
     sink.setRules(acceptThenDrop({ times: 1 }));
     const id = await delivery.accept();

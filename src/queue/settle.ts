@@ -39,6 +39,9 @@ export async function settle(
       return { kind: "dropped" };
     case "release": {
       const { reason, delayMs } = verdict;
+      if (verdict.pausesTransport && isTooOld(email, delayMs)) {
+        return write(deps, settlementOf(deps, email, dataKey, refusedForAll(email, verdict)));
+      }
       const answer = await deps.attempts.release({
         id: email.id,
         token: email.token,
@@ -53,11 +56,17 @@ export async function settle(
       const next = nextStateByReplies(countRecipients(email, verdict.recipients), budgetOf(email), {
         ...clockOf(deps),
       });
-      return write(deps, settlementOf(deps, email, dataKey, verdict, verdict.outcome, next));
+      return write(
+        deps,
+        settlementOf(deps, email, dataKey, { ...verdict, outcome: verdict.outcome, next }),
+      );
     }
     case "uncertain": {
       const next = nextStateByUncertainty(email.onUncertain, budgetOf(email), clockOf(deps));
-      return write(deps, settlementOf(deps, email, dataKey, verdict, "uncertain", next));
+      return write(
+        deps,
+        settlementOf(deps, email, dataKey, { ...verdict, outcome: "uncertain", next }),
+      );
     }
   }
 }
@@ -117,18 +126,43 @@ function countRecipients(email: ClaimedEmail, verdicts: RecipientVerdict[]) {
   };
 }
 
+/** An attempt with all that is to be written about it. */
+interface EndedAttempt {
+  outcome: Settlement["outcome"];
+  next: NextState;
+  recipients: RecipientVerdict[];
+  reply: SmtpReply | null;
+  error: string | null;
+}
+
+/** Nobody's attempts are spent on a transport that refuses us, but nobody waits past max_age. */
+function isTooOld(email: ClaimedEmail, delayMs: number): boolean {
+  return email.ageMs + delayMs > email.maxAgeSeconds * 1000;
+}
+
+function refusedForAll(
+  email: ClaimedEmail,
+  { reply, error }: { reply: SmtpReply | null; error: string | null },
+): EndedAttempt {
+  const recipients = email.recipients.map(({ position }) => ({
+    position,
+    status: "deferred" as const,
+    reply,
+  }));
+  const state = email.sentBefore > 0 ? "partially_sent" : "failed";
+  return { outcome: "deferred", next: { state, retryInMs: null }, recipients, reply, error };
+}
+
 function settlementOf(
   deps: SettleDeps,
   email: ClaimedEmail,
   dataKey: DataKey | null,
-  verdict: { recipients: RecipientVerdict[]; reply: SmtpReply | null; error: string | null },
-  outcome: Settlement["outcome"],
-  next: NextState,
+  ended: EndedAttempt,
 ): Settlement {
   // Without its data key an email's replies cannot be kept, for they quote addresses.
   const encrypt = (text: string | null, column: string) =>
     text === null || dataKey === null ? null : dataKey.encryptText(text, column);
-  const { reply, error } = verdict;
+  const { reply, error, outcome, next } = ended;
   return {
     id: email.id,
     token: email.token,
@@ -139,7 +173,7 @@ function settlementOf(
     smtpCode: reply?.code ?? null,
     enhancedCode: reply?.enhanced ?? null,
     reply: encrypt(reply?.text ?? error, `attempt:${email.attempt}:reply`),
-    recipients: verdict.recipients.map(({ position, status, reply: said }) => ({
+    recipients: ended.recipients.map(({ position, status, reply: said }) => ({
       position,
       status,
       smtpCode: said?.code ?? null,

@@ -23,8 +23,8 @@ export interface EmailWorker {
   drain(deadlineMs: number): Promise<void>;
 }
 
-/** The last part of the drain's time, for settling what did not end by itself. */
-const settleReserveMs = 3_000;
+/** At most this much of the drain's time is kept for settling what did not end by itself. */
+const settleReserveMs = 2_000;
 
 /** Sends emails as the queue wakes it. Every email it takes is settled, whatever happens. */
 export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
@@ -49,7 +49,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
       return running.size;
     },
     async drain(deadlineMs) {
-      const reserveMs = Math.min(settleReserveMs, deadlineMs / 2);
+      const reserveMs = Math.min(settleReserveMs, deadlineMs * 0.15);
       const until = performance.now() + deadlineMs;
       // With Redis down this hangs; the jobs end all the same.
       void within(worker.pause(true), deadlineMs);

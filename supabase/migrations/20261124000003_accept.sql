@@ -75,7 +75,7 @@ begin
       on_uncertain, max_retries, max_age_seconds,
       array(select jsonb_array_elements_text(tags)), metadata, wrapped_key, sender, subject,
       message_bytes, 1,
-      case when due_at <= v_now + horizon_ms * interval '1 ms' then v_now end,
+      case when due_at <= v_now + horizon_ms * interval '1 ms' then clock_timestamp() end,
       case when due_at <= v_now + horizon_ms * interval '1 ms' then queued_by end
     from email
     order by id

@@ -253,7 +253,7 @@ begin
       wake = e.wake + 1,
       next_attempt_at = coalesce(i.retry_at, e.next_attempt_at),
       queued_at = case when i.next_state = 'pending'
-        and i.retry_at <= v_now + i.horizon_ms * interval '1 ms' then v_now end,
+        and i.retry_at <= v_now + i.horizon_ms * interval '1 ms' then clock_timestamp() end,
       queued_by = case when i.next_state = 'pending'
         and i.retry_at <= v_now + i.horizon_ms * interval '1 ms' then i.queued_by end,
       -- One entry for the email, one more for every recipient that bounced now.
@@ -376,7 +376,8 @@ begin
         where a.email_id = i.id and a.outcome = 'uncertain') then e.message_date end,
       wake = e.wake + 1,
       next_attempt_at = greatest(e.next_attempt_at, i.again_at),
-      queued_at = case when i.again_at <= v_now + i.horizon_ms * interval '1 ms' then v_now end,
+      queued_at = case when i.again_at <= v_now + i.horizon_ms * interval '1 ms'
+        then clock_timestamp() end,
       queued_by = case when i.again_at <= v_now + i.horizon_ms * interval '1 ms'
         then i.queued_by end,
       sequence = e.sequence + 1

@@ -242,7 +242,7 @@ begin
     scheduled_at = case when v_args ->> 'scheduled_at' is null then e.scheduled_at else v_due end,
     next_attempt_at = v_due, age_from = v_due, expires_at = null,
     attempts_before = e.attempts,
-    queued_at = case when v_is_near then v_now end,
+    queued_at = case when v_is_near then clock_timestamp() end,
     queued_by = case when v_is_near then (v_args ->> 'queued_by')::uuid end,
     sequence = e.sequence + 1
   where e.id = v_email.id;

@@ -115,7 +115,8 @@ begin
     jsonb_build_object('status', 'pending', 'reason', 'worker_dead')
   from jsonb_array_elements(v_rows) r;
   return jsonb_build_object('released', jsonb_array_length(v_rows),
-    'crashed_workers', coalesce(array_length(v_new, 1), 0), 'orphans', v_orphans)::text;
+    'crashed_workers', (select count(*) from mailer.workers w
+      where w.id = any (v_new) and w.stopped_at is null), 'orphans', v_orphans)::text;
 end
 $$;
 
