@@ -1486,11 +1486,16 @@ begin
     select w.id from mailer.workers w
     where w.id <> (v_args ->> 'worker_id')::uuid and (v_everything or w.stopped_at is not null
       or w.beat_at < v_now - (v_args ->> 'dead_after_ms')::bigint * interval '1 ms'));
-  -- What a newly dead process had put into the queue may never have got there.
+  -- What a newly dead process had put into the queue may never have got there. What is due may
+  -- be held by a dead worker that had not claimed it: under a new wake it need not wait until
+  -- the queue finds the stalled job.
   v_new := array(select w.id from mailer.workers w
     where w.id = any (v_dead) and w.reaped_at is null for update skip locked);
   if array_length(v_new, 1) is not null then
-    update mailer.emails e set queued_at = null, queued_by = null
+    update mailer.emails e set queued_at = null, queued_by = null,
+      wake = e.wake + case when e.next_attempt_at <= v_now and exists (
+        select from mailer.workers w where w.id = e.queued_by and w.stopped_at is null)
+        then 1 else 0 end
     where e.state = 'pending' and e.queued_by = any (v_new)
       and e.region in (select w.region from mailer.workers w where w.id = any (v_new));
     update mailer.workers w set reaped_at = v_now where w.id = any (v_new);

@@ -34,7 +34,7 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
   const ready = migrateUntilDone(pool, outage.failed, closing.signal).then(() => {
     isReady = true;
     outage.works();
-    for (const worker of workers) worker.run().catch(outage.failed);
+    for (const worker of workers) void runWorker(worker, outage.failed, closing.signal);
   });
   // Rejects only when we close before it was done.
   ready.catch(() => undefined);
@@ -58,7 +58,7 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
         createPostgresBackend,
       );
       worker.on("error", outage.failed);
-      if (isReady) worker.run().catch(outage.failed);
+      if (isReady) void runWorker(worker, outage.failed, closing.signal);
       else workers.push(worker);
       closers.push(() => worker.close(true));
       return worker as unknown as Worker<Data, void>;
@@ -137,5 +137,23 @@ async function migrateUntilDone(
       if (!signal.aborted) failed(error);
     }
     await sleep(retryMs, signal);
+  }
+}
+
+/** A worker whose loop broke off would leave every email lying: it is started again. */
+async function runWorker(
+  worker: { run(): Promise<void> },
+  failed: (error: Error) => void,
+  closing: AbortSignal,
+): Promise<void> {
+  while (!closing.aborted) {
+    try {
+      await worker.run();
+      return;
+    } catch (error) {
+      failed(error as Error);
+      // Closing ends the wait, and with it the loop.
+      await sleep(retryMs, closing).catch(() => undefined);
+    }
   }
 }

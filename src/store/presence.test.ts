@@ -121,6 +121,20 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
     expect(due.map(({ id }) => id)).toEqual([accepted?.id ?? ""]);
   });
 
+  test("what a crashed process had queued and is due gets a new wake, what is not due keeps its", async () => {
+    const crashed = await process("crashed");
+    const later = newEmail({ region: "crashed", scheduledAt: new Date(Date.now() + 60_000) });
+    const due = newEmail({ region: "crashed" });
+    await store(emails, [due, later], { queuedBy: crashed.workerId });
+    const alive = await process("crashed", { deadAfterMs: 0 });
+    await alive.presence.takeOver({ everything: false });
+    const { emails: queued } = await alive.presence.queueDue(100);
+    expect(queued.map(({ id, wake }) => [id, wake])).toEqual([
+      [due.id, 2],
+      [later.id, 1],
+    ]);
+  });
+
   test("a new queue marker voids what was queued before it", async () => {
     const { presence, workerId } = await process("flushed");
     await presence.setQueueMarker("first");
