@@ -694,7 +694,8 @@ begin
   v_now := clock_timestamp();
 
   with item as (
-    select i.id, i.wake, i.n, row_number() over (partition by i.id order by i.n) as turn
+    select i.id, i.wake, i.n,
+      row_number() over (partition by i.id, i.wake order by i.n) as turn
     from rows from (jsonb_to_recordset(v_args -> 'items') as (id uuid, wake integer))
       with ordinality as i (id, wake, n)
   ),
@@ -887,7 +888,7 @@ begin
     select i.*, e.state as old_state, e.owner_id, e.worker_id, e.claimed_at, e.fenced_at,
       e.message_date, e.attempts, e.id is not null and e.state = 'sending'
         and e.claim_token = i.token
-        and row_number() over (partition by i.id order by i.n) = 1 as is_ours,
+        and row_number() over (partition by i.id, i.token order by i.n) = 1 as is_ours,
       exists (select from mailer.attempts a
         where a.email_id = i.id and a.claim_token = i.token) as is_known,
       mailer.ceil_ms(v_now + i.retry_in_ms * interval '1 ms') as retry_at,
@@ -1024,7 +1025,7 @@ begin
 
   with item as (
     select i.*, mailer.ceil_ms(v_now + i.delay_ms * interval '1 ms') as again_at,
-      row_number() over (partition by i.id order by i.n) as turn
+      row_number() over (partition by i.id, i.token order by i.n) as turn
     from rows from (jsonb_to_recordset(v_items) as (id uuid, token bigint, reason text,
       delay_ms bigint, horizon_ms bigint, queued_by uuid)) with ordinality
       as i (id, token, reason, delay_ms, horizon_ms, queued_by, n)

@@ -103,6 +103,30 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     expect((await claim(email.id, 2)).token).toBeGreaterThan(email.token);
   });
 
+  test("a stale job in the same commit takes nothing from the current one", async () => {
+    const email = await claimed();
+    await attempts.release({ id: email.id, token: email.token, reason: "aborted", delayMs: 0 });
+    const answers = await Promise.all([1, 2, 1].map((wake) => attempts.claim(email.id, wake)));
+    expect(answers.map(({ kind }) => kind)).toEqual(["stale", "claimed", "stale"]);
+  });
+
+  test("a stale holder in the same commit takes nothing from the current one", async () => {
+    const email = await claimed();
+    const release = { id: email.id, reason: "aborted", delayMs: 0 };
+    await attempts.release({ ...release, token: email.token });
+    const next = await claim(email.id, 2);
+    const released = await Promise.all(
+      [email.token, next.token].map((token) => attempts.release({ ...release, token })),
+    );
+    expect(released.map(({ applied }) => applied)).toEqual([false, true]);
+    const last = await claim(email.id, 3);
+    await attempts.fence(last.id, last.token, date);
+    const settled = await Promise.all(
+      [next, last].map((holder) => attempts.settle(settlement(holder))),
+    );
+    expect(settled.map(({ applied }) => applied)).toEqual([false, true]);
+  });
+
   test("too late and to be dropped: it expires, nothing is sent", async () => {
     const draft = newEmail({ expiresAt: new Date(Date.now() - 1), onLate: "drop" });
     await store(emails, [draft]);
