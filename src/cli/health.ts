@@ -20,12 +20,15 @@ export async function checkHealth(
   state: { isPrepared: boolean; isDraining: boolean },
 ): Promise<HealthReport> {
   const [database, queue] = await Promise.all([checkDatabase(parts, state), checkQueue(parts)]);
-  const isOpen = parts.delivering.gate.isOpen;
-  const transport: HealthReport["components"][string] = isOpen
-    ? { status: "ok", driver: parts.sender.name === "capture" ? "capture" : "smtp" }
-    : { status: "degraded", driver: "smtp", detail: "the next hop refuses us; see the log" };
+  const { isOpen, isReached } = parts.delivering.gate;
+  const driver = parts.sender.name === "capture" ? "capture" : "smtp";
+  const trouble = isOpen ? "the last conversation got no reply" : "the next hop refuses us";
+  const transport: HealthReport["components"][string] =
+    isOpen && isReached
+      ? { status: "ok", driver }
+      : { status: "degraded", driver, detail: `${trouble}; see the log` };
   const isAccepting = database.status !== "down" && !state.isDraining && queue.status !== "down";
-  const isDegraded = queue.status !== "ok" || !isOpen;
+  const isDegraded = queue.status !== "ok" || transport.status !== "ok";
   return {
     status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
     accepting: isAccepting,

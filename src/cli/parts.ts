@@ -29,6 +29,8 @@ const deadAfterMs = 5_000;
 const captureReplyTimeoutMs = 5_000;
 /** Messages that are being accepted or sent hold at most this much memory, copies included. */
 const bytesInFlightMax = 384 * 1024 * 1024;
+/** PGlite holds copies of its own, in a memory that never shrinks; enough for the largest email. */
+const embeddedBytesInFlightMax = 256 * 1024 * 1024;
 /** Accepts, claims, fences and settles have two calls each under way; the rest is for reads. */
 const databasePoolSize = 16;
 
@@ -65,7 +67,9 @@ export function createParts(config: Config, database: Database, secrets: Secrets
     current: secrets.encryptionKey,
     old: config.encryptionKeysOld,
   });
-  const semaphore = createByteSemaphore({ bytesMax: bytesInFlightMax });
+  const isEmbedded = config.database.driver === "pglite";
+  const bytesMax = isEmbedded ? embeddedBytesInFlightMax : bytesInFlightMax;
+  const semaphore = createByteSemaphore({ bytesMax });
   const sender = createTransport(config);
   const emails = createEmails(database);
   const presence = createPresenceOf(config, database, workerId);

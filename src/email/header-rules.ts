@@ -28,12 +28,13 @@ export function headerNameFault(name: string): string | null {
 export function headerValueFault(value: unknown): string | null {
   const isFine =
     typeof value === "string" &&
+    value.trim() !== "" &&
     value.length <= valueLengthMax &&
     value.isWellFormed() &&
     !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(value);
   if (isFine) return null;
   const came = typeof value === "string" && value.length > valueLengthMax ? "longer text" : null;
-  return `expected a text of at most ${valueLengthMax} characters on one line, got ${came ?? quoteInput(value)}`;
+  return `expected a text of 1 to ${valueLengthMax} characters on one line, got ${came ?? quoteInput(value)}`;
 }
 
 /** Names that stand there before in another letter case: to a mail program they are one header. */

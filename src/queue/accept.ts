@@ -77,13 +77,16 @@ export function createAccept(deps: AcceptDeps): Accept {
   };
 }
 
+/** Composed, encrypted, and as base64 in the call's text: they live side by side for a moment. */
+const copiesAtOnce = 3;
+
 async function acceptOnce(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAnswer> {
   if (request.idempotency) {
     const earlier = await deps.emails.findIdempotent(request.ownerId, request.idempotency);
     if (earlier) return { isReplay: true, ...readKept(deps.keyRing, request, earlier) };
   }
-  // The estimate covers the copies that live side by side: composed, encrypted, base64.
-  const bytes = request.drafts.reduce((sum, draft) => sum + estimateSizeBytes(draft), 0);
+  const composed = request.drafts.reduce((sum, draft) => sum + estimateSizeBytes(draft), 0);
+  const bytes = composed * copiesAtOnce;
   const giveBack = deps.semaphore.tryAcquire(bytes);
   if (!giveBack) {
     throw new AppError("overloaded", {

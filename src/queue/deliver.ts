@@ -33,6 +33,8 @@ export interface DeliverySignals {
   end: AbortSignal;
 }
 
+/** The answer's text, the ciphertext, the message, and the same with its Date in front. */
+const copiesAtOnce = 4;
 /** A job that came earlier than this is given a new one instead of being waited for. */
 const waitMsMax = 5_000;
 
@@ -53,8 +55,7 @@ export async function deliver(
     if (!email) return { kind: "not_claimed" };
     await deps.failPoints("claim.after");
     const { verdict, dataKey } = await attempt(deps, email, signals);
-    // A lost connection says nothing good about the transport.
-    if (verdict.kind === "settle" && verdict.reply) showed = "works";
+    if (verdict.kind === "settle") showed = isAnswered(verdict) ? "works" : "unreachable";
     if (verdict.kind === "release" && verdict.pausesTransport) {
       deps.gate.pause(verdict.delayMs);
       deps.log.error("transport refused us; waiting before the next attempt", {
@@ -116,7 +117,7 @@ async function attempt(
   try {
     dataKey = deps.keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
     const envelope = openEnvelope(email, dataKey);
-    giveBack = await deps.semaphore.acquire(email.messageBytes * 2, signals.drain);
+    giveBack = await deps.semaphore.acquire(email.messageBytes * copiesAtOnce, signals.drain);
     const ciphertext = email.message ?? (await readMessage(deps, email, signals));
     if (ciphertext === null) return { verdict: { kind: "drop", reason: "stale" }, dataKey };
     const message = dataKey.decryptBytes(ciphertext, "message");
@@ -182,6 +183,11 @@ const aborted = {
   reply: null,
   error: null,
 } satisfies Verdict;
+
+/** Whether the next hop said anything, good or bad, to us or about a recipient. */
+function isAnswered({ reply, recipients }: Extract<Verdict, { kind: "settle" }>): boolean {
+  return reply !== null || recipients.some((recipient) => recipient.reply !== null);
+}
 
 /** Nothing was sent: the body is only begun by the transport, which never throws. */
 function verdictOfFailure(

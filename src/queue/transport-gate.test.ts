@@ -37,6 +37,16 @@ test("a probe that showed nothing lets the next one try", async () => {
   expect(gate.isOpen).toBe(false);
 });
 
+test("it is unreached from a conversation without a reply until the next one with a reply", async () => {
+  const gate = createTransportGate();
+  (await gate.enter(never)).leave("unreachable");
+  expect([gate.isReached, gate.isOpen]).toEqual([false, true]);
+  (await gate.enter(never)).leave("nothing");
+  expect(gate.isReached).toBe(false);
+  (await gate.enter(never)).leave("works");
+  expect(gate.isReached).toBe(true);
+});
+
 test("a stop signal ends the wait", async () => {
   const gate = createTransportGate();
   gate.pause(60_000);

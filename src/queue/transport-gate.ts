@@ -10,18 +10,21 @@ export interface TransportGate {
   /** Closes the gate for `delayMs`. */
   pause(delayMs: number): void;
   readonly isOpen: boolean;
+  /** False after a conversation that failed without any reply, until one gets a reply again. */
+  readonly isReached: boolean;
 }
 
 /** One passage through the gate. */
 export interface Pass {
-  /** What the passage showed: that the transport works, or nothing (it never got that far). */
-  leave(showed: "works" | "nothing"): void;
+  /** What the passage showed of the transport; nothing, when it never got that far. */
+  leave(showed: "works" | "unreachable" | "nothing"): void;
 }
 
 export function createTransportGate(): TransportGate {
   let pausedUntil = 0;
   let isProbing = false;
   let isClosed = false;
+  let isReached = true;
   let changed = Promise.withResolvers<void>();
 
   const wakeAll = () => {
@@ -37,6 +40,7 @@ export function createTransportGate(): TransportGate {
     if (isProbe) isProbing = true;
     return {
       leave(showed) {
+        if (showed !== "nothing") isReached = showed === "works";
         if (isProbe) isProbing = false;
         if (isProbe && showed === "works" && now() >= pausedUntil) isClosed = false;
         if (isProbe) wakeAll();
@@ -47,6 +51,9 @@ export function createTransportGate(): TransportGate {
   return {
     get isOpen() {
       return !isClosed;
+    },
+    get isReached() {
+      return isReached;
     },
     async enter(signal) {
       while (!canPass()) {
