@@ -1,7 +1,13 @@
 import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
 import type { EmailDetails } from "../email/email-details.ts";
-import { readMailbox, showMailbox } from "../email/mailbox.ts";
-import type { StoredEmail, WholeEmail } from "../store/stored-email.ts";
+import { showMailbox } from "../email/mailbox.ts";
+import { decryptEmail } from "../queue/decrypt-email.ts";
+import type {
+  StoredAttempt,
+  StoredEmail,
+  StoredRecipient,
+  WholeEmail,
+} from "../store/stored-email.ts";
 
 /** The status object of API.md; with `attempts` unless it stands in a list that leaves them out. */
 export function emailAnswer(
@@ -9,7 +15,7 @@ export function emailAnswer(
   keyRing: KeyRing,
   { withAttempts }: { withAttempts: boolean },
 ) {
-  const open = opener(email, keyRing);
+  const { subject, attempts, recipients } = decryptEmail(email, keyRing);
   return {
     id: email.id,
     status: email.status,
@@ -17,14 +23,14 @@ export function emailAnswer(
     next_attempt_at: email.nextAttemptAt,
     sent_at: email.sentAt,
     created_at: email.createdAt,
-    subject: open(email.subject, "subject"),
+    subject,
     tags: email.tags,
     metadata: email.metadata,
     region: email.region,
     version: email.version,
     max_retries: email.maxRetries,
-    ...(withAttempts ? { attempts: attemptAnswers(email, open) } : {}),
-    recipients: recipientAnswers(email, open),
+    ...(withAttempts ? { attempts: attemptAnswers(attempts) } : {}),
+    recipients: recipientAnswers(recipients),
   };
 }
 
@@ -48,9 +54,10 @@ export function wholeEmailAnswer(email: WholeEmail, keyRing: KeyRing) {
   };
 }
 
+/** What was asked for; null once shredded. */
 export function openDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails | null {
-  const text = opener(email, keyRing)(email.details, "details");
-  return text === null ? null : JSON.parse(text);
+  const dataKey = dataKeyOf(email, keyRing);
+  return dataKey && email.details && JSON.parse(dataKey.decryptText(email.details, "details"));
 }
 
 /** The message without its Date; null once shredded. */
@@ -59,44 +66,33 @@ export function openMessage(email: WholeEmail, keyRing: KeyRing): Uint8Array | n
   return dataKey && email.message && dataKey.decryptBytes(email.message, "message");
 }
 
-type Open = (ciphertext: string | null, column: string) => string | null;
-
-function opener(email: StoredEmail, keyRing: KeyRing): Open {
-  const dataKey = dataKeyOf(email, keyRing);
-  return (ciphertext, column) =>
-    dataKey && ciphertext !== null ? dataKey.decryptText(ciphertext, column) : null;
-}
-
 function dataKeyOf(email: StoredEmail, keyRing: KeyRing): DataKey | null {
   return email.wrappedKey === null
     ? null
     : keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
 }
 
-function attemptAnswers(email: StoredEmail, open: Open) {
-  return email.attempts.map((attempt) => ({
+function attemptAnswers(attempts: StoredAttempt[]) {
+  return attempts.map((attempt) => ({
     number: attempt.number,
     started_at: attempt.startedAt,
     ended_at: attempt.endedAt,
     outcome: attempt.outcome,
     smtp_code: attempt.smtpCode,
     enhanced_code: attempt.enhancedCode,
-    reply: open(attempt.reply, `attempt:${attempt.number}:reply`),
+    reply: attempt.reply,
     transport: attempt.transport,
     region: attempt.region,
   }));
 }
 
-function recipientAnswers(email: StoredEmail, open: Open) {
-  return email.recipients.map((recipient) => {
-    const mailbox = open(recipient.address, `address:${recipient.position}`);
-    return {
-      address: mailbox === null ? null : readMailbox(mailbox).address,
-      kind: recipient.kind,
-      status: recipient.status,
-      smtp_code: recipient.smtpCode,
-      enhanced_code: recipient.enhancedCode,
-      reply: open(recipient.reply, `reply:${recipient.position}`),
-    };
-  });
+function recipientAnswers(recipients: StoredRecipient[]) {
+  return recipients.map((recipient) => ({
+    address: recipient.address,
+    kind: recipient.kind,
+    status: recipient.status,
+    smtp_code: recipient.smtpCode,
+    enhanced_code: recipient.enhancedCode,
+    reply: recipient.reply,
+  }));
 }
