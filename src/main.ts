@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
 import { runCommandLine } from "./cli/commands.ts";
 import { processEnvironment } from "./config.ts";
+import { isAppError } from "./errors.ts";
 
 // The parts of the server are listed in cli/serve.ts.
 const io = {
@@ -14,7 +15,12 @@ const io = {
 void runCommandLine(process.argv.slice(2), io).then(
   (exitCode) => process.exit(exitCode),
   (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${wordsOf(error)}\n`);
     process.exit(1);
   },
 );
+
+function wordsOf(error: unknown): string {
+  if (isAppError(error)) return error.publicDetail;
+  return error instanceof Error ? error.message : String(error);
+}

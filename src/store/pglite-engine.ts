@@ -1,7 +1,7 @@
 import { statfsSync } from "node:fs";
 import { messages, PGlite } from "@electric-sql/pglite";
 import { AppError } from "../errors.ts";
-import { unavailableError } from "./call-error.ts";
+import { setupError, unavailableError } from "./call-error.ts";
 import { pgliteFiles } from "./pglite-files.ts";
 import { syncedStartParams, syncToDisk } from "./pglite-sync.ts";
 
@@ -44,7 +44,7 @@ export async function createPgliteEngine(options: PgliteEngineOptions): Promise<
   const listeners = new Set<() => void>();
   const hasSpace = createSpaceGauge(folder, freeBytesMin);
   // Opening writes as well, and may find a journal to replay.
-  if (!hasSpace()) throw unavailableError(new Error(`the disk of ${folder} is full`));
+  if (!hasSpace()) throw fullError(freeBytesMin);
   let current: PGlite | null = await openPglite(folder, onSync);
   let isClosing = false;
   let replacing: Promise<void> | null = null;
@@ -70,7 +70,7 @@ export async function createPgliteEngine(options: PgliteEngineOptions): Promise<
     async use(work) {
       const pglite = current;
       if (pglite === null) throw unavailableError(new Error("PGlite broke and is being replaced"));
-      if (!hasSpace()) throw unavailableError(new Error(`the disk of ${folder} is full`));
+      if (!hasSpace()) throw fullError(freeBytesMin);
       try {
         return await work(pglite);
       } catch (error) {
@@ -107,6 +107,15 @@ function releaseFiles(pglite: PGlite): void {
   } catch {
     // It is broken; what cannot be closed stays open until we end.
   }
+}
+
+function fullError(freeBytesMin: number): AppError {
+  const megabytes = Math.round(freeBytesMin / 1024 / 1024);
+  return setupError(
+    new Error("no space left for the embedded database"),
+    `The disk of the data folder is full: less than ${megabytes} MB are free. Nothing was stored; ` +
+      "it goes on as soon as there is room.",
+  );
 }
 
 /** Asks the file system once in a while; one that cannot be asked counts as having space. */
