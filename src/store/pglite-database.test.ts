@@ -125,6 +125,17 @@ describe("the folder", () => {
     expect(readdirSync(dataDir).sort()).toEqual(["database", "lock.sqlite"]);
   }, 60_000);
 
+  test("is made anew when the first start did not get as far as the disk", async () => {
+    const dataDir = join(root, "unsynced");
+    mkdirSync(join(dataDir, "database"), { recursive: true });
+    writeFileSync(join(dataDir, "database", "PG_VERSION"), "");
+    writeFileSync(join(dataDir, "database.unsynced"), "");
+    const started = await open("unsynced");
+    await started.ping();
+    await started.close();
+    expect(readdirSync(dataDir).sort()).toEqual(["database", "lock.sqlite"]);
+  }, 60_000);
+
   test("is not taken over when somebody's files are in its place, and is unlocked again", async () => {
     const dataDir = join(root, "foreign");
     mkdirSync(join(dataDir, "database"), { recursive: true });

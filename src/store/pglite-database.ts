@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
 import { toCallError, unavailableError } from "./call-error.ts";
@@ -12,7 +12,8 @@ import {
   embeddedSnapshot,
   packSnapshot,
   readCachedSnapshot,
-  syncFolder,
+  syncPath,
+  syncUnpacked,
   unpackSnapshot,
   writeCachedSnapshot,
 } from "./pglite-snapshot.ts";
@@ -45,9 +46,10 @@ export async function openPgliteDatabase(options: PgliteDatabaseOptions): Promis
   const lock = lockFolder(dataDir);
   let engine: PgliteEngine | null = null;
   try {
-    const folder = await prepareFolder(dataDir, cacheDir);
+    const { folder, synced } = await prepareFolder(dataDir, cacheDir);
     engine = await createPgliteEngine({ ...options, folder });
     await engine.use((pglite) => migrate(pgliteSession(pglite)));
+    await synced;
   } catch (error) {
     await engine?.close();
     lock.release();
@@ -124,20 +126,46 @@ async function queryWithin(
  * The database's folder, made when missing: beside its place, then renamed, so that a first
  * start that was interrupted leaves nothing that could be taken for a database.
  */
-async function prepareFolder(dataDir: string, cacheDir: string): Promise<string> {
+async function prepareFolder(dataDir: string, cacheDir: string): Promise<PreparedFolder> {
   const folder = join(dataDir, "database");
+  const mark = join(dataDir, unsyncedName);
+  // A power cut may have left holes in it, and nobody was ever answered from it.
+  if (existsSync(mark)) rmSync(folder, { recursive: true, force: true });
+  rmSync(mark, { force: true });
   for (const name of readdirSync(dataDir)) {
     if (name.startsWith("database.tmp-")) rmSync(join(dataDir, name), { recursive: true });
   }
-  if (existsSync(join(folder, "PG_VERSION"))) return folder;
+  if (existsSync(join(folder, "PG_VERSION"))) return { folder, synced: Promise.resolve() };
   // An empty folder in its place gives way; one with somebody's files makes this throw.
   if (existsSync(folder)) rmdirSync(folder);
   const unfinished = join(dataDir, `database.tmp-${randomUUID()}`);
   const snapshot = (await embeddedSnapshot()) ?? readCachedSnapshot(cacheDir);
-  await unpackSnapshot(snapshot ?? (await makeSnapshot(unfinished, cacheDir)), unfinished);
+  const packed = snapshot ?? (await makeSnapshot(unfinished, cacheDir));
+  const names = await unpackSnapshot(packed, unfinished);
+  writeFileSync(mark, "", { flush: true });
+  await syncPath(dataDir);
   renameSync(unfinished, folder);
-  await syncFolder(dataDir);
-  return folder;
+  const synced = syncAll(names, folder, mark);
+  // Whoever opens the database awaits it; should that fail first, nobody is left to.
+  synced.catch(() => undefined);
+  return { folder, synced };
+}
+
+/** Syncing takes as long as PostgreSQL's own start, so the two go on side by side. */
+interface PreparedFolder {
+  folder: string;
+  /** Resolves when all that was unpacked is on the disk; nothing may be answered before. */
+  synced: Promise<void>;
+}
+
+/** While this file lies in DATA_DIR the folder may not be whole on the disk. */
+const unsyncedName = "database.unsynced";
+
+async function syncAll(names: readonly string[], folder: string, mark: string): Promise<void> {
+  await syncUnpacked(names, folder);
+  await syncPath(dirname(folder));
+  rmSync(mark);
+  await syncPath(dirname(folder));
 }
 
 async function makeSnapshot(folder: string, cacheDir: string): Promise<Uint8Array> {

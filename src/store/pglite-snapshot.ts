@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { mkdir, open, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join, relative } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { MIGRATIONS } from "./migrations.ts";
 
@@ -91,8 +91,11 @@ function tarHeader(name: string, sizeBytes: number, isFolder: boolean): Uint8Arr
   return header;
 }
 
-/** Unpacks into a folder that does not exist yet, every file and folder synced to the disk. */
-export async function unpackSnapshot(snapshot: Uint8Array, folder: string): Promise<void> {
+/**
+ * Unpacks into a folder that does not exist yet, and returns the names of all it made, relative
+ * to it. Nothing is synced: that is `syncUnpacked`'s, and may go on while the database starts.
+ */
+export async function unpackSnapshot(snapshot: Uint8Array, folder: string): Promise<string[]> {
   const tar = gunzipSync(snapshot);
   const folders = new Set([folder]);
   const files: [path: string, content: Uint8Array][] = [];
@@ -105,8 +108,13 @@ export async function unpackSnapshot(snapshot: Uint8Array, folder: string): Prom
     at += BLOCK + Math.ceil(sizeBytes / BLOCK) * BLOCK;
   }
   for (const path of folders) await mkdir(path, { recursive: true, mode: 0o700 });
-  await Promise.all(files.map(([path, content]) => writeSynced(path, content)));
-  await Promise.all([...folders, dirname(folder)].map(syncFolder));
+  await Promise.all(files.map(([path, content]) => writeFile(path, content, { mode: 0o600 })));
+  return [...files.map(([path]) => path), ...folders].map((path) => relative(folder, path));
+}
+
+/** Syncs what `unpackSnapshot` named, wherever it lies now, to the disk. */
+export async function syncUnpacked(names: readonly string[], folder: string): Promise<void> {
+  await Promise.all(names.map((name) => syncIfThere(join(folder, name))));
 }
 
 function textAt(bytes: Buffer, at: number, length: number): string {
@@ -115,12 +123,17 @@ function textAt(bytes: Buffer, at: number, length: number): string {
   return end < 0 ? text : text.slice(0, end);
 }
 
-async function writeSynced(path: string, content: Uint8Array): Promise<void> {
-  await writeFile(path, content, { mode: 0o600, flush: true });
+/** A database that runs already may have done away with a file: then it needs none. */
+async function syncIfThere(path: string): Promise<void> {
+  try {
+    await syncPath(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
 }
 
-/** A folder's entries are on the disk only once the folder itself is synced. */
-export async function syncFolder(path: string): Promise<void> {
+/** A file's content, or a folder's entries, which are not on the disk without it. */
+export async function syncPath(path: string): Promise<void> {
   const handle = await open(path, "r");
   try {
     await handle.sync();
