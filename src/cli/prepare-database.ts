@@ -13,6 +13,8 @@ export interface PrepareDeps {
 }
 
 const retryMs = 1_000;
+/** A database that is just being set up may refuse a call once; one that goes on means it. */
+const refusalsMax = 5;
 
 /**
  * Brings the database to where work can start: schema up to date, encryption key the right one,
@@ -21,12 +23,14 @@ const retryMs = 1_000;
  */
 export async function prepareDatabase(deps: PrepareDeps, signal: AbortSignal): Promise<void> {
   let lastReason = "";
+  let refusals = 0;
   while (!signal.aborted) {
     try {
       await prepareOnce(deps);
       return;
     } catch (error) {
-      if (!isPassing(error)) throw error;
+      if (isAppError(error, "internal_error")) refusals += 1;
+      if (!isPassing(error) || refusals > refusalsMax) throw error;
       // Once for each reason: a database that is there at last may lack its schema.
       const reason = String(error);
       if (reason !== lastReason) deps.log.warn("waiting for the database", { err: error });
@@ -70,7 +74,9 @@ export function migrateUrlOf(database: Config["database"]): string | null {
 
 /** Network faults and a server that is starting pass by themselves. */
 function isPassing(error: unknown): boolean {
-  if (isAppError(error)) return error.code === "database_unavailable";
+  if (isAppError(error)) {
+    return error.code === "database_unavailable" || error.code === "internal_error";
+  }
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return /^(ECONN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|EPIPE|57P0|08|53)/.test(code);
 }

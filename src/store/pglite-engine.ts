@@ -69,8 +69,8 @@ export async function createPgliteEngine(options: PgliteEngineOptions): Promise<
   return {
     async use(work) {
       const pglite = current;
-      if (pglite === null) throw unavailableError(new Error("PGlite broke and is being replaced"));
       if (!hasSpace()) throw fullError(freeBytesMin);
+      if (pglite === null) throw unavailableError(new Error("PGlite broke and is being replaced"));
       try {
         return await work(pglite);
       } catch (error) {
