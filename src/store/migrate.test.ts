@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { runOnce, type SharedPostgres, sharedPostgres } from "../testing/postgres-server.ts";
+import { createAttempts } from "./attempts.ts";
 import { MigrationRightsError, migrate, migrationStatus } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
+import { createPostgresDatabase } from "./postgres-database.ts";
 import { openPostgresSession } from "./postgres-session.ts";
 
 const first: Migration = { version: "1", name: "first", sql: "create table first (n int);" };
@@ -32,6 +34,10 @@ async function migrateAt(url: string, migrations?: readonly Migration[]): Promis
   return migrate(session, migrations).finally(() => session.close());
 }
 
+function digestOf(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 16);
+}
+
 beforeAll(async () => {
   server = await sharedPostgres();
 }, 60_000);
@@ -52,6 +58,24 @@ describe("the embedded list", () => {
       const file = join(import.meta.dir, `../../supabase/migrations/${version}_${name}.sql`);
       expect(sql).toBe(await Bun.file(file).text());
     }
+  });
+
+  test("leaves every file that somebody may have applied as it was", () => {
+    // A database never runs a version twice: a change belongs into a new file. Add each line
+    // when its file lands.
+    const landed = {
+      "20261124000001": "fbf7fdf225a9bcaf",
+      "20261124000002": "b4a627fb55e05694",
+      "20261124000003": "de1adf70b7da658a",
+      "20261124000004": "dbb7fe7422db52da",
+      "20261124000005": "75bd84ae76ed7593",
+      "20261124000006": "ec2e8aead5efbc8d",
+      "20261124000007": "018f689ddfb46011",
+      "20261124000008": "80e9bfa4ccc55c25",
+      "20261124000009": "f08cb712d13b913c",
+    };
+    const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
+    expect(Object.fromEntries(digests)).toMatchObject(landed);
   });
 
   test("applies to an empty database, and a second time changes nothing", async () => {
@@ -93,6 +117,39 @@ describe("migrate", () => {
     const url = await emptyDatabase();
     await migrateAt(url, [{ version: "0", name: "theirs", sql: "select 1;" }]);
     expect(await migrateAt(url, [first])).toEqual([first]);
+  });
+});
+
+describe("a database of the first release", () => {
+  test("is brought up to date with what it holds, which is sent as before", async () => {
+    const url = await emptyDatabase();
+    await migrateAt(url, MIGRATIONS.slice(0, 9));
+    const id = Bun.randomUUIDv7();
+    const session = await openPostgresSession(url);
+    await session.exec(`
+      insert into mailer.emails (id, owner_id, region, created_at, scheduled_at, next_attempt_at,
+        age_from, on_late, on_uncertain, max_retries, max_age_seconds, wrapped_key, sender,
+        subject, message_bytes, sequence)
+      values ('${id}', 'ada', 'local', now(), now(), now(), now(), 'send', 'retry', 3, 345600,
+        'wrapped', 'sender', 'subject', 5, 1);
+      insert into mailer.contents values ('${id}', 'ada', 'hello', 'details');
+      insert into mailer.recipients (email_id, position, owner_id, kind, address, address_index)
+      values ('${id}', 0, 'ada', 'to', 'address', 'index');`);
+    await session.close();
+    expect(await migrateAt(url)).toHaveLength(MIGRATIONS.length - 9);
+
+    const database = createPostgresDatabase({ url, poolSize: 2 });
+    const attempts = createAttempts(database, {
+      workerId: Bun.randomUUIDv7(),
+      region: "local",
+      transport: "smtp",
+      horizonMs: 600_000,
+    });
+    const claim = await attempts.claim(id, 1);
+    expect(claim).toMatchObject({ kind: "claimed", email: { id, messageBytes: 5 } });
+    const token = claim.kind === "claimed" ? claim.email.token : 0;
+    expect(await attempts.fence(id, token, new Date())).toMatchObject({ granted: true });
+    await database.close();
   });
 });
 
