@@ -66,6 +66,8 @@ export interface EmailDraft {
   /** Seconds after `scheduledAt` in which retries may start. */
   maxAgeSeconds: number;
   expiresAt: Date | null;
+  /** Seconds after the due time; moves `expiresAt` along with it, so at most one of both is set. */
+  maxLatenessSeconds: number | null;
   onLate: OnLate;
   onUncertain: OnUncertain;
   tags: string[];

@@ -39,6 +39,9 @@ export function wholeEmailAnswer(email: WholeEmail, keyRing: KeyRing) {
   const details = openDetails(email, keyRing);
   return {
     ...emailAnswer(email, keyRing, { withAttempts: true }),
+    expires_at: email.expiresAt,
+    max_lateness: email.maxLatenessSeconds,
+    on_late: email.onLate,
     from: details && showMailbox(details.from),
     reply_to: details?.replyTo ? showMailbox(details.replyTo) : null,
     body: details?.body ?? null,

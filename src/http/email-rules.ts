@@ -85,6 +85,7 @@ function isAllowed({ address }: Address, allowed: readonly string[]): boolean {
 
 function timeFaults(fields: SomeFields, { now, pointer }: RuleContext): FieldFault[] {
   const { scheduled_at: scheduledAt, expires_at: expiresAt, on_late: onLate } = fields;
+  const { max_lateness: maxLateness } = fields;
   const faults: FieldFault[] = [];
   const past = scheduledAt ? pastFault(scheduledAt, now) : null;
   if (past !== null) faults.push({ pointer: `${pointer}/scheduled_at`, detail: past });
@@ -94,9 +95,22 @@ function timeFaults(fields: SomeFields, { now, pointer }: RuleContext): FieldFau
     const detail = `expected a time after ${after} (${start.toISOString()}), got ${expiresAt.toISOString()}`;
     faults.push({ pointer: `${pointer}/expires_at`, detail });
   }
-  if (onLate === "drop" && expiresAt === null) {
-    const detail = 'expected "drop" together with expires_at, got it alone';
-    faults.push({ pointer: `${pointer}/on_late`, detail });
+  // What is at fault by itself is not among the fields, and may be what is missed here.
+  const areBothRead = "expires_at" in fields && "max_lateness" in fields;
+  const isLimited = expiresAt != null || maxLateness != null;
+  if ((onLate === "drop" || onLate === "hold") && areBothRead && !isLimited) {
+    faults.push(lateAlone(onLate, pointer));
   }
+  if (expiresAt != null && maxLateness != null) faults.push(limitedTwice(maxLateness, pointer));
   return faults;
+}
+
+export function lateAlone(onLate: string, pointer: string): FieldFault {
+  const detail = `expected ${quoteInput(onLate)} together with expires_at or max_lateness, got it alone`;
+  return { pointer: `${pointer}/on_late`, detail };
+}
+
+export function limitedTwice(maxLateness: number, pointer: string): FieldFault {
+  const detail = `expected either expires_at or max_lateness, got both, max_lateness being ${maxLateness}`;
+  return { pointer: `${pointer}/max_lateness`, detail };
 }

@@ -10,6 +10,8 @@ import {
 } from "./field-schemas.ts";
 
 const maxAgeSecondsMax = 31_536_000;
+/** Ten years. */
+const maxLatenessSecondsMax = 315_360_000;
 
 /** The fields of an email, as API.md lists them; the OpenAPI document is made of this. */
 export const emailSchema = z.strictObject({
@@ -30,6 +32,7 @@ export const emailSchema = z.strictObject({
   html_body: z.string(expecting("HTML as a text")).nullish(),
   scheduled_at: timeField,
   expires_at: timeField,
+  max_lateness: wholeNumber(1, maxLatenessSecondsMax),
   max_retries: wholeNumber(0, 20),
   max_age: wholeNumber(1, maxAgeSecondsMax),
   on_late: z.enum(["send", "drop", "hold"], expecting('"send", "drop" or "hold"')).nullish(),
@@ -52,7 +55,6 @@ export const emailSchema = z.strictObject({
     .nullish(),
   individual: z.boolean(expecting("true or false")).nullish(),
   raw: z.unknown().meta({ description: "Not supported yet." }),
-  max_lateness: z.unknown().meta({ description: "Not supported yet." }),
   list_unsubscribe: z.unknown().meta({ description: "Not supported yet." }),
 });
 

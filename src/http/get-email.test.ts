@@ -69,6 +69,34 @@ describe("GET /status/{id}", () => {
   });
 });
 
+describe("GET /emails/{id}", () => {
+  test.each<[Record<string, unknown>, Record<string, unknown>]>([
+    [{}, { expires_at: null, max_lateness: null, on_late: "send" }],
+    [
+      { max_lateness: 90 },
+      { expires_at: "2030-01-01T00:01:30.000Z", max_lateness: 90, on_late: "drop" },
+    ],
+    [
+      { max_lateness: 90, on_late: "hold" },
+      { expires_at: "2030-01-01T00:01:30.000Z", max_lateness: 90, on_late: "hold" },
+    ],
+    [
+      { expires_at: "2031-01-01T00:00:00Z" },
+      { expires_at: "2031-01-01T00:00:00.000Z", max_lateness: null, on_late: "drop" },
+    ],
+    [
+      { scheduled_at: "9999-12-31T00:00:00Z", max_lateness: 315_360_000 },
+      { expires_at: "9999-12-31T23:59:59.999Z", max_lateness: 315_360_000, on_late: "drop" },
+    ],
+  ])(
+    "asked for with %j it says when it is too late, and what happens then",
+    async (fields, shown) => {
+      const id = await api.schedule({ scheduled_at: "2030-01-01T00:00:00Z", ...fields });
+      expect((await get(`/emails/${id}`)).json.data).toMatchObject(shown);
+    },
+  );
+});
+
 describe("GET /emails/{id}/raw", () => {
   test("before an attempt the Date is scheduled_at, afterwards that of the attempt", async () => {
     const id = await api.schedule({ bcc: ["secret@example.com"] });

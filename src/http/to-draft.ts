@@ -1,4 +1,4 @@
-import type { Address, EmailDraft } from "../email/email.ts";
+import type { Address, EmailDraft, OnLate } from "../email/email.ts";
 import { AppError, type FieldFault } from "../errors.ts";
 import { draftFaults, isTooLarge, type RuleContext } from "./email-rules.ts";
 import { type EmailFields, emailSchema } from "./email-schema.ts";
@@ -9,8 +9,8 @@ import { unsupportedFaults } from "./unsupported-fields.ts";
 /** `pointer` defaults to the whole body. */
 export type DraftContext = Omit<RuleContext, "pointer"> & { pointer?: string };
 
-const maxRetriesDefault = 3;
-const maxAgeSecondsDefault = 345_600;
+export const maxRetriesDefault = 3;
+export const maxAgeSecondsDefault = 345_600;
 
 /**
  * A draft of what a caller sent, checked through and through. Throws `invalid_content` or
@@ -45,7 +45,8 @@ function assemble(fields: EmailFields, config: DraftContext["config"]): EmailDra
     maxRetries: fields.max_retries ?? maxRetriesDefault,
     maxAgeSeconds: fields.max_age ?? maxAgeSecondsDefault,
     expiresAt: fields.expires_at,
-    onLate: fields.on_late ?? (fields.expires_at === null ? "send" : "drop"),
+    maxLatenessSeconds: fields.max_lateness ?? null,
+    onLate: fields.on_late ?? onLateDefault(fields.expires_at, fields.max_lateness ?? null),
     onUncertain: fields.on_uncertain ?? "retry",
     tags: fields.tags ?? [],
     metadata: fields.metadata,
@@ -53,8 +54,13 @@ function assemble(fields: EmailFields, config: DraftContext["config"]): EmailDra
   };
 }
 
+/** Who says when an email is too late wants it dropped then, unless they say otherwise. */
+export function onLateDefault(expiresAt: Date | null, maxLatenessSeconds: number | null): OnLate {
+  return expiresAt === null && maxLatenessSeconds === null ? "send" : "drop";
+}
+
 /** The rules have seen to it that there is one. */
-function defaultSender({ sender }: DraftContext["config"]): Address {
+export function defaultSender({ sender }: DraftContext["config"]): Address {
   return { address: sender.from ?? "", name: sender.fromName };
 }
 

@@ -8,13 +8,11 @@ export function unsupportedFaults(
   ownRegion: string,
   pointer: string,
 ): FieldFault[] {
-  const { individual, on_late: onLate, region } = fields;
+  const { individual, region } = fields;
   const asked: [name: string, value: unknown, isAsked: boolean][] = [
     ["raw", fields.raw, fields.raw != null],
     ["individual", individual, individual === true],
-    ["max_lateness", fields.max_lateness, fields.max_lateness != null],
     ["list_unsubscribe", fields.list_unsubscribe, fields.list_unsubscribe != null],
-    ["on_late", onLate, onLate === "hold"],
     ["region", region, region != null && region !== ownRegion],
   ];
   return asked

@@ -29,6 +29,7 @@ export function encryptEmail(from: {
     region: draft.region ?? from.region,
     scheduledAt: draft.scheduledAt,
     expiresAt: draft.expiresAt,
+    maxLatenessSeconds: draft.maxLatenessSeconds,
     onLate: draft.onLate,
     onUncertain: draft.onUncertain,
     maxRetries: draft.maxRetries,

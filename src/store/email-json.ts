@@ -13,6 +13,7 @@ interface EmailJson {
   next_attempt_at: string | null;
   sent_at: string | null;
   expires_at: string | null;
+  max_lateness_seconds: number | null;
   on_late: StoredEmail["onLate"];
   on_uncertain: StoredEmail["onUncertain"];
   max_retries: number;
@@ -65,6 +66,7 @@ export function toEmail(json: unknown): StoredEmail {
     nextAttemptAt: toDate(row.next_attempt_at),
     sentAt: toDate(row.sent_at),
     expiresAt: toDate(row.expires_at),
+    maxLatenessSeconds: row.max_lateness_seconds,
     onLate: row.on_late,
     onUncertain: row.on_uncertain,
     maxRetries: row.max_retries,

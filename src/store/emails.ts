@@ -230,6 +230,7 @@ function toJson(request: ScheduleRequest, lines: string[]): unknown {
       region: email.region,
       scheduled_at: email.scheduledAt,
       expires_at: email.expiresAt,
+      max_lateness_seconds: email.maxLatenessSeconds,
       on_late: email.onLate,
       on_uncertain: email.onUncertain,
       max_retries: email.maxRetries,

@@ -14,6 +14,8 @@ export interface NewEmail {
   /** null: now, by the database's clock. */
   scheduledAt: Date | null;
   expiresAt: Date | null;
+  /** Seconds after the due time, from which the database derives when it expires. */
+  maxLatenessSeconds: number | null;
   onLate: OnLate;
   onUncertain: OnUncertain;
   maxRetries: number;
@@ -82,7 +84,9 @@ export interface StoredEmail {
   /** null unless pending. */
   nextAttemptAt: Date | null;
   sentAt: Date | null;
+  /** Follows the due time when `maxLatenessSeconds` is set. */
   expiresAt: Date | null;
+  maxLatenessSeconds: number | null;
   onLate: OnLate;
   onUncertain: OnUncertain;
   maxRetries: number;

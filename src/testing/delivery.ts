@@ -50,6 +50,7 @@ export function draft(fields: Partial<EmailDraft> = {}): EmailDraft {
     maxRetries: 3,
     maxAgeSeconds: 345_600,
     expiresAt: null,
+    maxLatenessSeconds: null,
     onLate: "send",
     onUncertain: "retry",
     tags: [],

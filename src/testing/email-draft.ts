@@ -17,6 +17,7 @@ export function emailDraft(changes: Partial<EmailDraft> = {}): EmailDraft {
     maxRetries: 3,
     maxAgeSeconds: 345_600,
     expiresAt: null,
+    maxLatenessSeconds: null,
     onLate: "send",
     onUncertain: "retry",
     tags: [],

@@ -9,6 +9,7 @@ export function newEmail(fields: Partial<NewEmail> = {}): NewEmail {
     region: "local",
     scheduledAt: null,
     expiresAt: null,
+    maxLatenessSeconds: null,
     onLate: "send",
     onUncertain: "retry",
     maxRetries: 3,
