@@ -4,6 +4,12 @@ import type { Presence, TakeOver } from "../store/presence.ts";
 import { sleep, within } from "./abortable.ts";
 import type { Enqueue } from "./enqueue.ts";
 import type { QueueBackend } from "./queue-backend.ts";
+import {
+  addToReport,
+  emptyRound,
+  type ReconcileReport,
+  type RoundReport,
+} from "./reconcile-report.ts";
 import { type SettleDeps, settleOrphan } from "./settle.ts";
 
 export interface ReconcilerDeps extends SettleDeps {
@@ -19,8 +25,10 @@ export interface ReconcilerDeps extends SettleDeps {
 /** Rebuilds the queue from the database and frees what dead workers held, steadily. */
 export interface Reconciler {
   start(): void;
-  /** One full round; for tests and the first start. Rejects with what the database throws. */
-  runOnce(options?: { everything?: boolean }): Promise<void>;
+  /** One full round, and what it found. Rejects with what the database throws. */
+  runOnce(options?: { everything?: boolean }): Promise<RoundReport>;
+  /** What was found since the process started, and how things stand. */
+  report(): ReconcileReport;
   /** Ends the loops and says goodbye to the database. Never rejects. */
   stop(timeoutMs: number): Promise<void>;
   /** False while the database has not heard of us for longer than others wait. */
@@ -41,6 +49,17 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   let knownMarker: string | null = null;
   let heardAt = performance.now();
   let forgottenAt = Number.NEGATIVE_INFINITY;
+  const totals: ReconcileReport = {
+    ...emptyRound(),
+    rounds: 0,
+    failures: 0,
+    jobsGivenUp: 0,
+    lastRoundAt: null,
+    lastRoundMs: null,
+    standing: null,
+    skewMs: { database: null, redis: null },
+    isSkewed: false,
+  };
 
   /** True when the queue is there; tells the database when it is another one than before. */
   async function checkMarker(): Promise<boolean> {
@@ -50,15 +69,37 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     const { isNew } = await deps.presence.setQueueMarker(marker);
     if (isNew && knownMarker !== null) deps.log.warn("queue was lost; building it anew");
     knownMarker = marker;
-    if (isNew) await queueDue(deps);
+    if (isNew) addToReport(totals, { ...emptyRound(), ...(await queueDue(deps)) });
     return true;
   }
 
-  async function runOnce({ everything = false } = {}): Promise<void> {
+  async function runOnce(options: { everything?: boolean } = {}): Promise<RoundReport> {
+    const startedAt = performance.now();
+    const round = emptyRound();
+    try {
+      await findAll(round, options.everything ?? false);
+    } catch (error) {
+      totals.failures += 1;
+      throw error;
+    } finally {
+      addToReport(totals, round);
+    }
+    totals.rounds += 1;
+    totals.lastRoundAt = new Date();
+    totals.lastRoundMs = performance.now() - startedAt;
+    return round;
+  }
+
+  async function findAll(round: RoundReport, everything: boolean): Promise<void> {
     const taken = await deps.presence.takeOver({ everything });
-    report(deps.log, taken);
-    for (const orphan of taken.orphans) await settleOrphan(deps, orphan);
-    if (await checkMarker()) await queueDue(deps);
+    logTaken(deps.log, taken);
+    round.deadWorkers = taken.crashedWorkers;
+    round.takenOver = taken.released;
+    for (const orphan of taken.orphans) {
+      await settleOrphan(deps, orphan);
+      round.orphansSettled += 1;
+    }
+    if (await checkMarker()) Object.assign(round, await queueDue(deps));
     if (performance.now() - forgottenAt > forgetEveryMs) {
       await deps.presence.forgetIdempotent();
       forgottenAt = performance.now();
@@ -82,9 +123,12 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       loops.push(
         repeat("queue marker", markerMs, async () => void (await checkMarker()), deps.log, signal),
       );
-      loops.push(repeat("reconcile", deps.intervalMs, () => runOnce(), deps.log, signal));
+      loops.push(
+        repeat("reconcile", deps.intervalMs, async () => void (await runOnce()), deps.log, signal),
+      );
     },
     runOnce,
+    report: () => ({ ...totals, adopted: { ...totals.adopted } }),
     async stop(timeoutMs) {
       stopping.abort();
       await within(Promise.all(loops), timeoutMs / 2);
@@ -97,18 +141,25 @@ async function readOrWriteMarker({ backend, newId }: ReconcilerDeps): Promise<st
   return (await backend.readMarker()) ?? (await backend.writeMarker(newId()));
 }
 
-async function queueDue({ presence, enqueue, log }: ReconcilerDeps): Promise<void> {
-  let count = 0;
+async function queueDue({
+  presence,
+  enqueue,
+  log,
+}: ReconcilerDeps): Promise<Pick<RoundReport, "foundDue" | "requeued">> {
+  let requeued = 0;
+  let foundDue = 0;
   while (enqueue.backlog < backlogMax) {
     const { emails, hasMore } = await presence.queueDue(dueBatch);
     for (const email of emails) enqueue.add(email);
-    count += emails.length;
+    requeued += emails.length;
+    foundDue += emails.filter(({ delayMs }) => delayMs === 0).length;
     if (!hasMore) break;
   }
-  if (count > 0) log.info("emails queued from the database", { count });
+  if (requeued > 0) log.info("emails queued from the database", { count: requeued });
+  return { foundDue, requeued };
 }
 
-function report(log: Logger, taken: TakeOver): void {
+function logTaken(log: Logger, taken: TakeOver): void {
   if (taken.crashedWorkers > 0) log.warn("dead processes found", { count: taken.crashedWorkers });
   if (taken.released > 0) log.warn("emails of dead workers released", { count: taken.released });
   if (taken.orphans.length > 0) {
