@@ -1,15 +1,25 @@
 import { isAppError } from "../errors.ts";
+import { faultWords } from "../mail/transport-fault.ts";
 import { within } from "../queue/abortable.ts";
+import type { BreakerSnapshot } from "../queue/breaker.ts";
 import type { Parts } from "./parts.ts";
 
 type Status = "ok" | "degraded" | "down";
+
+type Component = {
+  status: Status;
+  driver?: string;
+  detail?: string;
+  /** Of the transport: whether emails go out, or wait for it. */
+  breaker?: BreakerSnapshot["state"];
+};
 
 /** What `/health` shows: no secrets, no addresses of servers. */
 export interface HealthReport {
   status: Status;
   /** Whether an email would be accepted now. */
   accepting: boolean;
-  components: Record<string, { status: Status; driver?: string; detail?: string }>;
+  components: Record<string, Component>;
 }
 
 const pingTimeoutMs = 2_000;
@@ -20,13 +30,7 @@ export async function checkHealth(
   state: { isPrepared: boolean; isDraining: boolean },
 ): Promise<HealthReport> {
   const [database, queue] = await Promise.all([checkDatabase(parts, state), checkQueue(parts)]);
-  const { isOpen, isReached } = parts.delivering.gate;
-  const driver = parts.sender.name === "capture" ? "capture" : "smtp";
-  const trouble = isOpen ? "the last conversation got no reply" : "the next hop refuses us";
-  const transport: HealthReport["components"][string] =
-    isOpen && isReached
-      ? { status: "ok", driver }
-      : { status: "degraded", driver, detail: `${trouble}; see the log` };
+  const transport = checkTransport(parts);
   const isAccepting = database.status !== "down" && !state.isDraining && queue.status !== "down";
   const isDegraded = queue.status !== "ok" || transport.status !== "ok";
   return {
@@ -36,10 +40,20 @@ export async function checkHealth(
   };
 }
 
+/** A next hop that is down delays what is accepted; nothing of it is lost, no attempt spent. */
+function checkTransport({ sender, delivering }: Parts): Component {
+  const driver = sender.name === "capture" ? "capture" : "smtp";
+  const { state: breaker, reason, smtpCode } = delivering.breaker.snapshot();
+  if (reason === null) return { status: "ok", driver, breaker };
+  const code = smtpCode === null ? "" : ` (SMTP ${smtpCode})`;
+  const detail = `${faultWords[reason]}${code}; emails wait without spending attempts`;
+  return { status: "degraded", driver, detail, breaker };
+}
+
 async function checkDatabase(
   { database }: Parts,
   { isPrepared }: { isPrepared: boolean },
-): Promise<HealthReport["components"][string]> {
+): Promise<Component> {
   const { driver } = database;
   // Empty: all is well; null: no answer in time.
   const complaint = await within(
@@ -55,7 +69,7 @@ async function checkDatabase(
 }
 
 /** A queue that is gone only delays; one that forgets jobs is a fault of configuration. */
-async function checkQueue({ backend }: Parts): Promise<HealthReport["components"][string]> {
+async function checkQueue({ backend }: Parts): Promise<Component> {
   const { driver } = backend;
   const answer = await within(backend.ping(), pingTimeoutMs);
   if (backend.policy !== "noeviction" && backend.policy !== "unknown") {

@@ -8,12 +8,12 @@ import { createCaptureTransport } from "../mail/capture-transport.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
+import { createBreaker } from "../queue/breaker.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
 import { createReconciler } from "../queue/reconcile.ts";
-import { createTransportGate } from "../queue/transport-gate.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
@@ -94,7 +94,12 @@ export function createParts(config: Config, database: Database, secrets: Secrets
       ...settling,
       ...shared,
       sender,
-      gate: createTransportGate(),
+      breaker: createBreaker({
+        concurrencyMax: config.workerConcurrency,
+        minuteMs: config.retryBaseMs,
+        transport,
+        log,
+      }),
       concurrency: config.workerConcurrency,
       failPoints: failPoints(),
     },

@@ -58,11 +58,14 @@ describe("before MAIL FROM", () => {
     ["auth", reply(535, "5.7.8"), "release transport_refused"],
     ["auth", reply(538), "release transport_refused"],
     ["mail", reply(530, "5.7.0"), "release transport_refused"],
-    ["greeting", reply(421), "deferred: deferred"],
-    ["ehlo", reply(451), "deferred: deferred"],
-    ["starttls", reply(454, "4.7.0"), "deferred: deferred"],
-    ["auth", reply(454, "4.7.0"), "deferred: deferred"],
-    ["greeting", reply(554, "4.3.2"), "deferred: deferred"],
+    ["rcpt", reply(530, "5.7.0"), "release transport_refused"],
+    ["mail", reply(550, "5.7.57"), "release transport_refused"],
+    // Temporary ones too: an email that is not even named yet cannot be what is wrong.
+    ["greeting", reply(421), "release transport_refused"],
+    ["ehlo", reply(451), "release transport_refused"],
+    ["starttls", reply(454, "4.7.0"), "release transport_refused"],
+    ["auth", reply(454, "4.7.0"), "release transport_refused"],
+    ["greeting", reply(554, "4.3.2"), "release transport_refused"],
   ];
   for (const [phase, facts, expected] of table) {
     test(`${phase} ${facts.code} ${facts.enhanced ?? ""} is ${expected}`, () => {
@@ -70,15 +73,34 @@ describe("before MAIL FROM", () => {
     });
   }
 
-  test("the transport is paused for thirty seconds, and no attempt is spent", () => {
-    const verdict = classify(report({ phase: "auth", reply: reply(535) }), envelopeOf(2));
-    expect(verdict).toMatchObject({ kind: "release", delayMs: 30_000, pausesTransport: true });
-  });
+  const faults: [SmtpPhase, SmtpReply | null, string, number | null][] = [
+    ["auth", reply(535, "5.7.8"), "auth", 30_000],
+    ["auth", reply(501), "auth", 30_000],
+    ["auth", reply(454, "4.7.0"), "refused", null],
+    ["mail", reply(530), "auth", 30_000],
+    ["data", reply(530), "auth", 30_000],
+    ["greeting", reply(554), "refused", 30_000],
+    ["greeting", reply(554, "4.3.2"), "refused", null],
+    ["greeting", reply(421), "refused", null],
+    ["starttls", reply(454), "tls", null],
+    ["starttls", reply(502), "tls", 30_000],
+    ["starttls", null, "tls", 30_000],
+    ["connect", null, "unreachable", null],
+    ["mail", null, "unreachable", null],
+  ];
+  for (const [phase, said, reason, pauseMs] of faults) {
+    test(`${phase} ${said?.code ?? "lost"} is the transport's: ${reason}, no attempt spent`, () => {
+      const facts = said ? report({ phase, reply: said }) : lost(phase);
+      const smtpCode = said?.code ?? null;
+      const fault = { reason, smtpCode, pauseMs };
+      expect(classify(facts, envelopeOf(2))).toMatchObject({ kind: "release", fault });
+    });
+  }
 
-  test("a failed TLS handshake is the transport's fault, a lost connection nobody's", () => {
+  test("a connection lost before MAIL FROM was answered is the transport's fault", () => {
+    for (const phase of ["connect", "greeting", "ehlo", "auth", "mail"] as const)
+      expect(verdictWord(lost(phase), 2)).toBe("release transport_unreachable");
     expect(verdictWord(lost("starttls"))).toBe("release transport_refused");
-    for (const phase of ["connect", "greeting", "ehlo", "auth"] as const)
-      expect(verdictWord(lost(phase), 2)).toBe("deferred: deferred deferred");
   });
 });
 
@@ -167,7 +189,7 @@ describe("from MAIL FROM on", () => {
   });
 
   test("lost before the fence: everyone is deferred but those refused for good", () => {
-    for (const phase of ["mail", "rcpt", "data"] as const)
+    for (const phase of ["rcpt", "data"] as const)
       expect(verdictWord({ ...lost(phase), recipients: rcpt(reply(550), reply(250)) }, 3)).toBe(
         "deferred: bounced deferred deferred",
       );

@@ -1,5 +1,6 @@
 import type { Outcome } from "../email/email.ts";
-import type { Envelope, SendReport, SmtpPhase, SmtpReply } from "../email/smtp.ts";
+import type { Envelope, SendReport, SmtpReply } from "../email/smtp.ts";
+import { type TransportFault, transportFaultOf } from "./transport-fault.ts";
 
 export interface RecipientVerdict {
   /** The recipient's place in its email, from 0. */
@@ -30,22 +31,19 @@ export type Verdict =
   /** Surely not sent, and not the email's fault: no attempt is spent. */
   | {
       kind: "release";
-      reason: "transport_refused" | "fence_failed" | "aborted";
-      /** Milliseconds until the next look. */
+      reason: "transport_refused" | "transport_unreachable" | "fence_failed" | "aborted";
+      /** Milliseconds until the next look, at least. */
       delayMs: number;
       /** The transport itself is at fault: nothing else will get through either. */
-      pausesTransport: boolean;
+      fault: TransportFault | null;
       reply: SmtpReply | null;
       error: string | null;
     }
   /** The fence said no: this worker has nothing left to write. */
   | { kind: "drop"; reason: "cancelled" | "stale" };
 
-const transportRefusedDelayMs = 30_000;
 /** The database was slow or gone; by then it may be back. */
 const fenceFailedDelayMs = 1_000;
-
-const beforeMail: readonly SmtpPhase[] = ["connect", "greeting", "ehlo", "starttls", "auth"];
 
 /**
  * Judges what a conversation said (RFC 5321 section 4.2.1, RFC 3463). Pure: the same report and
@@ -56,12 +54,12 @@ export function classify(report: SendReport, envelope: Envelope): Verdict {
   if (withheld === "cancelled" || withheld === "stale") return { kind: "drop", reason: withheld };
   if (withheld === "aborted" || withheld === "fence_failed") {
     const delayMs = withheld === "aborted" ? 0 : fenceFailedDelayMs;
-    return { kind: "release", reason: withheld, delayMs, pausesTransport: false, reply, error };
+    return { kind: "release", reason: withheld, delayMs, fault: null, reply, error };
   }
-  if (isTransportRefusal(report)) {
-    const delayMs = transportRefusedDelayMs;
-    const reason = "transport_refused";
-    return { kind: "release", reason, delayMs, pausesTransport: true, reply, error };
+  const fault = transportFaultOf(report);
+  if (fault) {
+    const reason = fault.reason === "unreachable" ? "transport_unreachable" : "transport_refused";
+    return { kind: "release", reason, delayMs: fault.pauseMs ?? 0, fault, reply, error };
   }
   if (isUncertain(report)) return uncertain(report);
   return settled(report, envelope);
@@ -76,15 +74,6 @@ export function isPermanent({ code, enhanced }: SmtpReply): boolean {
   if (enhanced?.startsWith("4.")) return false;
   if (enhanced?.startsWith("5.")) return code >= 400;
   return code >= 500;
-}
-
-/** Nobody's mail would get through: a wrong password, a refused banner, no TLS where it must be. */
-function isTransportRefusal({ phase, reply }: SendReport): boolean {
-  if (reply?.code === 530 && phase === "mail") return true;
-  if (!beforeMail.includes(phase)) return false;
-  // A handshake without a reply failed over a certificate; no retry of this email mends that.
-  if (!reply) return phase === "starttls";
-  return reply.code >= 500 && !reply.enhanced?.startsWith("4.");
 }
 
 function isUncertain({ phase, fenced, reply }: SendReport): boolean {

@@ -35,7 +35,8 @@ export function createSmtpTransport(
     const session = createSmtpSession(settings, commandMs);
     const failed = await openSession(session, request.signal, timeouts);
     if (failed) {
-      slot.giveBack(null);
+      // A turn later: whoever hears of the failure may not want the next one tried any more.
+      setImmediate(() => slot.giveBack(null));
       return failed;
     }
     const ending = await converse(session, request, timeouts, now);
@@ -53,7 +54,9 @@ export function createSmtpTransport(
 
   async function send(request: SendRequest): Promise<SendReport> {
     const slot = await pool.take(request.signal);
-    const ending = slot ? await attempt(slot, request) : neverStarted;
+    const isWanted = request.isWanted?.() ?? true;
+    if (slot && !isWanted) slot.giveBack(slot.idle);
+    const ending = slot && isWanted ? await attempt(slot, request) : neverStarted;
     const { phase, fenced, reply, withheld, error } = ending;
     const code = reply?.code ?? null;
     deps.log?.debug({ phase, fenced, code, withheld, error }, "smtp conversation ended");

@@ -13,6 +13,8 @@ export interface SendRequest {
    * rejection sends no body and no dot.
    */
   fence: (messageDate: Date) => Promise<FenceAnswer>;
+  /** Asked before anything is said to the server; false ends it as `aborted`. Default: wanted. */
+  isWanted?: () => boolean;
   /** Aborted when we stop: a conversation whose fence is not granted ends at once, others go on. */
   signal: AbortSignal;
 }

@@ -3,10 +3,11 @@ import { simpleParser } from "mailparser";
 import { AppError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
+import { until } from "../testing/child-server.ts";
 import { createDelivery, type Delivery } from "../testing/delivery.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
 import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
-import { acceptThenDrop, dropAt, hangAt, replyAt } from "../testing/smtp-sink-rules.ts";
+import { acceptThenDrop, dropAt, hangAt, replyAt, scripted } from "../testing/smtp-sink-rules.ts";
 
 /** From accept to the settled end over a real database and a real SMTP conversation. */
 describe("deliver", () => {
@@ -94,7 +95,7 @@ describe("deliver", () => {
     sink.setRules(replyAt("greeting", "554 5.7.1 Go away"));
     const id = await delivery.accept();
     expect(await delivery.run(id)).toEqual({ kind: "released", reason: "transport_refused" });
-    expect(delivery.deps.gate.isOpen).toBe(false);
+    expect(delivery.deps.breaker.snapshot()).toMatchObject({ state: "open", smtpCode: 554 });
     expect(await delivery.read(id)).toMatchObject({ status: "pending", attempts: [] });
     const delayMs = delivery.queued.at(-1)?.delayMs ?? 0;
     expect(delayMs).toBeGreaterThan(29_000);
@@ -107,6 +108,50 @@ describe("deliver", () => {
     const { attempts, recipients } = await delivery.read(id);
     expect(attempts).toMatchObject([{ outcome: "deferred", smtpCode: 554 }]);
     expect(recipients).toMatchObject([{ status: "deferred", smtpCode: 554 }]);
+  });
+
+  test("a refused connection spends no attempt; the email is back when the breaker probes", async () => {
+    await sink.close();
+    const id = await delivery.accept();
+    const released = { kind: "released", reason: "transport_unreachable" } as const;
+    // More often than max_retries would allow.
+    for (let tries = 0; tries < 6; tries++) expect(await delivery.run(id)).toEqual(released);
+    expect(delivery.deps.breaker.snapshot()).toMatchObject({ state: "open", failures: 6 });
+    expect(await delivery.read(id)).toMatchObject({ status: "pending", attempts: [] });
+    expect(delivery.queued.at(-1)?.delayMs ?? 0).toBeGreaterThan(150);
+  });
+
+  test("an unreachable host past max_age ends the email at once, and says why", async () => {
+    await sink.close();
+    const id = await delivery.accept({ maxAgeSeconds: 29 });
+    expect(await delivery.run(id)).toMatchObject({ state: "failed", outcome: "deferred" });
+    const { attempts } = await delivery.read(id);
+    expect(attempts[0]?.reply).toContain("connection refused");
+  });
+
+  test("an email that waited for its connection while the breaker opened is not tried", async () => {
+    const gate = Promise.withResolvers<void>();
+    delivery = createDelivery(database, { sink, settings: { poolSize: 1 } });
+    sink.setRules(
+      scripted({ phase: "greeting", action: { do: "wait", until: gate.promise }, times: 1 }),
+      replyAt("greeting", "554 5.7.1 Go away"),
+    );
+    const ids = [await delivery.accept(), await delivery.accept()];
+    const first = delivery.run(ids[0] ?? "");
+    await sink.waitForPhase("greeting");
+    const second = delivery.run(ids[1] ?? "");
+    await until("both are claimed", async () => {
+      const states = await Promise.all(ids.map((id) => delivery.read(id)));
+      return states.every(({ status }) => status === "sending");
+    });
+    sink.dropConnections();
+    gate.resolve();
+    expect(await first).toEqual({ kind: "released", reason: "transport_unreachable" });
+    expect(await second).toEqual({ kind: "released", reason: "aborted" });
+    expect(sink.connectionCount).toBe(1);
+    for (const id of ids) {
+      expect(await delivery.read(id)).toMatchObject({ status: "pending", attempts: [] });
+    }
   });
 
   test("a connection lost after the dot is uncertain, and tried again with identical bytes", async () => {

@@ -39,7 +39,7 @@ export async function settle(
       return { kind: "dropped" };
     case "release": {
       const { reason, delayMs } = verdict;
-      if (verdict.pausesTransport && isTooOld(email, delayMs)) {
+      if (verdict.fault && isTooOld(email, delayMs)) {
         return write(deps, settlementOf(deps, email, dataKey, refusedForAll(email, verdict)));
       }
       const answer = await deps.attempts.release({
@@ -135,9 +135,12 @@ interface EndedAttempt {
   error: string | null;
 }
 
-/** Nobody's attempts are spent on a transport that refuses us, but nobody waits past max_age. */
+/** The longest between two probes: an email with less time left would not be tried again. */
+const longestWaitMs = 30_000;
+
+/** Nobody's attempts are spent on a transport that is down, but nobody waits past max_age. */
 function isTooOld(email: ClaimedEmail, delayMs: number): boolean {
-  return email.ageMs + delayMs > email.maxAgeSeconds * 1000;
+  return email.ageMs + Math.max(delayMs, longestWaitMs) > email.maxAgeSeconds * 1000;
 }
 
 function refusedForAll(

@@ -6,9 +6,9 @@ import { createByteSemaphore } from "../mail/byte-semaphore.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
+import { createBreaker } from "../queue/breaker.ts";
 import { type DeliverDeps, deliver } from "../queue/deliver.ts";
 import { noFailPoints } from "../queue/fail-points.ts";
-import { createTransportGate } from "../queue/transport-gate.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
@@ -105,6 +105,7 @@ export function createDelivery(
     transport: sender.name,
     horizonMs,
   });
+  const log = createLogger({ level: "silent" });
   const deps: DeliverDeps = {
     attempts,
     enqueue,
@@ -112,10 +113,10 @@ export function createDelivery(
     minuteMs: 1,
     random: () => 0,
     sender,
-    gate: createTransportGate(),
+    breaker: createBreaker({ concurrencyMax: 100, minuteMs: 1, transport: sender.name, log }),
     keyRing,
     semaphore,
-    log: createLogger({ level: "silent" }),
+    log,
     failPoints: noFailPoints,
   };
   const accept = createAccept({

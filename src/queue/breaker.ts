@@ -1,0 +1,202 @@
+import type { Logger } from "../log.ts";
+import { faultWords, type TransportFault } from "../mail/transport-fault.ts";
+import { createSlowStart, type SlowStart } from "./slow-start.ts";
+
+/**
+ * Holds emails back, before any claim, while the transport is down: they spend no attempt and
+ * write nothing. It opens at the first failure; one email at a time goes ahead as a probe, after
+ * waits that double. What works again lets the others through one, two, four … at once.
+ */
+export interface Breaker {
+  /** Resolves when this email may be tried; rejects when `signal` aborts. Pair it with `leave`. */
+  enter(signal: AbortSignal): Promise<Pass>;
+  /** For health, metrics and `doctor`. */
+  snapshot(): BreakerSnapshot;
+}
+
+export interface BreakerSnapshot {
+  state: "closed" | "open" | "half_open";
+  /** Why it is open; null while it is closed. */
+  reason: TransportFault["reason"] | null;
+  /** Of the reply that opened it, or kept it open; null: none came, or closed. */
+  smtpCode: number | null;
+  /** Since when nothing gets through; null while it is closed. */
+  openedAt: Date | null;
+  /** 0: now, or one is under way; null while it is closed. */
+  nextProbeInMs: number | null;
+  /** Failures in a row. */
+  failures: number;
+  /** How often it opened since the process started. */
+  opened: number;
+  /** Emails that wait here, unclaimed. */
+  waiting: number;
+  /** Emails let through at the same time; below the full number after an outage. */
+  limit: number;
+}
+
+/** One passage through the breaker. */
+export interface Pass {
+  /** False once the transport was found to be down, or up again, since this passage began. */
+  readonly isCurrent: boolean;
+  /** What the passage showed of the transport; nothing, when it never got that far. Once. */
+  leave(showed: "works" | "nothing" | TransportFault): void;
+}
+
+export interface BreakerOptions {
+  /** Emails let through at once when all is well. */
+  concurrencyMax: number;
+  /** Length of the retry schedule's minute: 60,000, or less in tests, which scales the waits. */
+  minuteMs: number;
+  /** Name of the transport, for the log. */
+  transport: string;
+  log: Logger;
+  now?: () => Date;
+}
+
+/** The first wait is a sixtieth of the minute; no scale makes it busy. */
+const firstWaitMsMin = 10;
+/** Of the first wait: 30 s at the default. */
+const waitFactorMax = 30;
+
+export function createBreaker(options: BreakerOptions): Breaker {
+  return new TransportBreaker(options);
+}
+
+class TransportBreaker implements Breaker {
+  private readonly firstWaitMs: number;
+  private readonly now: () => Date;
+  private readonly log: Logger;
+  private readonly pace: SlowStart;
+  private readonly waiters: ((pass: Pass) => void)[] = [];
+  private timer: Timer | null = null;
+  /** What a passage of an earlier generation shows is old news. */
+  private generation = 0;
+  private fault: TransportFault | null = null;
+  private openedAt: Date | null = null;
+  private probeAt = 0;
+  private isProbing = false;
+  private failures = 0;
+  private opened = 0;
+
+  constructor({ concurrencyMax, minuteMs, transport, log, now }: BreakerOptions) {
+    this.firstWaitMs = Math.max(firstWaitMsMin, minuteMs / 60);
+    this.now = now ?? (() => new Date());
+    this.log = log.with({ transport });
+    this.pace = createSlowStart(concurrencyMax);
+  }
+
+  enter(signal: AbortSignal): Promise<Pass> {
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.waiters.splice(this.waiters.indexOf(grant), 1);
+        this.pump();
+        reject(signal.reason);
+      };
+      function grant(granted: Pass): void {
+        signal.removeEventListener("abort", abort);
+        resolve(granted);
+      }
+      if (signal.aborted) return reject(signal.reason);
+      signal.addEventListener("abort", abort);
+      this.waiters.push(grant);
+      this.pump();
+    });
+  }
+
+  snapshot(): BreakerSnapshot {
+    const { fault, isProbing, openedAt, failures, opened } = this;
+    return {
+      state: !fault ? "closed" : isProbing ? "half_open" : "open",
+      reason: fault?.reason ?? null,
+      smtpCode: fault?.smtpCode ?? null,
+      openedAt,
+      nextProbeInMs: fault ? Math.ceil(isProbing ? 0 : this.untilProbe()) : null,
+      failures,
+      opened,
+      waiting: this.waiters.length,
+      limit: this.pace.limit,
+    };
+  }
+
+  // Monotonic, so that a clock that is set cannot prolong the wait.
+  private untilProbe(): number {
+    return Math.max(0, this.probeAt - performance.now());
+  }
+
+  private canPass(): boolean {
+    return this.fault ? !this.isProbing && this.untilProbe() === 0 : this.pace.hasRoom;
+  }
+
+  /** Lets through whoever may go; comes back by itself when it is time for a probe. */
+  private pump(): void {
+    if (this.timer) clearTimeout(this.timer);
+    this.timer = null;
+    while (this.waiters.length > 0 && this.canPass()) this.waiters.shift()?.(this.pass());
+    if (this.waiters.length === 0 || !this.fault || this.isProbing) return;
+    this.timer = setTimeout(() => this.pump(), Math.ceil(this.untilProbe()));
+  }
+
+  private pass(): Pass {
+    const mine = this.generation;
+    let hasLeft = false;
+    const isCurrent = () => mine === this.generation;
+    if (this.fault) this.isProbing = true;
+    else this.pace.begin();
+    return {
+      get isCurrent() {
+        return isCurrent();
+      },
+      leave: (showed) => {
+        if (hasLeft || !isCurrent()) return;
+        hasLeft = true;
+        if (typeof showed === "object") this.fail(showed);
+        else if (this.fault) this.endProbe(showed);
+        else this.pace.end(showed);
+        if (showed === "works") this.failures = 0;
+        this.pump();
+      },
+    };
+  }
+
+  private fail(found: TransportFault): void {
+    const isNew = this.fault?.reason !== found.reason;
+    if (!this.fault) {
+      this.opened += 1;
+      this.openedAt = this.now();
+      // The server took some of us and said that it has enough: that many were too many.
+      if (found.reason === "refused" && found.pauseMs === null) this.pace.halve();
+    }
+    this.fault = found;
+    this.failures += 1;
+    this.generation += 1;
+    this.isProbing = false;
+    const waitMs = this.firstWaitMs * Math.min(2 ** (this.failures - 1), waitFactorMax);
+    this.probeAt = performance.now() + (found.pauseMs ?? waitMs);
+    this.logFailure(found, isNew);
+  }
+
+  private endProbe(showed: "works" | "nothing"): void {
+    this.isProbing = false;
+    if (showed === "nothing") return;
+    this.log.info("transport works again", {
+      duration_ms: this.now().getTime() - (this.openedAt?.getTime() ?? 0),
+      count: this.waiters.length,
+    });
+    this.fault = null;
+    this.openedAt = null;
+    this.generation += 1;
+    this.pace.restart();
+  }
+
+  private logFailure({ reason, smtpCode }: TransportFault, isNew: boolean): void {
+    const fields = {
+      reason: faultWords[reason],
+      delay_ms: Math.round(this.untilProbe()),
+      count: this.failures,
+      ...(smtpCode === null ? {} : { smtp_code: smtpCode }),
+    };
+    if (!isNew) this.log.info("transport still down", fields);
+    else if (reason === "auth") this.log.error("transport refuses our login", fields);
+    else this.log.error("transport down", fields);
+  }
+}
