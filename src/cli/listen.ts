@@ -60,7 +60,12 @@ export function listen(deps: ListenDeps): Listening {
   });
   const port = Number(server.port);
   const url = `http://${reachableHost(config.http.host)}:${port}`;
-  log.info("listening", { url, port, version: commit ? `${version}+${commit}` : version });
+  log.info("listening", {
+    url,
+    port,
+    version: commit ? `${version}+${commit}` : version,
+    worker: deps.parts.workerId,
+  });
   const isLaptop = config.database.driver === "pglite" && !config.isProduction;
   return {
     greet: async () => (isLaptop ? await greet(deps, url, signInLinks) : undefined),

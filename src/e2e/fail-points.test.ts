@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { resolve } from "node:path";
 import { failPointNames } from "../queue/fail-points.ts";
 import { schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
+import { faultyBinary } from "../testing/product.ts";
 import { type ProductionStack, startStack } from "../testing/production-stack.ts";
 
 setDefaultTimeout(90_000);
-
-/** A binary that dies where it is told; a normal one never knows these places. */
-const faultyBinary = resolve("dist/taskforce-mailer-faults");
 
 describe("killed at every step of a delivery", () => {
   let stack: ProductionStack;

@@ -51,6 +51,9 @@ export function productBinary(): string {
   return resolve(process.env.TASKFORCE_MAILER_BIN ?? "dist/taskforce-mailer");
 }
 
+/** One that dies, hangs or fails where `FAIL_POINTS` says; `scripts/build --fail-points` makes it. */
+export const faultyBinary = resolve("dist/taskforce-mailer-faults");
+
 /** A new folder that is removed when this process ends, however it ends. */
 export function guardedFolder(kind: string): string {
   const folder = privateFolder(kind);

@@ -221,6 +221,7 @@ function logLine(acceptance: Acceptance, isWithMessage: boolean): string {
     user: acceptance.user,
     is_answered: acceptance.isAnswered,
     size_bytes: acceptance.message.length,
+    sha256: Bun.SHA256.hash(acceptance.message, "hex"),
     ...(isWithMessage
       ? { message_base64: Buffer.from(acceptance.message).toString("base64") }
       : {}),

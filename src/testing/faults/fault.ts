@@ -1,0 +1,35 @@
+import type { World, WorldOptions } from "./world.ts";
+
+export type Scale = "small" | "full";
+
+/** One fault: what is done to the product while it works. What must hold is the oracle's part. */
+export interface Fault {
+  /** Kebab-case; its row in the table. */
+  name: string;
+  /** One sentence: what is done, and to how many. */
+  what: string;
+  /** How many emails at each scale; the small one runs in every CI run. */
+  mails: Record<Scale, number>;
+  /** Left out of the small run: its waiting takes minutes at any scale. */
+  isLongOnly?: boolean;
+  parts?: WorldOptions;
+  /** Beyond the invariants; a figure above its limit fails the run. */
+  limits?: {
+    recoveryP99Ms?: number;
+    latenessP99Ms?: number;
+    acceptP99Ms?: number;
+    uncertain?: number;
+  };
+  /**
+   * Starts processes, loads emails and does harm; resolves when the harm is over. Rest is then
+   * waited for, and judged, by the runner.
+   */
+  run(world: World): Promise<void>;
+}
+
+export function defineFault(fault: Fault): Fault {
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(fault.name)) {
+    throw new Error(`a fault's name is kebab-case, not ${JSON.stringify(fault.name)}`);
+  }
+  return fault;
+}

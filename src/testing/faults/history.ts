@@ -1,0 +1,143 @@
+import { existsSync, readFileSync } from "node:fs";
+import type { World } from "./world.ts";
+
+/** Everything that is known of a run once it has come to rest; times in ms since the epoch. */
+export interface History {
+  emails: Map<string, EmailHistory>;
+  /** Acceptances under a Message-ID that belongs to no email of the database. */
+  strays: AcceptanceRecord[];
+}
+
+export interface EmailHistory {
+  id: string;
+  /** Null: no promise reached the caller. */
+  ackedAt: number | null;
+  /** When the 200 of a cancel had arrived. */
+  cancelledAt: number | null;
+  /** Null: it was promised, and the database does not know it. */
+  row: EmailRow | null;
+  recipients: RecipientRow[];
+  attempts: AttemptRow[];
+  acceptances: AcceptanceRecord[];
+  journal: JournalEntry[];
+}
+
+export interface AcceptanceRecord {
+  messageId: string;
+  at: number;
+  recipients: string[];
+  sha256: string;
+  isAnswered: boolean;
+}
+
+export interface EmailRow {
+  state: string;
+  scheduledAt: number;
+  createdAt: number;
+  maxRetries: number;
+  attempts: number;
+  attemptsBefore: number;
+  onUncertain: string;
+  region: string;
+  crashes: number;
+}
+
+interface RecipientRow {
+  status: string;
+  smtpCode: number | null;
+}
+
+export interface AttemptRow {
+  number: number;
+  startedAt: number;
+  endedAt: number;
+  outcome: string;
+  smtpCode: number | null;
+  hasReply: boolean;
+}
+
+export interface JournalEntry {
+  at: number;
+  action: string;
+  actor: string;
+  detail: Record<string, unknown>;
+}
+
+type Rows<T> = (T & { email_id: string })[];
+
+export async function readHistory(world: World): Promise<History> {
+  const emails = new Map<string, EmailHistory>();
+  const of = (id: string): EmailHistory => {
+    const known = emails.get(id) ?? emptyHistory(id);
+    emails.set(id, known);
+    return known;
+  };
+  for (const { id, ackedAt } of world.load.acks.values()) of(id).ackedAt = ackedAt;
+  for (const [id, at] of world.load.cancelled) of(id).cancelledAt = at;
+  for (const { email_id, ...row } of await emailRows(world)) of(email_id).row = row;
+  for (const { email_id, ...row } of await recipientRows(world)) of(email_id).recipients.push(row);
+  for (const { email_id, ...row } of await attemptRows(world)) of(email_id).attempts.push(row);
+  for (const { email_id, ...row } of await journalRows(world)) of(email_id).journal.push(row);
+  const strays: AcceptanceRecord[] = [];
+  for (const acceptance of readAcceptances(world.acceptanceFile)) {
+    // The Message-ID is made of the email's id: no other witness is needed.
+    const id = /^<([0-9a-f-]{36})@/.exec(acceptance.messageId)?.[1] ?? "";
+    const email = emails.get(id);
+    if (email) email.acceptances.push(acceptance);
+    else strays.push(acceptance);
+  }
+  return { emails, strays };
+}
+
+function emptyHistory(id: string): EmailHistory {
+  return {
+    id,
+    ackedAt: null,
+    cancelledAt: null,
+    row: null,
+    recipients: [],
+    attempts: [],
+    acceptances: [],
+    journal: [],
+  };
+}
+
+export function readAcceptances(file: string): AcceptanceRecord[] {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, "utf8").split("\n").filter(Boolean);
+  return lines.map((line) => {
+    const { message_id, at, recipients, sha256, is_answered } = JSON.parse(line);
+    return {
+      messageId: message_id,
+      at: Date.parse(at),
+      recipients,
+      sha256,
+      isAnswered: is_answered,
+    };
+  });
+}
+
+const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;
+
+function emailRows(world: World): Promise<Rows<EmailRow>> {
+  return world.sql(`select id as email_id, state, region, crashes, attempts,
+    max_retries as "maxRetries", attempts_before as "attemptsBefore",
+    on_uncertain as "onUncertain", ${ms("scheduled_at")} as "scheduledAt",
+    ${ms("created_at")} as "createdAt" from mailer.emails`);
+}
+
+function recipientRows(world: World): Promise<Rows<RecipientRow>> {
+  return world.sql(`select email_id, status, smtp_code as "smtpCode" from mailer.recipients
+    order by email_id, position`);
+}
+
+function attemptRows(world: World): Promise<Rows<AttemptRow>> {
+  return world.sql(`select email_id, number, outcome, smtp_code as "smtpCode",
+    reply is not null as "hasReply", ${ms("started_at")} as "startedAt",
+    ${ms("ended_at")} as "endedAt" from mailer.attempts order by email_id, number`);
+}
+
+function journalRows(world: World): Promise<Rows<JournalEntry>> {
+  return world.sql(`select email_id, action, actor, detail, ${ms("at")} as at
+    from mailer.journal where email_id is not null order by email_id, sequence, id`);
+}

@@ -1,0 +1,168 @@
+import { emailRequest } from "../email-requests.ts";
+
+/** What the product has answered for: from here on the email is its duty. */
+export interface Ack {
+  id: string;
+  /** As asked for; null: as soon as possible. */
+  scheduledAt: number | null;
+  /** When the 201 had arrived, by this machine's clock. */
+  ackedAt: number;
+}
+
+/** Who answers the load at this moment; a function, since processes are killed and replaced. */
+export type ApiUrl = () => string;
+
+export interface SteadyLoad {
+  count: number;
+  perSecond: number;
+  fields?: (index: number) => Record<string, unknown>;
+  /** Default: any living process that takes emails. */
+  api?: ApiUrl;
+}
+
+/** Hands emails to the product and remembers every promise it makes. */
+export interface Load {
+  readonly acks: Map<string, Ack>;
+  /** Ids whose cancel was answered 200, and when. */
+  readonly cancelled: Map<string, number>;
+  /** How long each answered POST took, its last try alone, in milliseconds. */
+  readonly acceptMs: number[];
+  /** Tries that had no answer, or a 5xx; each was repeated under the same Idempotency-Key. */
+  readonly unanswered: number;
+  /** In batches of up to 500, as fast as they are taken; the ids in order. */
+  burst(
+    count: number,
+    fields?: (index: number) => Record<string, unknown>,
+    api?: ApiUrl,
+  ): Promise<string[]>;
+  /** One POST each, at a steady rate; resolves with the ids once all are answered. */
+  steady(load: SteadyLoad): Promise<string[]>;
+  /** The status of the answer; 0: none came. */
+  cancel(id: string, api?: ApiUrl): Promise<number>;
+  /** Ends the repeating of what nobody answers. */
+  stop(): void;
+}
+
+interface Scheduled {
+  id: string;
+}
+
+const batchMax = 500;
+const retryMs = 100;
+
+export function createLoad(anyApi: ApiUrl, bearer: string): Load {
+  const acks = new Map<string, Ack>();
+  const cancelled = new Map<string, number>();
+  const acceptMs: number[] = [];
+  let unanswered = 0;
+  let isStopped = false;
+  let made = 0;
+
+  /** Until it is answered: whoever gets no answer asks again under the same key. */
+  async function post<Data>(api: ApiUrl, path: string, body: unknown): Promise<Data> {
+    const key = crypto.randomUUID();
+    while (!isStopped) {
+      const startedAt = performance.now();
+      try {
+        const answer = await request(`${api()}${path}`, "POST", { body, key, bearer });
+        if (answer.status === 201) {
+          acceptMs.push(performance.now() - startedAt);
+          return answer.data as Data;
+        }
+        if (answer.status < 500 && answer.status !== 409) {
+          throw new RefusedError(`${path} answered ${answer.status}: ${answer.text}`);
+        }
+      } catch (error) {
+        if (error instanceof RefusedError) throw error;
+      }
+      unanswered += 1;
+      await Bun.sleep(retryMs);
+    }
+    throw new Error("the load was stopped before it was accepted");
+  }
+
+  function remember({ id }: Scheduled, email: Record<string, unknown> | undefined): string {
+    const asked = email?.scheduled_at;
+    const scheduledAt = typeof asked === "string" ? Date.parse(asked) : null;
+    acks.set(id, { id, ackedAt: Date.now(), scheduledAt });
+    return id;
+  }
+
+  function emailOf(index: number, fields: (index: number) => Record<string, unknown>) {
+    made += 1;
+    const email: Record<string, unknown> = emailRequest({ subject: `Load ${made}` });
+    return { ...email, ...fields(index) };
+  }
+
+  return {
+    acks,
+    cancelled,
+    acceptMs,
+    get unanswered() {
+      return unanswered;
+    },
+    async burst(count, fields = () => ({}), api = anyApi) {
+      const ids: string[] = [];
+      for (let from = 0; from < count; from += batchMax) {
+        const size = Math.min(batchMax, count - from);
+        const emails = Array.from({ length: size }, (_, index) => emailOf(from + index, fields));
+        const path = "/api/v1/schedule-mail/batch";
+        const answers = await post<Scheduled[]>(api, path, { emails, mode: "strict" });
+        for (const [index, answer] of answers.entries()) {
+          ids.push(remember(answer, emails[index]));
+        }
+      }
+      return ids;
+    },
+    async steady({ count, perSecond, fields = () => ({}), api = anyApi }) {
+      const startedAt = performance.now();
+      const running: Promise<string>[] = [];
+      for (let index = 0; index < count && !isStopped; index++) {
+        const waitMs = startedAt + (index * 1000) / perSecond - performance.now();
+        if (waitMs > 1) await Bun.sleep(waitMs);
+        const email = emailOf(index, fields);
+        const answer = post<Scheduled>(api, "/api/v1/schedule-mail", email);
+        const remembered = answer.then((accepted) => remember(accepted, email));
+        // The first to fail is reported by the `all` below, which may be minutes away.
+        remembered.catch(() => undefined);
+        running.push(remembered);
+      }
+      return await Promise.all(running);
+    },
+    async cancel(id, api = anyApi) {
+      try {
+        const answer = await request(`${api()}/api/v1/cancel/${id}`, "DELETE", { bearer });
+        if (answer.status === 200) cancelled.set(id, Date.now());
+        return answer.status;
+      } catch {
+        // No answer: whether it was cancelled, nobody was told.
+        return 0;
+      }
+    },
+    stop() {
+      isStopped = true;
+    },
+  };
+}
+
+class RefusedError extends Error {}
+
+async function request(
+  url: string,
+  method: string,
+  { body, key, bearer }: { body?: unknown; key?: string; bearer: string },
+) {
+  const headers = new Headers({ authorization: `Bearer ${bearer}` });
+  if (key !== undefined) headers.set("idempotency-key", key);
+  if (body !== undefined) headers.set("content-type", "application/json");
+  const res = await fetch(url, {
+    method,
+    headers,
+    signal: AbortSignal.timeout(20_000),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await res.text();
+  const isJson = res.headers.get("content-type")?.includes("json") ?? false;
+  const data: unknown = isJson ? JSON.parse(text).data : null;
+  return { status: res.status, text, data };
+}

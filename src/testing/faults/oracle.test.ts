@@ -1,0 +1,154 @@
+import { describe, expect, test } from "bun:test";
+import type { AcceptanceRecord, AttemptRow, EmailHistory } from "./history.ts";
+import { extraCopies, judge, timelineOf } from "./oracle.ts";
+
+const due = Date.parse("2026-11-24T09:00:00Z");
+
+function email(fields: Partial<EmailHistory> = {}): EmailHistory {
+  return {
+    id: "e1",
+    ackedAt: due - 1_000,
+    cancelledAt: null,
+    row: row(),
+    recipients: [{ status: "sent", smtpCode: 250 }],
+    attempts: [attempt()],
+    acceptances: [acceptance()],
+    journal: [],
+    ...fields,
+  };
+}
+
+function row(fields: Partial<NonNullable<EmailHistory["row"]>> = {}) {
+  return {
+    state: "sent",
+    scheduledAt: due,
+    createdAt: due - 1_000,
+    maxRetries: 3,
+    attempts: 1,
+    attemptsBefore: 0,
+    onUncertain: "retry",
+    region: "local",
+    crashes: 0,
+    ...fields,
+  };
+}
+
+function attempt(fields: Partial<AttemptRow> = {}): AttemptRow {
+  return {
+    number: 1,
+    startedAt: due,
+    endedAt: due + 50,
+    outcome: "sent",
+    smtpCode: 250,
+    hasReply: true,
+    ...fields,
+  };
+}
+
+function acceptance(fields: Partial<AcceptanceRecord> = {}): AcceptanceRecord {
+  return {
+    messageId: "<e1@example.test>",
+    at: due + 40,
+    recipients: ["bob@example.test"],
+    sha256: "aa",
+    isAnswered: true,
+    ...fields,
+  };
+}
+
+function verdict(subject: EmailHistory): string[] {
+  const history = { emails: new Map([[subject.id, subject]]), strays: [] };
+  return judge(history, { minuteMs: 100 }).map(({ invariant }) => invariant);
+}
+
+const uncertainThenSent = [
+  attempt({ outcome: "uncertain" }),
+  attempt({ number: 2, startedAt: due + 300, endedAt: due + 350 }),
+];
+
+describe("the oracle", () => {
+  test("is content with an email that was sent once, after its time", () => {
+    expect(verdict(email())).toEqual([]);
+  });
+
+  test("finds an acknowledged email that the database does not know", () => {
+    const lost = email({ row: null, recipients: [], attempts: [], acceptances: [] });
+    expect(verdict(lost)).toEqual(["I1"]);
+  });
+
+  test("finds an email that is recorded as sent and that nobody took", () => {
+    expect(verdict(email({ acceptances: [] }))).toEqual(["I1"]);
+  });
+
+  test("finds a failure without a reason", () => {
+    const silent = attempt({ outcome: "deferred", smtpCode: null, hasReply: false });
+    const failed = email({
+      row: row({ state: "failed" }),
+      recipients: [{ status: "deferred", smtpCode: null }],
+      attempts: [silent],
+      acceptances: [],
+    });
+    expect(verdict(failed)).toEqual(["I1"]);
+  });
+
+  test("finds an acceptance of what was cancelled, whenever it came", () => {
+    const cancelled = email({
+      cancelledAt: due + 9_000,
+      row: row({ state: "cancelled" }),
+      recipients: [],
+    });
+    expect(verdict(cancelled)).toEqual(["I2"]);
+  });
+
+  test("finds a second copy that no uncertain attempt announced", () => {
+    const twice = [acceptance(), acceptance({ at: due + 900 })];
+    expect(verdict(email({ acceptances: twice }))).toEqual(["I3"]);
+    expect(verdict(email({ acceptances: twice, attempts: uncertainThenSent }))).toEqual([]);
+  });
+
+  test("finds any second copy under hold, and copies that differ", () => {
+    const held = email({
+      acceptances: [acceptance(), acceptance({ at: due + 900, sha256: "bb" })],
+      attempts: uncertainThenSent,
+      row: row({ onUncertain: "hold" }),
+    });
+    expect(verdict(held)).toEqual(["I4", "I3"]);
+  });
+
+  test("counts copies by recipient: two halves of a list are no copies", () => {
+    const halves = ["bob@example.test", "eve@example.test"].map((address) =>
+      acceptance({ recipients: [address] }),
+    );
+    expect(extraCopies({ acceptances: halves })).toBe(0);
+    expect(extraCopies({ acceptances: [...halves, ...halves] })).toBe(1);
+  });
+
+  test("finds what came before its time, by a millisecond", () => {
+    expect(verdict(email({ acceptances: [acceptance({ at: due - 1 })] }))).toEqual(["I5"]);
+    expect(verdict(email({ acceptances: [acceptance({ at: due })] }))).toEqual([]);
+  });
+
+  test("finds attempts beyond the budget and sooner than the schedule", () => {
+    const soon = [attempt({ outcome: "deferred" }), attempt({ number: 2, startedAt: due + 200 })];
+    expect(verdict(email({ attempts: soon }))).toEqual(["I8"]);
+    const many = uncertainThenSent;
+    expect(verdict(email({ attempts: many, row: row({ maxRetries: 0 }) }))).toEqual(["I8"]);
+  });
+
+  test("finds what never came to rest, and a Message-ID of nobody", () => {
+    expect(verdict(email({ row: row({ state: "sending" }) }))).toEqual(["I10"]);
+    const strays = [acceptance({ messageId: "<other@example.test>" })];
+    expect(judge({ emails: new Map(), strays }, { minuteMs: 1 })).toHaveLength(1);
+  });
+
+  test("tells an email's story in order", () => {
+    const story = timelineOf(
+      email({ journal: [{ at: due, action: "email.sending", actor: "w", detail: {} }] }),
+    );
+    expect(story.map((line) => line.slice(15))).toEqual([
+      "201 reached the caller",
+      "email.sending by w {}",
+      "accepted by the next hop for 1",
+    ]);
+  });
+});

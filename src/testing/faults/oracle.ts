@@ -1,0 +1,150 @@
+import type { EmailHistory, History } from "./history.ts";
+
+/** A promise of GUARANTEES.md that one email broke. */
+export interface Violation {
+  invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I8" | "I10";
+  emailId: string;
+  words: string;
+}
+
+export interface OracleSettings {
+  /** RETRY_BASE_MS of the run: the minute of 2^n minutes. */
+  minuteMs: number;
+}
+
+/** Judges every email of a run that has come to rest; an empty answer means all was kept. */
+export function judge({ emails, strays }: History, settings: OracleSettings): Violation[] {
+  const violations: Violation[] = strays.map(({ messageId }) => ({
+    invariant: "I3",
+    emailId: messageId,
+    words: "accepted by the next hop under a Message-ID of no email",
+  }));
+  for (const email of emails.values()) {
+    for (const [invariant, words] of faultsOf(email, settings)) {
+      violations.push({ invariant, emailId: email.id, words });
+    }
+  }
+  return violations;
+}
+
+type Found = [Violation["invariant"], string];
+
+function faultsOf(email: EmailHistory, settings: OracleSettings): Found[] {
+  return [
+    ...notKept(email),
+    ...sentAfterCancel(email),
+    ...doubled(email),
+    ...early(email),
+    ...overTried(email, settings),
+    ...restless(email),
+  ];
+}
+
+/** I1: what was acknowledged was sent, or ended with a reason, or was cancelled. */
+function* notKept({ ackedAt, row, recipients, attempts, acceptances }: EmailHistory) {
+  if (ackedAt !== null && row === null) yield found("I1", "acknowledged and unknown afterwards");
+  if (row === null) return;
+  const sent = recipients.filter(({ status }) => status === "sent").length;
+  const taken = new Set(acceptances.flatMap((acceptance) => acceptance.recipients)).size;
+  if (sent > taken) {
+    yield found("I1", `${sent} recipients are recorded as sent, the next hop took ${taken}`);
+  }
+  if (row.state === "sent" && sent < recipients.length) {
+    yield found("I1", `state sent with ${recipients.length - sent} recipients not sent`);
+  }
+  const hasReason = attempts.some(({ hasReply, smtpCode }) => hasReply || smtpCode !== null);
+  if (row.state === "failed" && !hasReason && row.crashes === 0) {
+    yield found("I1", "failed without a reason");
+  }
+  if (row.state === "uncertain" && attempts.at(-1)?.outcome !== "uncertain") {
+    yield found("I1", "state uncertain without an uncertain attempt");
+  }
+}
+
+/** I2: a cancel that was answered 200 holds for ever, so no acceptance at all may exist. */
+function* sentAfterCancel({ cancelledAt, acceptances, row }: EmailHistory) {
+  if (cancelledAt === null) return;
+  if (acceptances.length > 0) yield found("I2", "its cancel was acknowledged and it was accepted");
+  if (row && row.state !== "cancelled") {
+    yield found("I2", `its cancel was acknowledged and its state is ${row.state}`);
+  }
+}
+
+/** Copies beyond the first, counted for the recipient who got the most of them. */
+export function extraCopies({ acceptances }: Pick<EmailHistory, "acceptances">): number {
+  const copies = new Map<string, number>();
+  for (const { recipients } of acceptances) {
+    for (const address of new Set(recipients)) copies.set(address, (copies.get(address) ?? 0) + 1);
+  }
+  return Math.max(0, ...[...copies.values()].map((count) => count - 1));
+}
+
+/** I3, I4, I6: one acceptance per recipient, but for attempts reported as uncertain. */
+function* doubled(email: EmailHistory) {
+  const extra = extraCopies(email);
+  if (extra === 0) return;
+  const uncertain = email.attempts.filter(({ outcome }) => outcome === "uncertain").length;
+  if (extra > uncertain) {
+    const which = email.recipients.length > 1 ? "I6" : "I3";
+    yield found(which, `${extra} copies too many, ${uncertain} attempts were uncertain`);
+  }
+  if (email.row?.onUncertain === "hold") yield found("I4", "doubled under on_uncertain: hold");
+  const bodies = new Set(email.acceptances.map(({ sha256 }) => sha256));
+  if (bodies.size > 1) yield found("I3", "the copies differ in their bytes");
+}
+
+/** I5: never before its time. One machine, hence one clock for the database and the next hop. */
+function* early({ row, acceptances }: EmailHistory) {
+  const first = acceptances[0];
+  if (!row || !first || first.at >= Math.floor(row.scheduledAt)) return;
+  yield found("I5", `accepted ${Math.ceil(row.scheduledAt - first.at)} ms before its time`);
+}
+
+/** I8: at most max_retries + 1 attempts, and between two of them never less than 2^n minutes. */
+function* overTried({ row, attempts }: EmailHistory, { minuteMs }: OracleSettings) {
+  // A person's replay begins a new budget.
+  if (!row || row.attemptsBefore > 0) return;
+  if (attempts.length > row.maxRetries + 1) {
+    yield found("I8", `${attempts.length} attempts with max_retries ${row.maxRetries}`);
+  }
+  for (const [index, attempt] of attempts.entries()) {
+    const next = attempts[index + 1];
+    if (!next) continue;
+    const leastMs = Math.min(2 ** (index + 1), 240) * minuteMs;
+    const gapMs = next.startedAt - attempt.endedAt;
+    // The end of an attempt is kept in whole milliseconds.
+    if (gapMs + 1 < leastMs) {
+      yield found("I8", `attempt ${index + 2} after ${Math.round(gapMs)} of ${leastMs} ms`);
+    }
+  }
+}
+
+/** I10: nothing is under way any more. */
+function* restless({ row }: EmailHistory) {
+  if (row?.state === "sending" || row?.state === "pending") {
+    yield found("I10", `still ${row.state} when all should be at rest`);
+  }
+}
+
+function found(invariant: Violation["invariant"], words: string): Found {
+  return [invariant, words];
+}
+
+/** What happened to one email, in order, for the report of a violation. */
+export function timelineOf(email: EmailHistory): string[] {
+  const moments: [number, string][] = [
+    ...email.journal.map(({ at, action, actor, detail }): [number, string] => [
+      at,
+      `${action} by ${actor} ${JSON.stringify(detail)}`,
+    ]),
+    ...email.acceptances.map(({ at, recipients, isAnswered }): [number, string] => [
+      at,
+      `accepted by the next hop for ${recipients.length}${isAnswered ? "" : ", reply withheld"}`,
+    ]),
+  ];
+  if (email.ackedAt !== null) moments.push([email.ackedAt, "201 reached the caller"]);
+  if (email.cancelledAt !== null) moments.push([email.cancelledAt, "200 of the cancel arrived"]);
+  return moments
+    .sort(([a], [b]) => a - b)
+    .map(([at, words]) => `${new Date(at).toISOString().slice(11)}  ${words}`);
+}

@@ -1,0 +1,161 @@
+import { until } from "../child-server.ts";
+import type { Fault, Scale } from "./fault.ts";
+import { type EmailHistory, type History, readHistory } from "./history.ts";
+import { type Measures, measure } from "./measure.ts";
+import { judge, timelineOf, type Violation } from "./oracle.ts";
+import { commitOf, type FaultResult, machine } from "./results.ts";
+import { createWorld, type World } from "./world.ts";
+
+export interface RunSettings {
+  scale: Scale;
+  seed: number;
+  /** Progress, one line that replaces the one before. */
+  say: (text: string) => void;
+  /** The checkout, for the commit in the result. */
+  root: string;
+  restTimeoutMs?: number;
+}
+
+export interface FaultRun {
+  result: FaultResult;
+  /** Empty when all was kept; else what broke, with the timelines of the emails. */
+  report: string;
+}
+
+/** Builds a world, lets the fault loose in it, waits for rest, and judges. */
+export async function runFault(fault: Fault, settings: RunSettings): Promise<FaultRun> {
+  const { scale, seed, say } = settings;
+  const startedAt = performance.now();
+  const mails = fault.mails[scale];
+  const world = await createWorld({ ...fault.parts, scale, mails, seed, say });
+  const progress = setInterval(() => {
+    say(`${world.sink.acceptances.length} of ${world.load.acks.size} sent, ${world.harms} harms`);
+  }, 500);
+  try {
+    await fault.run(world);
+    say("waiting for rest");
+    const isAtRest = await rest(world, settings.restTimeoutMs ?? 120_000);
+    const history = await readHistory(world);
+    const minuteMs = Number(world.env.RETRY_BASE_MS);
+    const violations = judge(history, { minuteMs });
+    const measures = measure(history, world);
+    const missed = [...missedLimits(fault, measures), ...(isAtRest === "" ? [] : [isAtRest])];
+    const result: FaultResult = {
+      ...facts(fault, world, settings),
+      ...measures,
+      broken: countBroken(violations),
+      missed,
+      tookMs: Math.round(performance.now() - startedAt),
+      versions: await versionsOf(world),
+    };
+    return { result, report: reportOf(fault, seed, violations, missed, history) };
+  } finally {
+    clearInterval(progress);
+    await world.close();
+  }
+}
+
+/** I10. Empty once nothing is pending or sending and every queue is empty; else what is left. */
+async function rest(world: World, timeoutMs: number): Promise<string> {
+  let left = "";
+  await until(
+    "the system comes to rest",
+    async () => {
+      left = await whatIsLeft(world);
+      return left === "";
+    },
+    timeoutMs,
+  ).catch(() => undefined);
+  return left;
+}
+
+async function whatIsLeft(world: World): Promise<string> {
+  const [open] = await world.sql<{ count: number }>(
+    "select count(*)::int as count from mailer.emails where state in ('pending', 'sending')",
+  );
+  if (open && open.count > 0) {
+    await Bun.sleep(100);
+    return `${open.count} emails not at rest`;
+  }
+  const jobs = await jobsLeft(world);
+  return jobs === 0 ? "" : `${jobs} jobs left in the queue`;
+}
+
+async function jobsLeft(world: World): Promise<number> {
+  let count = 0;
+  for (const name of world.regionNames) {
+    const redis = world.redis(name);
+    const key = (part: string) => `{mailer}:emails:${part}`;
+    count += await redis.llen(key("wait"));
+    count += await redis.llen(key("active"));
+    count += await redis.zcard(key("delayed"));
+    redis.disconnect();
+  }
+  return count;
+}
+
+function missedLimits({ limits = {} }: Fault, measures: Measures): string[] {
+  const checks: [string, number | undefined, number | undefined][] = [
+    ["recovery p99", measures.recovery?.p99, limits.recoveryP99Ms],
+    ["lateness p99", measures.lateness?.p99, limits.latenessP99Ms],
+    ["accept p99", measures.accept?.p99, limits.acceptP99Ms],
+    ["uncertain attempts", measures.uncertain, limits.uncertain],
+  ];
+  return checks.flatMap(([name, value, limit]) =>
+    value !== undefined && limit !== undefined && value > limit
+      ? [`${name} ${value}, limit ${limit}`]
+      : [],
+  );
+}
+
+function facts(fault: Fault, world: World, { scale, seed, root }: RunSettings) {
+  return {
+    fault: fault.name,
+    what: fault.what,
+    scale,
+    seed,
+    at: new Date().toISOString(),
+    mails: world.load.acks.size,
+    cancelled: world.load.cancelled.size,
+    harms: world.harms,
+    commit: commitOf(root),
+    machine: machine(),
+  };
+}
+
+async function versionsOf(world: World): Promise<FaultResult["versions"]> {
+  const [row] = await world.sql<{ server_version: string }>("show server_version");
+  const info = await world.redis().info("server");
+  return {
+    bun: Bun.version,
+    postgres: row?.server_version.split(" ")[0] ?? "",
+    redis: /redis_version:(\S+)/.exec(info)?.[1] ?? "",
+  };
+}
+
+function countBroken(violations: Violation[]): Record<string, number> {
+  const broken: Record<string, number> = {};
+  for (const { invariant } of violations) broken[invariant] = (broken[invariant] ?? 0) + 1;
+  return broken;
+}
+
+const shownMax = 5;
+
+function reportOf(
+  fault: Fault,
+  seed: number,
+  violations: Violation[],
+  missed: string[],
+  { emails }: History,
+): string {
+  if (violations.length === 0 && missed.length === 0) return "";
+  const shown = violations.slice(0, shownMax).flatMap(({ invariant, emailId, words }) => {
+    const email: EmailHistory | undefined = emails.get(emailId);
+    const timeline = email ? timelineOf(email).map((line) => `    ${line}`) : [];
+    return [`  ${invariant} ${emailId}: ${words}`, ...timeline];
+  });
+  const hidden = violations.length - shownMax;
+  const more = hidden > 0 ? [`  and ${hidden} more`] : [];
+  const again = `  again with: scripts/faults/run --only ${fault.name} --seed ${seed}`;
+  return [...missed.map((words) => `  ${words}`), ...shown, ...more, again].join("\n");
+}

@@ -1,0 +1,309 @@
+import { join } from "node:path";
+import fc from "fast-check";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { issueToken } from "../../auth/jwt.ts";
+import { migrate } from "../../store/migrate.ts";
+import { openPostgresSession } from "../../store/postgres-session.ts";
+import { freshDatabase } from "../fresh-database.ts";
+import { type PostgresServer, startPostgres } from "../postgres-server.ts";
+import { guardedFolder, type Product, type ProductOptions, startProduct } from "../product.ts";
+import { type RedisServer, startRedis } from "../redis-server.ts";
+import { createSmtpSink, type SmtpSink, type SmtpSinkOptions } from "../smtp-sink.ts";
+import { createTcpProxy, type TcpProxy } from "../tcp-proxy.ts";
+import type { Scale } from "./fault.ts";
+import { createLoad, type Load } from "./load.ts";
+
+export interface WorldOptions {
+  /** `own`: a server that may be hurt; default `shared`, a new database on a shared one. */
+  postgres?: "shared" | "own";
+  /** Names of the regions, each with its own Redis; default one, `local`. */
+  regions?: string[];
+  /** Which connections go through a proxy; the others are direct. */
+  proxied?: ("postgres" | "redis" | "smtp")[];
+  sink?: SmtpSinkOptions;
+  /** Settings of every process. */
+  env?: Record<string, string>;
+}
+
+export interface ProcessOptions extends ProductOptions {
+  /** Default `all`. */
+  role?: "api" | "worker" | "all";
+  /** Default: the first of the world's regions. */
+  region?: string;
+}
+
+/** One process of the product. */
+export interface ProductProcess extends Product {
+  readonly role: string;
+  readonly region: string;
+  /** Its name in the database. */
+  readonly workerId: string;
+  readonly hasEnded: boolean;
+}
+
+export interface Region {
+  redis: RedisServer;
+  /** Null unless `redis` is proxied. */
+  proxy: TcpProxy | null;
+}
+
+/** Somebody was hit at a moment; recovered when the email was sent after it. */
+export interface Hit {
+  emailId: string;
+  /** Milliseconds since the epoch: when the harm was done, or when an outage was over. */
+  at: number;
+}
+
+/** Real servers, a next hop that keeps the oracle's record, and processes of the product. */
+export interface World {
+  readonly scale: Scale;
+  /** How many emails this run is about. */
+  readonly mails: number;
+  readonly seed: number;
+  readonly env: Record<string, string>;
+  readonly databaseUrl: string;
+  /** Throws unless `postgres: "own"` was asked for. */
+  readonly postgres: PostgresServer;
+  readonly sink: SmtpSink;
+  /** The fsynced record of what the next hop took. */
+  readonly acceptanceFile: string;
+  readonly load: Load;
+  readonly processes: ProductProcess[];
+  readonly hits: Hit[];
+  readonly regionNames: string[];
+  /** The first region unless one is named. */
+  region(name?: string): Region;
+  /** Throws unless it is proxied. */
+  proxy(part: "postgres" | "redis" | "smtp", region?: string): TcpProxy;
+  start(options?: ProcessOptions): Promise<ProductProcess>;
+  /** SQL past the product, directly at the server. */
+  sql<Row = Record<string, unknown>>(text: string, params?: unknown[]): Promise<Row[]>;
+  /** A connection to a region's Redis, past every proxy. */
+  redis(region?: string): Redis;
+  /** Values that depend on the seed alone, in the order of the calls. */
+  draw<T>(arbitrary: fc.Arbitrary<T>, count: number): T[];
+  /**
+   * Does harm for a while: what was due before its end and is sent after it counts as hit, and
+   * has to recover from then on.
+   */
+  outage<T>(harm: () => Promise<T>): Promise<T>;
+  /** One line of progress while it runs, on a terminal. */
+  say(text: string): void;
+  /** Adds to the count of harms in the row, such as kills. */
+  count(harms?: number): void;
+  readonly harms: number;
+  readonly outages: { from: number; to: number }[];
+  close(): Promise<void>;
+}
+
+export interface WorldSettings extends WorldOptions {
+  scale: Scale;
+  mails: number;
+  seed: number;
+  say: (text: string) => void;
+}
+
+const jwtSecret = "a-secret-only-these-tests-know";
+
+export async function createWorld(settings: WorldSettings): Promise<World> {
+  const { scale, mails, seed, proxied = [], regions: names = ["local"], say } = settings;
+  const folder = guardedFolder("faults");
+  const acceptanceFile = join(folder, "acceptances.jsonl");
+  const own = settings.postgres === "own" ? await startPostgres() : null;
+  const direct = own ? await migratedDatabase(own) : (await freshDatabase()).url;
+  const sink = await createSmtpSink({ logFile: acceptanceFile, ...settings.sink });
+  const regions = new Map<string, Region>();
+  for (const name of names) regions.set(name, await openRegion(proxied.includes("redis")));
+  const postgresProxy = proxied.includes("postgres")
+    ? await createTcpProxy(Number(new URL(direct).port))
+    : null;
+  const smtpProxy = proxied.includes("smtp") ? await createTcpProxy(sink.port) : null;
+  const databaseUrl = postgresProxy ? withPort(direct, postgresProxy.port) : direct;
+  const env = productEnv(databaseUrl, smtpProxy?.port ?? sink.port, settings.env);
+  const bearer = await issueToken({
+    sub: "ada",
+    ttlSeconds: 24 * 3600,
+    secret: jwtSecret,
+    audience: "authenticated",
+    issuer: null,
+  });
+
+  const processes: ProductProcess[] = [];
+  const clients: Redis[] = [];
+  const sqlClient = createSql(direct);
+  const outages: { from: number; to: number }[] = [];
+  let draws = 0;
+  let harms = 0;
+  let turn = 0;
+
+  /** Processes that take emails, one after the other. */
+  function anyApi(): string {
+    const living = processes.filter((one) => one.role !== "worker" && !one.hasEnded);
+    turn += 1;
+    // A port nobody listens on: the load tries again.
+    return living[turn % Math.max(1, living.length)]?.url ?? "http://127.0.0.1:1";
+  }
+
+  function regionOf(name = names[0] ?? ""): Region {
+    const region = regions.get(name);
+    if (!region) throw new Error(`this world has no region ${JSON.stringify(name)}`);
+    return region;
+  }
+
+  const load = createLoad(anyApi, bearer);
+  return {
+    scale,
+    mails,
+    seed,
+    env,
+    databaseUrl,
+    get postgres() {
+      if (!own) throw new Error('this fault needs `parts: { postgres: "own" }`');
+      return own;
+    },
+    sink,
+    acceptanceFile,
+    load,
+    processes,
+    hits: [],
+    outages,
+    regionNames: names,
+    region: regionOf,
+    proxy(part, name) {
+      const proxies = { postgres: postgresProxy, smtp: smtpProxy, redis: regionOf(name).proxy };
+      const proxy = proxies[part];
+      if (!proxy) throw new Error(`this fault needs \`parts: { proxied: ["${part}"] }\``);
+      return proxy;
+    },
+    async start({ role = "all", region = names[0] ?? "", ...options } = {}) {
+      const { redis, proxy } = regionOf(region);
+      const places = { ROLE: role, REGION: region, REDIS_URL: withPort(redis.url, proxy?.port) };
+      const product = await startProduct({
+        dataDir: folder,
+        ...options,
+        env: { ...env, ...places, ...options.env },
+      });
+      const process = withRole(product, role, region);
+      processes.push(process);
+      return process;
+    },
+    sql: sqlClient.query,
+    redis(name) {
+      const client = new Redis(regionOf(name).redis.url);
+      // A Redis that is down is what these tests are about.
+      client.on("error", () => undefined);
+      clients.push(client);
+      return client;
+    },
+    draw<T>(arbitrary: fc.Arbitrary<T>, count: number): T[] {
+      draws += 1;
+      return fc.sample(arbitrary, { seed: seed + draws, numRuns: count });
+    },
+    async outage(harm) {
+      const outage = { from: Date.now(), to: Number.POSITIVE_INFINITY };
+      outages.push(outage);
+      harms += 1;
+      try {
+        return await harm();
+      } finally {
+        outage.to = Date.now();
+      }
+    },
+    say,
+    count(more = 1) {
+      harms += more;
+    },
+    get harms() {
+      return harms;
+    },
+    async close() {
+      load.stop();
+      for (const client of clients) client.disconnect();
+      await Promise.all(processes.map((process) => process.kill()));
+      await sqlClient.close();
+      await postgresProxy?.close();
+      await smtpProxy?.close();
+      await sink.close();
+      for (const { redis, proxy } of regions.values()) {
+        await proxy?.close();
+        await redis.stop();
+      }
+      await own?.stop();
+    },
+  };
+}
+
+async function openRegion(isProxied: boolean): Promise<Region> {
+  const redis = await startRedis();
+  return { redis, proxy: isProxied ? await createTcpProxy(redis.port) : null };
+}
+
+async function migratedDatabase(server: PostgresServer): Promise<string> {
+  const url = await server.createDatabase("mailer");
+  const session = await openPostgresSession(url);
+  await migrate(session).finally(() => session.close());
+  return url;
+}
+
+function productEnv(databaseUrl: string, smtpPort: number, more: Record<string, string> = {}) {
+  return {
+    NODE_ENV: "production",
+    HOST: "127.0.0.1",
+    DATABASE_URL: databaseUrl,
+    SMTP_HOST: "127.0.0.1",
+    SMTP_PORT: String(smtpPort),
+    SMTP_FROM: "mailer@example.test",
+    ENCRYPTION_KEY: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+    JWT_SECRET: jwtSecret,
+    // Scaled: a minute of the retry schedule, and the wait for the reply to the dot.
+    RETRY_BASE_MS: "100",
+    SMTP_REPLY_TIMEOUT_MS: "2000",
+    ...more,
+  };
+}
+
+function withPort(url: string, port: number | undefined): string {
+  if (port === undefined) return url;
+  const changed = new URL(url);
+  changed.port = String(port);
+  return changed.href;
+}
+
+function withRole(product: Product, role: string, region: string): ProductProcess {
+  let hasEnded = false;
+  void product.exited.then(() => {
+    hasEnded = true;
+  });
+  const line = product
+    .output()
+    .split("\n")
+    .find((text) => text.startsWith("{") && text.includes('"listening"'));
+  const workerId = String(JSON.parse(line ?? "{}").worker ?? "");
+  return Object.defineProperty({ ...product, role, region, workerId, hasEnded }, "hasEnded", {
+    get: () => hasEnded,
+  });
+}
+
+/** One connection, made anew when it was lost: the server is killed in some of the faults. */
+function createSql(url: string) {
+  let client: pg.Client | null = null;
+  async function query<Row>(text: string, params: unknown[] = []): Promise<Row[]> {
+    if (!client) {
+      const fresh = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+      fresh.on("error", () => {
+        if (client === fresh) client = null;
+      });
+      await fresh.connect();
+      client = fresh;
+    }
+    const { rows } = await client.query(text, params);
+    return rows as Row[];
+  }
+  return {
+    query,
+    async close() {
+      await client?.end().catch(() => undefined);
+    },
+  };
+}
