@@ -34,6 +34,7 @@ afterAll(() => rmSync(copy, { recursive: true, force: true }));
 const rooms = [
   "email",
   "crypto",
+  "outgoing",
   "auth",
   "store",
   "mail",
@@ -50,14 +51,15 @@ const rooms = [
 
 /** One import per wall that must not be possible, and the nearest one that is. */
 const walls: [from: string, forbidden: string[], allowed: string[]][] = [
-  ["email", ["crypto", "auth", "store", "mail", "queue", "http", "cli", "testing"], []],
-  ["crypto", ["auth", "store", "mail", "http"], ["email"]],
-  ["auth", ["crypto", "store", "mail", "http"], ["email"]],
-  ["store", ["crypto", "auth", "mail", "queue"], ["email"]],
-  ["mail", ["crypto", "auth", "store", "queue"], ["email"]],
+  ["email", ["crypto", "outgoing", "auth", "store", "mail", "queue", "http", "cli", "testing"], []],
+  ["crypto", ["outgoing", "auth", "store", "mail", "http"], ["email"]],
+  ["outgoing", ["email", "crypto", "auth", "store", "mail", "webhooks", "http"], []],
+  ["auth", ["crypto", "store", "mail", "http"], ["email", "outgoing"]],
+  ["store", ["crypto", "outgoing", "auth", "mail", "queue"], ["email"]],
+  ["mail", ["crypto", "outgoing", "auth", "store", "queue"], ["email"]],
   ["journal", ["queue", "http"], ["store", "crypto"]],
   ["queue", ["webhooks", "http", "testing"], ["store", "mail", "crypto", "journal"]],
-  ["webhooks", ["http", "admin"], ["queue", "store"]],
+  ["webhooks", ["http", "admin"], ["queue", "store", "outgoing"]],
   ["smtp-in", ["http", "admin", "cli"], ["queue", "store"]],
   ["http", ["admin", "smtp-in", "cli", "testing"], ["queue", "store", "mail"]],
   ["admin", ["http", "cli"], ["queue", "store"]],
