@@ -124,6 +124,18 @@ describe("from MAIL FROM on", () => {
       2,
       "partial: deferred sent",
     ],
+    [
+      "one recipient too many for one transaction",
+      { reply: reply(250), recipients: rcpt(reply(250), reply(552), reply(550, "5.5.3")) },
+      3,
+      "partial: sent deferred deferred",
+    ],
+    [
+      "552 with nobody accepted, or with a code that says why",
+      { phase: "rcpt", reply: reply(552), recipients: rcpt(reply(552), reply(552, "5.2.2")) },
+      2,
+      "bounced: bounced bounced",
+    ],
     ["MAIL refused", { phase: "mail", reply: reply(550, "5.7.1") }, 2, "bounced: bounced bounced"],
     ["MAIL deferred", { phase: "mail", reply: reply(451) }, 2, "deferred: deferred deferred"],
     [
@@ -242,12 +254,28 @@ describe("permanent or not", () => {
     [554, "5.7.1", true],
     [451, "4.7.1", false],
     [550, "2.0.0", true],
+    [552, "4.2.2", false],
+    [552, "5.2.2", true],
+    [452, "4.2.2", false],
+    [421, "5.7.0", false],
+    [550, "5.7.0", true],
+    [451, "5.7.1", true],
   ];
   for (const [code, enhanced, expected] of table) {
     test(`${code} ${enhanced ?? ""}: ${expected ? "bounced" : "deferred"}`, () => {
       expect(isPermanent(reply(code, enhanced))).toBe(expected);
     });
   }
+});
+
+test("an enhanced code of class 4 or 5 decides alone, whatever else it says", () => {
+  const digits = fc.integer({ min: 0, max: 999 });
+  const anyCode = fc.integer({ min: 400, max: 599 }).filter((code) => code !== 503 && code !== 421);
+  fc.assert(
+    fc.property(anyCode, fc.constantFrom(4, 5), digits, digits, (code, kind, subject, detail) => {
+      expect(isPermanent(reply(code, `${kind}.${subject}.${detail}`))).toBe(kind === 5);
+    }),
+  );
 });
 
 describe("for every report", () => {

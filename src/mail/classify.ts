@@ -31,7 +31,12 @@ export type Verdict =
   /** Surely not sent, and not the email's fault: no attempt is spent. */
   | {
       kind: "release";
-      reason: "transport_refused" | "transport_unreachable" | "fence_failed" | "aborted";
+      reason:
+        | "transport_refused"
+        | "transport_unreachable"
+        | "destination_backed_off"
+        | "fence_failed"
+        | "aborted";
       /** Milliseconds until the next look, at least. */
       delayMs: number;
       /** The transport itself is at fault: nothing else will get through either. */
@@ -97,7 +102,10 @@ function settled(report: SendReport, envelope: Envelope): Verdict {
 
 function judge(position: number, report: SendReport): RecipientVerdict {
   const rcpt = report.recipients.find((recipient) => recipient.position === position);
-  if (rcpt && !isAccepting(rcpt.reply)) return refused(rcpt);
+  if (rcpt && !isAccepting(rcpt.reply)) {
+    const { reply } = rcpt;
+    return isOneTooMany(reply, report) ? { position, status: "deferred", reply } : refused(rcpt);
+  }
   const { reply, phase } = report;
   if (!reply) return { position, status: "deferred", reply: null };
   if (isAccepting(reply)) {
@@ -110,6 +118,16 @@ function judge(position: number, report: SendReport): RecipientVerdict {
   // A refusal of one RCPT says nothing about the next recipient.
   if (phase === "rcpt") return { position, status: "deferred", reply };
   return refused({ position, reply });
+}
+
+/**
+ * Too many recipients in one transaction (552 in RFC 821, or X.5.3) says nothing about this one:
+ * "clients SHOULD treat a 552 code in this case as a temporary failure" (RFC 5321 section
+ * 4.5.3.1.10). The next attempt's envelope is shorter by those who were accepted.
+ */
+function isOneTooMany({ code, enhanced }: SmtpReply, { recipients }: SendReport): boolean {
+  const saysSo = enhanced === "5.5.3" || (code === 552 && enhanced === null);
+  return saysSo && recipients.some(({ reply }) => isAccepting(reply));
 }
 
 function refused({ position, reply }: { position: number; reply: SmtpReply }): RecipientVerdict {

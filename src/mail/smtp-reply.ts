@@ -11,15 +11,18 @@ export function parseReply(raw: string): SmtpReply | null {
   const lines = raw.split(/\r?\n/).filter((line) => line !== "");
   const last = /^([2-5]\d{2})(?: |$)/.exec(lines.at(-1) ?? "");
   if (!last) return null;
-  let enhanced: string | null = null;
+  const enhanced: string[] = [];
   const words = lines.map((line) => {
     const text = line.replace(/^\d{3}[ -]?/, "").trim();
     const found = enhancedPattern.exec(text)?.[1];
     if (found === undefined) return text;
-    enhanced ??= found;
+    enhanced.push(found);
     return text.slice(found.length).trim();
   });
-  return { code: Number(last[1]), enhanced, text: printable(words.join(" ")) };
+  const code = last[1] ?? "";
+  // RFC 2034 wants the same on every line; where they differ, one of the code's own class counts.
+  const meant = enhanced.find((found) => found[0] === code[0]) ?? enhanced[0] ?? null;
+  return { code: Number(code), enhanced: meant, text: printable(words.join(" ")) };
 }
 
 /** True for 2xx. */

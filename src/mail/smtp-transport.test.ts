@@ -139,6 +139,24 @@ describe("connections", () => {
     expect(sink.connectionCount).toBeLessThanOrEqual(3);
   });
 
+  test("in conversation at the same time are never more than the pool may hold", async () => {
+    const sink = await sinkWith();
+    const transport = transportTo(sink, { poolSize: 3 });
+    let now = 0;
+    let most = 0;
+    // Counted at the server, from the envelope to the end of the message.
+    const held = async (): Promise<void> => {
+      now += 1;
+      most = Math.max(most, now);
+      await Bun.sleep(15);
+      now -= 1;
+    };
+    sink.setRules(({ phase }) => (phase === "dot" ? { do: "wait", until: held() } : null));
+    await Promise.all(Array.from({ length: 30 }, () => transport.send(sendRequest())));
+    expect(sink.acceptances).toHaveLength(30);
+    expect(most).toBe(3);
+  });
+
   test("survive a refusal, of a recipient, of DATA or of the message", async () => {
     const sink = await sinkWith();
     const transport = transportTo(sink, { poolSize: 1 });
