@@ -25,6 +25,17 @@ export function integer(min: number, max: number): Parser<number> {
   };
 }
 
+/** Plain digits with or without a fraction; `1e3` and `.5` are refused. */
+export function decimal(min: number, max: number): Parser<number> {
+  return {
+    expected: `a number from ${min} to ${max}, such as 14 or 0.5`,
+    parse: (value) => {
+      const number = /^\d{1,9}(\.\d{1,9})?$/.test(value) ? Number(value) : Number.NaN;
+      return number >= min && number <= max ? number : undefined;
+    },
+  };
+}
+
 const flags: Record<string, boolean> = {
   true: true,
   "1": true,

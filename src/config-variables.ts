@@ -2,6 +2,7 @@ import type { Parser } from "./config-parsers.ts";
 import {
   address,
   addressOrDomain,
+  decimal,
   encryptionKey,
   flag,
   integer,
@@ -250,9 +251,13 @@ const smtp = {
     meaning: "Connections to the next hop at the same time",
     example: "20",
   }),
-  SMTP_RATE_PER_SECOND: unused(
-    plain(integer(1, 100_000), { meaning: "Most messages a second", example: "50" }),
-  ),
+  SMTP_RATE_PER_SECOND: plain(decimal(0.01, 10_000), {
+    default: "no limit",
+    meaning:
+      "Most messages a second, for all processes and regions on one database together; `0.5` is " +
+      "one every two seconds",
+    example: "14",
+  }),
   MAX_MESSAGE_MB: plain(integer(1, 200), {
     default: "`35`",
     meaning: "Largest composed message",

@@ -76,6 +76,8 @@ export interface SmtpSettings {
   readonly pass: string | null;
   readonly replyTimeoutMs: number;
   readonly poolSize: number;
+  /** Most messages a second, for all processes on one database together; null: no limit. */
+  readonly ratePerSecond: number | null;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -222,6 +224,7 @@ function smtpOf(values: VariableValues, host: string, faults: Faults): SmtpSetti
     pass: values.SMTP_PASS,
     replyTimeoutMs: values.SMTP_REPLY_TIMEOUT_MS ?? 600_000,
     poolSize: values.SMTP_POOL_SIZE ?? 20,
+    ratePerSecond: values.SMTP_RATE_PER_SECOND,
   };
 }
 

@@ -1,4 +1,5 @@
-import { type Config, processEnvironment } from "../config.ts";
+import { createHash } from "node:crypto";
+import { type Config, processEnvironment, type SmtpSettings } from "../config.ts";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
 import { loadOrCreateSecrets, type Secrets } from "../crypto/secrets.ts";
 import { createSealer } from "../journal/seal.ts";
@@ -9,10 +10,12 @@ import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createBreaker } from "../queue/breaker.ts";
+import { createDestinations } from "../queue/destinations.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
+import { createRateLimit, noRateLimit, type RateLimit, slotMargin } from "../queue/rate-limit.ts";
 import { createReconciler } from "../queue/reconcile.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
@@ -22,6 +25,7 @@ import { openPgliteDatabase } from "../store/pglite-database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence, type Presence } from "../store/presence.ts";
 import { createSupabaseDatabase } from "../store/supabase-database.ts";
+import { createTransportSlots } from "../store/transport-slots.ts";
 
 /** A worker or server whose beat is silent for this long is dead to the others. */
 const deadAfterMs = 5_000;
@@ -100,6 +104,8 @@ export function createParts(config: Config, database: Database, secrets: Secrets
         transport,
         log,
       }),
+      rateLimit: createRateLimitOf(config, database),
+      destinations: createDestinations({ minuteMs: config.retryBaseMs }),
       concurrency: config.workerConcurrency,
       failPoints: failPoints(),
     },
@@ -119,6 +125,24 @@ export function createParts(config: Config, database: Database, secrets: Secrets
       newId,
     }),
   };
+}
+
+function createRateLimitOf({ transport, region }: Config, database: Database): RateLimit {
+  if (transport.kind !== "smtp" || transport.ratePerSecond === null) return noRateLimit;
+  const { ratePerSecond } = transport;
+  const slots = createTransportSlots(database, {
+    region,
+    transport: accountName(transport),
+    ratePerSecond: ratePerSecond * slotMargin,
+  });
+  return createRateLimit({ ratePerSecond, slots });
+}
+
+/** Who shares host, port and user shares the provider's limit. A user is often an address. */
+function accountName({ host, port, user }: SmtpSettings): string {
+  const account = `${host.toLowerCase()}:${port}`;
+  if (user === null) return account;
+  return `${account}/${createHash("sha256").update(user).digest("hex").slice(0, 16)}`;
 }
 
 function createPresenceOf(config: Config, database: Database, workerId: string): Presence {

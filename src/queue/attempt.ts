@@ -5,23 +5,33 @@ import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import { classify, type Verdict } from "../mail/classify.ts";
+import { throttledPositions } from "../mail/throttled.ts";
 import type { Transport } from "../mail/transport.ts";
 import { transportFaultOf } from "../mail/transport-fault.ts";
 import type { Attempts, ClaimedEmail } from "../store/attempts.ts";
 import { untilAborted } from "./abortable.ts";
 import type { Breaker, Pass } from "./breaker.ts";
+import type { Destinations } from "./destinations.ts";
 import type { FailPoints } from "./fail-points.ts";
+import type { Admission } from "./rate-limit.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
 
 export interface AttemptDeps {
   attempts: Attempts;
   sender: Transport;
   breaker: Breaker;
+  destinations: Destinations;
   keyRing: KeyRing;
   semaphore: ByteSemaphore;
   log: Logger;
   failPoints: FailPoints;
   random: () => number;
+}
+
+/** What an email was given before its claim. */
+export interface Turn {
+  pass: Pass;
+  admission: Admission;
 }
 
 /** The stop signals of a delivery. */
@@ -32,6 +42,8 @@ export interface DeliverySignals {
   end: AbortSignal;
 }
 
+/** What waits for one moment comes back over this much more of the wait. */
+const spreadMax = 0.25;
 /** The answer's text, the ciphertext, the message, and the same with its Date in front. */
 const copiesAtOnce = 4;
 
@@ -39,7 +51,7 @@ const copiesAtOnce = 4;
 export async function attempt(
   deps: AttemptDeps,
   email: ClaimedEmail,
-  pass: Pass,
+  turn: Turn,
   signals: DeliverySignals,
 ): Promise<{ verdict: Verdict; dataKey: DataKey | null }> {
   let dataKey: DataKey | null = null;
@@ -47,11 +59,14 @@ export async function attempt(
   try {
     dataKey = deps.keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
     const envelope = openEnvelope(email, dataKey);
+    const backedOff = verdictOfDestinations(deps, email, envelope);
+    if (backedOff) return { verdict: backedOff, dataKey };
+    await turn.admission.awaitSlot(signals.drain);
     giveBack = await deps.semaphore.acquire(email.messageBytes * copiesAtOnce, signals.drain);
     const ciphertext = email.message ?? (await readMessage(deps, email, signals));
     if (ciphertext === null) return { verdict: { kind: "drop", reason: "stale" }, dataKey };
     const message = dataKey.decryptBytes(ciphertext, "message");
-    return { verdict: await send(deps, { email, envelope, message, pass }, signals), dataKey };
+    return { verdict: await send(deps, { email, envelope, message, ...turn }, signals), dataKey };
   } catch (error) {
     return { verdict: verdictOfFailure(deps, email, error, signals), dataKey };
   } finally {
@@ -73,16 +88,15 @@ function readMessage(deps: AttemptDeps, email: ClaimedEmail, signals: DeliverySi
   return repeatUntilTaken(() => deps.attempts.readMessage(email), signals.drain);
 }
 
-interface Sending {
+interface Sending extends Turn {
   email: ClaimedEmail;
   envelope: Envelope;
   message: Uint8Array;
-  pass: Pass;
 }
 
 async function send(
   deps: AttemptDeps,
-  { email, envelope, message, pass }: Sending,
+  { email, envelope, message, pass, admission }: Sending,
   signals: DeliverySignals,
 ): Promise<Verdict> {
   let isFenced = false;
@@ -97,6 +111,7 @@ async function send(
       const answer = await deps.attempts.fence(email.id, email.token, messageDate);
       isFenced = answer.granted;
       await deps.failPoints("fence.after");
+      if (answer.granted) await admission.handOver(signals.end);
       return answer;
     },
     // Others may have found the transport down while this one waited for its turn.
@@ -104,10 +119,13 @@ async function send(
     signal: signals.drain,
   });
   const report = await untilAborted(sending, signals.end).catch(() => null);
+  admission.answered();
   await deps.failPoints("dot.after");
   if (report) {
     pass.leave(showedBy(report));
-    return outwait(deps, classify(report, envelope), signals);
+    const verdict = classify(report, envelope);
+    noteDestinations(deps, envelope, report, verdict);
+    return outwait(deps, verdict, signals);
   }
   // Time is up. With the fence written the body may be on its way.
   return isFenced
@@ -120,7 +138,35 @@ function showedBy(report: SendReport): Parameters<Pass["leave"]>[0] {
   return transportFaultOf(report) ?? (report.withheld === "aborted" ? "nothing" : "works");
 }
 
-const spreadMax = 0.25;
+/** No attempt is spent on domains that want nothing now, but for an email that cannot wait. */
+function verdictOfDestinations(
+  deps: AttemptDeps,
+  email: ClaimedEmail,
+  { recipients }: Envelope,
+): Verdict | null {
+  const waitMs = deps.destinations.remainingMs(recipients.map(domainOf));
+  const delayMs = Math.ceil(waitMs * (1 + deps.random() * spreadMax));
+  if (waitMs === 0 || email.ageMs + delayMs > email.maxAgeSeconds * 1000) return null;
+  return { ...aborted, reason: "destination_backed_off", delayMs };
+}
+
+function noteDestinations(
+  { destinations }: AttemptDeps,
+  envelope: Envelope,
+  report: SendReport,
+  verdict: Verdict,
+): void {
+  if (verdict.kind !== "settle") return;
+  const sent = verdict.recipients.filter(({ status }) => status === "sent");
+  const domainsAt = (positions: number[]) =>
+    envelope.recipients.filter(({ position }) => positions.includes(position)).map(domainOf);
+  destinations.succeed(domainsAt(sent.map(({ position }) => position)));
+  destinations.backOff(domainsAt(throttledPositions(report, envelope)));
+}
+
+function domainOf({ address }: { address: string }): string {
+  return address.slice(address.lastIndexOf("@") + 1).toLowerCase();
+}
 
 /** An email that the transport had no ear for comes back when it may have one, spread out. */
 function outwait(deps: AttemptDeps, verdict: Verdict, signals: DeliverySignals): Verdict {

@@ -154,6 +154,32 @@ describe("deliver", () => {
     }
   });
 
+  test("a 421 defers its email, and others for that domain wait without an attempt", async () => {
+    sink.setRules(replyAt("rcpt", "421 4.7.0 Too much from you", { times: 1 }));
+    const [told, other] = [await delivery.accept(), await delivery.accept()];
+    const elsewhere = await delivery.accept({ to: [{ address: "a@example.net", name: null }] });
+    const both = await delivery.accept({
+      to: ["b@example.com", "b@example.net"].map((address) => ({ address, name: null })),
+    });
+    expect(await delivery.run(told)).toMatchObject({ state: "pending", outcome: "deferred" });
+    const released = { kind: "released", reason: "destination_backed_off" } as const;
+    expect(await delivery.run(other)).toEqual(released);
+    expect(delivery.queued.at(-1)?.delayMs ?? 0).toBeWithin(20_000, 30_001);
+    expect(await delivery.read(other)).toMatchObject({ status: "pending", attempts: [] });
+    expect(await delivery.run(elsewhere)).toMatchObject({ state: "sent" });
+    expect(await delivery.run(both)).toMatchObject({ state: "sent" });
+    // Its mail to example.com was taken: the back-off is over.
+    const next = await delivery.accept();
+    expect(await delivery.run(next)).toMatchObject({ state: "sent" });
+  });
+
+  test("an email whose max_age is nearer than the end of the back-off is tried all the same", async () => {
+    sink.setRules(replyAt("mail", "421 4.3.2 Going down", { times: 1 }));
+    await delivery.run(await delivery.accept());
+    const urgent = await delivery.accept({ maxAgeSeconds: 20 });
+    expect(await delivery.run(urgent)).toMatchObject({ state: "sent" });
+  });
+
   test("a connection lost after the dot is uncertain, and tried again with identical bytes", async () => {
     sink.setRules(acceptThenDrop({ times: 1 }));
     const id = await delivery.accept();

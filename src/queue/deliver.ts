@@ -1,12 +1,14 @@
 import type { ClaimedEmail } from "../store/attempts.ts";
 import { sleep } from "./abortable.ts";
-import { type AttemptDeps, attempt, type DeliverySignals } from "./attempt.ts";
+import { type AttemptDeps, attempt, type DeliverySignals, type Turn } from "./attempt.ts";
 import type { Breaker } from "./breaker.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
 import { type SettleDeps, type Settled, settle } from "./settle.ts";
 
 export interface DeliverDeps extends SettleDeps, AttemptDeps {
   breaker: Breaker;
+  rateLimit: RateLimit;
 }
 
 /** How an email that a worker took from the queue left it again. */
@@ -24,24 +26,35 @@ export async function deliver(
   job: { emailId: string; wake: number },
   signals: DeliverySignals,
 ): Promise<Delivered> {
-  const pass = await deps.breaker.enter(signals.drain);
+  const admission = await deps.rateLimit.admit(signals.drain);
   try {
-    await deps.failPoints("claim.before");
-    const email = await claim(deps, job, signals);
-    if (!email) return { kind: "not_claimed" };
-    await deps.failPoints("claim.after");
-    const { verdict, dataKey } = await attempt(deps, email, pass, signals);
-    await deps.failPoints("settle.before");
-    const settled = await repeatUntilTaken(
-      () => settle(deps, email, dataKey, verdict),
-      signals.end,
-    );
-    await deps.failPoints("settle.after");
-    return settled;
+    const pass = await deps.breaker.enter(signals.drain);
+    try {
+      return await deliverAdmitted(deps, job, { pass, admission }, signals);
+    } finally {
+      // Unless the conversation has said more already.
+      pass.leave("nothing");
+    }
   } finally {
-    // Unless the conversation has said more already.
-    pass.leave("nothing");
+    admission.end();
   }
+}
+
+async function deliverAdmitted(
+  deps: DeliverDeps,
+  job: { emailId: string; wake: number },
+  turn: Turn,
+  signals: DeliverySignals,
+): Promise<Delivered> {
+  await deps.failPoints("claim.before");
+  const email = await claim(deps, job, signals);
+  if (!email) return { kind: "not_claimed" };
+  await deps.failPoints("claim.after");
+  const { verdict, dataKey } = await attempt(deps, email, turn, signals);
+  await deps.failPoints("settle.before");
+  const settled = await repeatUntilTaken(() => settle(deps, email, dataKey, verdict), signals.end);
+  await deps.failPoints("settle.after");
+  return settled;
 }
 
 /** Asks for the right to send, and waits for a time that is near. Null: there is nothing to do. */

@@ -11,6 +11,9 @@ import recordAction from "../../supabase/migrations/20261124000008_record_action
   type: "text",
 };
 import views from "../../supabase/migrations/20261124000009_views.sql" with { type: "text" };
+import transportSlots from "../../supabase/migrations/20261124000010_transport_slots.sql" with {
+  type: "text",
+};
 import changeEmails from "../../supabase/migrations/20261124000011_change_emails.sql" with {
   type: "text",
 };
@@ -34,5 +37,6 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000007", name: "seal", sql: seal },
   { version: "20261124000008", name: "record_action", sql: recordAction },
   { version: "20261124000009", name: "views", sql: views },
+  { version: "20261124000010", name: "transport_slots", sql: transportSlots },
   { version: "20261124000011", name: "change_emails", sql: changeEmails },
 ];

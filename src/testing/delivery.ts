@@ -8,7 +8,9 @@ import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createBreaker } from "../queue/breaker.ts";
 import { type DeliverDeps, deliver } from "../queue/deliver.ts";
+import { createDestinations } from "../queue/destinations.ts";
 import { noFailPoints } from "../queue/fail-points.ts";
+import { noRateLimit } from "../queue/rate-limit.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
@@ -29,6 +31,7 @@ export function sinkSettings(sink: SmtpSink, fields: Partial<SmtpSettings> = {})
     pass: null,
     replyTimeoutMs: 2_000,
     poolSize: 5,
+    ratePerSecond: null,
     ...fields,
   };
 }
@@ -114,6 +117,8 @@ export function createDelivery(
     random: () => 0,
     sender,
     breaker: createBreaker({ concurrencyMax: 100, minuteMs: 1, transport: sender.name, log }),
+    rateLimit: noRateLimit,
+    destinations: createDestinations({ minuteMs: 60_000 }),
     keyRing,
     semaphore,
     log,

@@ -16,6 +16,7 @@ export function smtpSettings(sink: SmtpSink, changes: Partial<SmtpSettings> = {}
     pass: null,
     replyTimeoutMs: 5_000,
     poolSize: 2,
+    ratePerSecond: null,
     ...changes,
   };
 }

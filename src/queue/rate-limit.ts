@@ -1,0 +1,154 @@
+import type { TransportSlots } from "../store/transport-slots.ts";
+import { sleep, untilAborted } from "./abortable.ts";
+import { createHandOverGuard, type HandOverGuard } from "./hand-over-guard.ts";
+
+/**
+ * Keeps a transport's limit of messages a second. The database spaces the slots of all processes;
+ * what stands here claims no more than will get one soon, and lets no slot that was used late
+ * meet the next one.
+ */
+export interface RateLimit {
+  /** Before the claim: resolves when a slot is near. Rejects when `signal` aborts. */
+  admit(signal: AbortSignal): Promise<Admission>;
+}
+
+/** One email on its way to its hand-over; every step may be left out but `end`. */
+export interface Admission {
+  /** After the claim: takes a slot and waits for it. Rejects when `signal` aborts. */
+  awaitSlot(signal: AbortSignal): Promise<void>;
+  /** Right before the first byte: waits until it is within the limit. Rejects on abort. */
+  handOver(signal: AbortSignal): Promise<void>;
+  /** The next hop has answered, or the connection was lost. */
+  answered(): void;
+  /** The email is over, whatever became of it. Once more does nothing. */
+  end(): void;
+}
+
+export interface RateLimitOptions {
+  ratePerSecond: number;
+  slots: TransportSlots;
+}
+
+/** So far ahead slots are taken: enough for a slow claim, and little to wait for in `sending`. */
+const aheadMs = 2_000;
+/** Claimed and not yet handed over, in messages of so many milliseconds. */
+const underWayMs = 8_000;
+/**
+ * Slots are this much further apart than the limit asks for: at the limit itself the slightest
+ * delay of one message would make the next one wait, and so all after it.
+ */
+export const slotMargin = 0.985;
+
+export function createRateLimit(options: RateLimitOptions): RateLimit {
+  return new SharedRateLimit(options);
+}
+
+class SharedRateLimit implements RateLimit {
+  private readonly gapMs: number;
+  private readonly underWayMax: number;
+  private readonly guard: HandOverGuard;
+  private readonly slots: TransportSlots;
+  private readonly waiters: (() => void)[] = [];
+  private timer: Timer | null = null;
+  private underWay = 0;
+  /** Admitted, without a slot yet. */
+  private unreserved = 0;
+  private lastSlotAt = 0;
+
+  constructor({ ratePerSecond, slots }: RateLimitOptions) {
+    this.gapMs = 1_000 / ratePerSecond;
+    this.underWayMax = Math.max(1, Math.ceil(underWayMs / this.gapMs));
+    this.guard = createHandOverGuard(ratePerSecond);
+    this.slots = slots;
+  }
+
+  admit(signal: AbortSignal): Promise<Admission> {
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.waiters.splice(this.waiters.indexOf(grant), 1);
+        reject(signal.reason);
+        this.pump();
+      };
+      const grant = (): void => {
+        signal.removeEventListener("abort", abort);
+        resolve(this.admission());
+      };
+      if (signal.aborted) return reject(signal.reason);
+      signal.addEventListener("abort", abort);
+      this.waiters.push(grant);
+      this.pump();
+    });
+  }
+
+  /** Until the slots taken, and those about to be, are no further ahead than they may be. */
+  private untilRoom(): number {
+    const aheadOfNowMs = Math.max(0, this.lastSlotAt - performance.now());
+    return aheadOfNowMs + this.unreserved * this.gapMs - aheadMs;
+  }
+
+  private pump(): void {
+    if (this.timer) clearTimeout(this.timer);
+    this.timer = null;
+    while (this.waiters.length > 0) {
+      // One is always let in, however slow the limit is.
+      if (this.underWay >= this.underWayMax) return;
+      const waitMs = this.underWay === 0 ? 0 : this.untilRoom();
+      if (waitMs > 0) {
+        this.timer = setTimeout(() => this.pump(), Math.ceil(waitMs));
+        return;
+      }
+      this.underWay += 1;
+      this.unreserved += 1;
+      this.waiters.shift()?.();
+    }
+  }
+
+  private admission(): Admission {
+    let answered: (() => void) | null = null;
+    const reserved = once(() => {
+      this.unreserved -= 1;
+    });
+    const handedOver = once(() => {
+      this.underWay -= 1;
+    });
+    return {
+      awaitSlot: async (signal) => {
+        const waitMs = await untilAborted(this.slots.reserve(), signal);
+        reserved();
+        this.lastSlotAt = Math.max(this.lastSlotAt, performance.now() + waitMs);
+        this.pump();
+        if (waitMs > 0) await sleep(waitMs, signal);
+      },
+      handOver: async (signal) => {
+        answered = await this.guard.pass(signal);
+        handedOver();
+        this.pump();
+      },
+      answered: () => answered?.(),
+      end: () => {
+        answered?.();
+        reserved();
+        handedOver();
+        this.pump();
+      },
+    };
+  }
+}
+
+function once(run: () => void): () => void {
+  let hasRun = false;
+  return () => {
+    if (!hasRun) run();
+    hasRun = true;
+  };
+}
+
+/** Nothing to keep. */
+export const noRateLimit: RateLimit = {
+  admit: async () => ({
+    awaitSlot: async () => {},
+    handOver: async () => {},
+    answered: () => {},
+    end: () => {},
+  }),
+};

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { drivers, type OpenDatabase } from "../testing/databases.ts";
+import { directSql } from "../testing/direct-sql.ts";
+import { serviceClaims } from "./database.ts";
+import { createTransportSlots } from "./transport-slots.ts";
+
+for (const { driver, open } of drivers) {
+  describe(`slots of a transport over ${driver}`, () => {
+    let opened: OpenDatabase;
+    beforeAll(async () => {
+      opened = await open();
+    }, 60_000);
+    afterAll(() => opened?.close());
+
+    const slotsFor = (transport: string, ratePerSecond: number) =>
+      createTransportSlots(opened.database, { region: "local", transport, ratePerSecond });
+
+    test("are spaced evenly, also between processes that share the name", async () => {
+      const startedAt = performance.now();
+      const [one, two] = [slotsFor("shared:25", 2), slotsFor("shared:25", 2)];
+      // One after the other, so that the order of the answers is known.
+      const firsts = await Promise.all([one.reserve(), one.reserve(), one.reserve()]);
+      const next = await two.reserve();
+      expect(firsts[0]).toBe(0);
+      expect(firsts[1]).toBeWithin(400, 501);
+      expect(firsts[2]).toBeWithin(900, 1_001);
+      expect(next).toBeLessThanOrEqual(1_500);
+      expect(next + performance.now() - startedAt).toBeGreaterThanOrEqual(1_500);
+    });
+
+    test("of another transport are not touched", async () => {
+      await Promise.all(Array.from({ length: 5 }, () => slotsFor("busy:25", 1).reserve()));
+      expect(await slotsFor("idle:25", 1).reserve()).toBe(0);
+    });
+
+    test("a fraction of a message a second is a long gap", async () => {
+      const slots = slotsFor("slow:25", 0.05);
+      expect(await slots.reserve()).toBe(0);
+      expect(await slots.reserve()).toBeWithin(10_000, 20_001);
+    });
+
+    test("are never closer than the gap by the database's clock, whoever asks", async () => {
+      const startedAt = performance.now();
+      const ask = async (count: number) => {
+        const args = { transport: "crowd:25", rate_per_second: 2, count };
+        const answer = await opened.database.rpc("reserve_slots", args, serviceClaims("test"));
+        return (answer as { wait_ms: number[] }).wait_ms;
+      };
+      await Promise.all([3, 1, 5, 2, 4, 1, 1, 3].map((count) => ask(count)));
+      const [last = 0] = await ask(1);
+      // Twenty slots of half a second went before it, the first of them not before we began.
+      expect(last + performance.now() - startedAt).toBeGreaterThanOrEqual(10_000);
+      expect(last).toBeLessThanOrEqual(10_000);
+    });
+
+    test("of a clock that was an hour ahead are forgotten", async () => {
+      const slots = slotsFor("clock:25", 1);
+      await slots.reserve();
+      const sql = await directSql(opened.database);
+      await sql.query(
+        "update mailer.transports set next_slot_at = now() + interval '2 hours' where name = $1",
+        ["clock:25"],
+      );
+      await sql.close();
+      expect(await slots.reserve()).toBe(0);
+    });
+  });
+}
