@@ -144,9 +144,6 @@ export class DeadLetterAdapter extends BaseAdapter {
 function notReplayed(state: string | null): AppError {
   if (state === null) return new AppError("not_found", { publicDetail: "There is no such email." });
   return new AppError("not_a_dead_letter", {
-    publicDetail:
-      state === "held"
-        ? "It is held, and releasing is not supported yet."
-        : `It is ${state} by now; only dead letters are replayed.`,
+    publicDetail: `It is ${state} by now; only dead letters are replayed.`,
   });
 }

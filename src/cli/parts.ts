@@ -11,6 +11,7 @@ import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createBreaker } from "../queue/breaker.ts";
 import { createDestinations } from "../queue/destinations.ts";
+import { createChange } from "../queue/change.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
@@ -18,6 +19,7 @@ import { emailQueueName } from "../queue/queue-options.ts";
 import { createRateLimit, noRateLimit, type RateLimit, slotMargin } from "../queue/rate-limit.ts";
 import { createReconciler } from "../queue/reconcile.ts";
 import { createAttempts } from "../store/attempts.ts";
+import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
 import { createJournal } from "../store/journal.ts";
@@ -116,6 +118,13 @@ export function createParts(config: Config, database: Database, secrets: Secrets
       newId,
     }),
     sealer: createSealer({ store: createJournal(database), log }),
+    change: createChange({
+      ...shared,
+      changes: createChanges(database),
+      workerId,
+      horizonMs,
+      messageBytesMax: config.messageBytesMax,
+    }),
     accept: createAccept({
       ...shared,
       region,

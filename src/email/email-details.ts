@@ -16,10 +16,13 @@ export interface EmailDetails {
     contentId: string | null;
     sizeBytes: number;
   }[];
+  /** Set by an edit; before one it follows from the email's id and the sender's domain. */
+  messageId?: string;
 }
 
-export function detailsOf(draft: EmailDraft): EmailDetails {
+export function detailsOf(draft: EmailDraft, messageId?: string): EmailDetails {
   return {
+    ...(messageId === undefined ? {} : { messageId }),
     from: draft.from,
     replyTo: draft.replyTo,
     body: draft.body,

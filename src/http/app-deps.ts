@@ -5,6 +5,7 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import type { Logger } from "../log.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import type { Accept } from "../queue/accept.ts";
+import type { Change } from "../queue/change.ts";
 import type { Enqueue } from "../queue/enqueue.ts";
 import type { Emails } from "../store/emails.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
@@ -24,6 +25,7 @@ export interface AppDeps {
   authenticator: Authenticator;
   emails: Emails;
   accept: Accept;
+  change: Change;
   enqueue: Enqueue;
   keyRing: KeyRing;
   /** Shared with accepting and sending; bodies are counted while they are read. */

@@ -10,8 +10,10 @@ import { createGetEvents } from "./get-events.ts";
 import { createGetRaw } from "./get-raw.ts";
 import { createGetStatus } from "./get-status.ts";
 import { createHealth, createLive, createReady } from "./health.ts";
+import { createHoldEmail, createReleaseEmail } from "./hold-email.ts";
 import { createListDeadLetters, createListEmails } from "./list-emails.ts";
 import { filterParameters, pageParameters } from "./list-query.ts";
+import { createPatchEmail } from "./patch-email.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { assertQuery } from "./query.ts";
 import { createQueueStats } from "./queue-stats.ts";
@@ -23,7 +25,7 @@ import { securityHeaders } from "./security-headers.ts";
 import { createSendTestEmail } from "./send-test-email.ts";
 
 export interface Route {
-  method: "GET" | "POST" | "DELETE";
+  method: "GET" | "POST" | "PATCH" | "DELETE";
   path: string;
   auth: "bearer" | "none";
   /** Query parameters it knows; absent: any are let through (probes add their own). */
@@ -43,6 +45,9 @@ export function routesOf(deps: AppDeps): Route[] {
     { ...post, path: `${v1}/schedule-mail/batch`, run: createScheduleBatch(deps) },
     { ...get, path: `${v1}/status/:id`, run: createGetStatus(deps) },
     { ...get, path: `${v1}/emails/:id`, run: createGetEmail(deps) },
+    { ...post, path: `${v1}/emails/:id`, method: "PATCH", run: createPatchEmail(deps) },
+    { ...post, path: `${v1}/emails/:id/hold`, run: createHoldEmail(deps) },
+    { ...post, path: `${v1}/emails/:id/release`, run: createReleaseEmail(deps) },
     { ...get, path: `${v1}/emails/:id/raw`, run: createGetRaw(deps) },
     { ...get, path: `${v1}/emails/:id/attachments/:n`, run: createGetAttachment(deps) },
     { ...get, path: `${v1}/emails/:id/events`, run: createGetEvents(deps) },
@@ -85,7 +90,8 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
 
 async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response> {
   c.set("route", route.path);
-  if (route.method === "POST" && deps.isDraining()) throw shuttingDown();
+  const takesMore = route.method === "POST" || route.method === "PATCH";
+  if (takesMore && deps.isDraining()) throw shuttingDown();
   if (route.auth === "bearer") {
     c.set("principal", await deps.authenticator.authenticate(c.req.header("authorization")));
   }

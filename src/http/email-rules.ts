@@ -15,7 +15,7 @@ export interface RuleContext {
   pointer: string;
 }
 
-const recipientsMax = 50;
+export const recipientsMax = 50;
 const attachmentBytesMax = 25 * 1024 * 1024;
 
 /** What is wrong with fields that are fine by themselves. `body` is the object they came in. */

@@ -1,14 +1,11 @@
-import type { Attachment } from "../email/email.ts";
-import type { EmailDetails } from "../email/email-details.ts";
 import { AppError } from "../errors.ts";
-import { readAttachments } from "../mail/read-message.ts";
+import { askedAttachments } from "../mail/asked-attachments.ts";
+
 import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { openDetails, openMessage } from "./email-answer.ts";
 import { findEmail } from "./find-email.ts";
 import { contentDestroyed } from "./get-raw.ts";
-
-type AskedFor = EmailDetails["attachments"][number];
 
 /** GET /api/v1/emails/{id}/attachments/{n}: n counts from 0 in the order of the request. */
 export function createGetAttachment(deps: AppDeps) {
@@ -19,7 +16,7 @@ export function createGetAttachment(deps: AppDeps) {
     if (!asked || !message) throw contentDestroyed();
     const n = c.req.param("n") ?? "";
     const index = /^\d{1,3}$/.test(n) ? Number(n) : -1;
-    const attachment = pick(asked, index, await readAttachments(message));
+    const attachment = (await askedAttachments(asked, message))[index];
     if (!attachment) {
       throw new AppError("not_found", { publicDetail: "The email has no such attachment." });
     }
@@ -30,27 +27,6 @@ export function createGetAttachment(deps: AppDeps) {
       },
     });
   };
-}
-
-/** Parts that HTML refers to come first in the message, so places alone do not tell. */
-function pick(asked: AskedFor[], index: number, read: Attachment[]): Attachment | undefined {
-  const wanted = asked[index];
-  if (!wanted) return undefined;
-  const place = asked.slice(0, index).filter((one) => keyOf(one) === keyOf(wanted)).length;
-  const same = read.filter(
-    (one) => keyOf({ ...one, sizeBytes: one.content.length }) === keyOf(wanted),
-  );
-  const found = same[place];
-  // What the message says of itself is what a mail program reads; the name is as asked for.
-  return found && { ...found, filename: wanted.filename, contentType: wanted.contentType };
-}
-
-function keyOf({
-  filename,
-  contentId,
-  sizeBytes,
-}: Pick<AskedFor, "filename" | "contentId" | "sizeBytes">) {
-  return JSON.stringify([filename, contentId, sizeBytes]);
 }
 
 /** RFC 6266: a plain name for old programs, the real one percent-encoded. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { simpleParser } from "mailparser";
 import { noUserReply, startTestApi, type TestApi } from "../testing/test-api.ts";
 
 setDefaultTimeout(60_000);
@@ -49,6 +50,150 @@ describe("200", () => {
   });
 });
 
+describe("200, edited", () => {
+  const read = async (id: string) => (await api.request("GET", `/api/v1/emails/${id}`)).json.data;
+  const raw = async (id: string) =>
+    simpleParser((await api.request("GET", `/api/v1/emails/${id}/raw`)).text);
+
+  /** The next hop refuses the second recipient. */
+  async function partlySent(fields: Record<string, unknown> = {}): Promise<string> {
+    const id = await api.schedule({ recipients: ["a@example.com", "b@example.com"], ...fields });
+    const { attempts } = api.delivery.deps;
+    const claimed = await attempts.claim(id, 1);
+    if (claimed.kind !== "claimed") throw new Error(claimed.kind);
+    const { token, recipients } = claimed.email;
+    await attempts.fence(id, token, new Date());
+    await attempts.settle({
+      id,
+      token,
+      transport: "smtp.example.net:25",
+      outcome: "partial",
+      nextState: "partially_sent",
+      retryInMs: null,
+      smtpCode: 250,
+      enhancedCode: null,
+      reply: null,
+      recipients: recipients.map(({ position }) => ({
+        position,
+        status: position === 1 ? "bounced" : "sent",
+        smtpCode: position === 1 ? 550 : 250,
+        enhancedCode: null,
+        reply: null,
+      })),
+    });
+    return id;
+  }
+
+  test("content and a mistyped address are mended, under the same Message-ID and record", async () => {
+    const id = await deadLetter();
+    const before = await raw(id);
+    const answer = await replay(id, { recipients: ["bob@new.example"], subject: "Again" });
+    expect(answer.status).toBe(200);
+    expect(answer.json.data).toMatchObject({
+      status: "pending",
+      subject: "Again",
+      version: 2,
+      attempts: [{ number: 1, reply: noUserReply.text }],
+      recipients: [{ address: "bob@new.example", status: "pending", reply: null }],
+    });
+    expect((await raw(id)).messageId).toBe(before.messageId);
+    await api.deliver(id);
+    expect(await read(id)).toMatchObject({ status: "sent", attempts: [{}, { outcome: "sent" }] });
+    const { json } = await api.request("GET", `/api/v1/emails/${id}/events`);
+    const entries = json.data as unknown as Record<string, unknown>[];
+    expect(entries.find(({ action }) => action === "email.replayed")).toMatchObject({
+      detail: { from: "failed", fields: ["recipients", "subject"] },
+    });
+    expect(json.data).not.toMatchObject([{ detail: { subject: "Again" } }]);
+    expect(JSON.stringify(entries)).not.toContain("Again");
+    expect(JSON.stringify(entries)).not.toContain("bob@new.example");
+  });
+
+  test.each([[["a@example.com", "c@example.com"]], [["c@example.com"]]])(
+    "who has got it never gets it again, named or not: %j",
+    async (recipients) => {
+      const id = await partlySent();
+      expect((await replay(id, { recipients })).status).toBe(200);
+      const wake = api.delivery.queued.findLast((one) => one.id === id)?.wake ?? 0;
+      const claimed = await api.delivery.deps.attempts.claim(id, wake);
+      expect(claimed).toMatchObject({ kind: "claimed", email: { recipients: [{ position: 2 }] } });
+      expect(await read(id)).toMatchObject({
+        recipients: [
+          { address: "a@example.com", status: "sent", smtp_code: 250 },
+          { address: "c@example.com", status: "pending", smtp_code: null },
+        ],
+      });
+      expect((await raw(id)).to).toMatchObject({ text: "a@example.com, c@example.com" });
+    },
+  );
+
+  test("nobody left to send to is refused, and nothing changes", async () => {
+    const id = await partlySent();
+    const before = await read(id);
+    const answer = await replay(id, { recipients: ["a@example.com"], subject: "x" });
+    expect(answer).toMatchObject({ status: 422, json: { code: "invalid_content" } });
+    expect(await read(id)).toEqual(before);
+  });
+
+  test("one that is held is released, at once or at the time that is named", async () => {
+    for (const body of [undefined, { scheduled_at: "2031-01-01T00:00:00Z", tags: ["t"] }]) {
+      const id = await api.schedule({ scheduled_at: "2030-01-01T00:00:00Z" });
+      await api.request("POST", `/api/v1/emails/${id}/hold`);
+      expect((await replay(id, body)).json.data).toMatchObject({ status: "pending" });
+      const { json } = await api.request("GET", `/api/v1/emails/${id}/events`);
+      expect((json.data as unknown as object[]).at(-1)).toMatchObject({ action: "email.released" });
+    }
+  });
+
+  test("412 when If-Match names another version", async () => {
+    const id = await deadLetter();
+    const path = `/api/v1/dead-letters/${id}/replay`;
+    const answer = await api.request("POST", path, { headers: { "if-match": '"9"' } });
+    expect(answer.status).toBe(412);
+  });
+});
+
+describe("an uncertain one", () => {
+  async function uncertain(): Promise<{ id: string; date: Date }> {
+    const id = await api.schedule({ on_uncertain: "hold" });
+    const { attempts } = api.delivery.deps;
+    const claimed = await attempts.claim(id, 1);
+    if (claimed.kind !== "claimed") throw new Error(claimed.kind);
+    const { token } = claimed.email;
+    const date = new Date("2026-11-24T03:00:00Z");
+    await attempts.fence(id, token, date);
+    await attempts.settle({
+      id,
+      token,
+      transport: "smtp.example.net:25",
+      outcome: "uncertain",
+      nextState: "uncertain",
+      retryInMs: null,
+      smtpCode: null,
+      enhancedCode: null,
+      reply: null,
+      recipients: [],
+    });
+    return { id, date };
+  }
+  const claimAgain = async (id: string) => {
+    const wake = api.delivery.queued.findLast((one) => one.id === id)?.wake ?? 0;
+    return api.delivery.deps.attempts.claim(id, wake);
+  };
+
+  test("is replayed with the same bytes, its Date included", async () => {
+    const { id, date } = await uncertain();
+    expect((await replay(id, { tags: ["policy only"] })).status).toBe(200);
+    expect(await claimAgain(id)).toMatchObject({ email: { messageDate: date } });
+  });
+
+  test("gets a new Date once its content is edited", async () => {
+    const { id } = await uncertain();
+    expect((await replay(id, { body: "Other." })).status).toBe(200);
+    expect(await claimAgain(id)).toMatchObject({ email: { messageDate: null } });
+  });
+});
+
 describe("refused", () => {
   test("409 for what is no dead letter", async () => {
     const pending = await api.schedule();
@@ -72,7 +217,10 @@ describe("refused", () => {
     [{ scheduled_at: "2020-01-01T00:00:00Z" }, "invalid_content", "/scheduled_at"],
     [{ scheduled_at: "soon" }, "invalid_content", "/scheduled_at"],
     [{ scheduledAt: null }, "invalid_content", "/scheduledAt"],
-    [{ subject: "New" }, "not_supported_yet", "/subject"],
+    [{ subject: "" }, "invalid_content", "/subject"],
+    [{ region: "ams" }, "not_supported_yet", "/region"],
+    [{ recipients: [] }, "invalid_content", "/recipients"],
+    [{ expires_at: "2020-01-01T00:00:00Z" }, "invalid_content", "/expires_at"],
     [[], "invalid_content", ""],
   ])("422 for %j, and nothing changes", async (body, code, pointer) => {
     const id = await deadLetter();

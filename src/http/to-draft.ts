@@ -68,7 +68,7 @@ export function invalidContent(faults: FieldFault[]): AppError {
   return new AppError("invalid_content", { publicDetail: countedFaults(faults), faults });
 }
 
-function notSupported(faults: FieldFault[]): AppError {
+export function notSupported(faults: FieldFault[]): AppError {
   return new AppError("not_supported_yet", {
     publicDetail: "The request asks for something that is not supported yet; see errors.",
     faults,
@@ -82,7 +82,7 @@ function countedFaults(faults: FieldFault[]): string {
     : `${faults.length} places of the request are at fault; see errors.`;
 }
 
-function attachmentsTooLarge(pointer: string): AppError {
+export function attachmentsTooLarge(pointer: string): AppError {
   return new AppError("payload_too_large", {
     publicDetail: "The attachments of an email are larger than 25 MB together.",
     faults: [

@@ -87,7 +87,9 @@ describe("a composed message", () => {
   });
 
   test("says in a made-up id which email it is", () => {
-    expect(messageIdFor("0b5d2f4e", "example.com")).toBe("<0b5d2f4e@example.com>");
+    expect(messageIdFor("0b5d2f4e", { address: "a@example.com", name: null })).toBe(
+      "<0b5d2f4e@example.com>",
+    );
   });
 
   test("may have Bcc recipients only, an empty subject, an empty body", async () => {

@@ -48,8 +48,8 @@ export async function composeMessage(
 }
 
 /** Made of the email's own id, so that every attempt and every replay carries the same one. */
-export function messageIdFor(emailId: string, fromDomain: string): string {
-  return `<${emailId}@${fromDomain}>`;
+export function messageIdFor(emailId: string, from: Address): string {
+  return `<${emailId}@${from.address.slice(from.address.lastIndexOf("@") + 1)}>`;
 }
 
 /**

@@ -136,8 +136,7 @@ async function compose(
   id: string,
   index: number,
 ): Promise<Uint8Array> {
-  const domain = draft.from.address.slice(draft.from.address.lastIndexOf("@") + 1);
-  const message = await composeMessage(draft, { messageId: messageIdFor(id, domain) });
+  const message = await composeMessage(draft, { messageId: messageIdFor(id, draft.from) });
   if (message.length <= deps.messageBytesMax) return message;
   throw new AppError("payload_too_large", {
     publicDetail:

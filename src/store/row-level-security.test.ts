@@ -56,6 +56,56 @@ describe("row-level security by direct SQL", () => {
     await expect(as("mailer_owner", "bob", insert)).rejects.toThrow("row-level security");
   });
 
+  const asEve = (fn: string, args: object) =>
+    as("mailer_client", "eve", "select mailer_api.call_as($1, $2, $3) as answer", [
+      '{"role":"user","sub":"eve"}',
+      fn,
+      JSON.stringify(args),
+    ]);
+  const change = { tags: ["eve's"], recipients: [], content: { subject: "eve's" } };
+  const edit = { id: draft.id, version: 1, attempts: 0, horizon_ms: 0, fields: [], change };
+
+  test.each(["change_email", "hold_email", "release_email", "replay_email"])(
+    "a user's claims find nobody else's email through %s",
+    async (fn) => {
+      expect(await asEve(fn, edit)).toEqual([{ answer: '{"kind":"not_found"}' }]);
+      await client.query("alter role mailer_owner bypassrls");
+      try {
+        expect(await asEve(fn, edit)).toEqual([{ answer: '{"kind":"not_found"}' }]);
+      } finally {
+        await client.query("alter role mailer_owner nobypassrls");
+      }
+    },
+  );
+
+  test.each(["edit_row", "replay_row", "replayed_answer"])(
+    "%s is no function to be called",
+    async (fn) => {
+      await expect(asEve(fn, edit)).rejects.toThrow("forbidden");
+    },
+  );
+
+  test("mailer_owner changes and removes its own content and recipients only", async () => {
+    const update = "update mailer.contents set details = 'x' returning email_id";
+    const remove = "delete from mailer.recipients returning email_id";
+    for (const sql of [update, remove]) {
+      expect(await as("mailer_owner", "eve", sql)).toEqual([]);
+      expect((await as("mailer_owner", "ada", sql)).length).toBe(1);
+    }
+    const move = "update mailer.contents set owner_id = 'eve'";
+    await expect(as("mailer_owner", "ada", move)).rejects.toThrow("permission denied");
+  });
+
+  test("mailer_owner makes no recipient of somebody else's email", async () => {
+    const insert = `insert into mailer.recipients (email_id, position, owner_id, kind, address_index)
+      values ($1, 7, $2, 'bcc', 'x') returning email_id`;
+    for (const owner of ["eve", "ada"]) {
+      const sent = as("mailer_owner", "eve", insert, [draft.id, owner]);
+      await expect(sent).rejects.toThrow("row-level security");
+    }
+    expect((await as("mailer_owner", "ada", insert, [draft.id, "ada"])).length).toBe(1);
+  });
+
   test("with row-level security switched off the functions still keep owners apart", async () => {
     await client.query("alter role mailer_owner bypassrls");
     try {

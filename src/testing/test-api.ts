@@ -6,6 +6,8 @@ import type { AppDeps } from "../http/app-deps.ts";
 import { createLogger } from "../log.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
+import { createChange } from "../queue/change.ts";
+import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
@@ -147,6 +149,16 @@ function apiDeps(
       horizonMs: config.queueHorizonMs,
       messageBytesMax,
       newId: () => Bun.randomUUIDv7(),
+    }),
+    change: createChange({
+      changes: createChanges(database),
+      emails,
+      keyRing,
+      semaphore,
+      enqueue,
+      workerId,
+      horizonMs: config.queueHorizonMs,
+      messageBytesMax,
     }),
     enqueue,
     keyRing,

@@ -373,7 +373,8 @@ begin
   values (v_after.owner_id, mailer.claim_sub(), v_args ->> 'origin',
     mailer.replay_action(v_before.state), v_after.id, v_after.sequence,
     jsonb_strip_nulls(jsonb_build_object('status', 'pending', 'from', v_before.state,
-      'scheduled_at', v_after.next_attempt_at, 'fields', v_args -> 'fields')));
+      'scheduled_at', v_after.next_attempt_at,
+      'fields', nullif(v_args -> 'fields', '[]'))));
   return jsonb_build_object('kind', v_kind, 'wake', v_after.wake,
     'delay_ms', case when v_after.queued_at is not null
       then mailer.ms_until(v_after.next_attempt_at, clock_timestamp()) end)::text;

@@ -1,0 +1,117 @@
+import type { EmailEdit } from "../email/email-edit.ts";
+import type { FieldFault } from "../errors.ts";
+import type { CurrentEmail } from "../queue/current-email.ts";
+import { editRecipients } from "./edit-recipients.ts";
+import { editTimes } from "./edit-times.ts";
+import { draftFaults, isTooLarge, type RuleContext } from "./email-rules.ts";
+import { type EmailFields, emailSchema } from "./email-schema.ts";
+import { isPlainObject } from "./field-schemas.ts";
+import { readFields } from "./read-fields.ts";
+import {
+  attachmentsTooLarge,
+  defaultSender,
+  invalidContent,
+  maxAgeSecondsDefault,
+  maxRetriesDefault,
+  notSupported,
+} from "./to-draft.ts";
+import { unsupportedFaults } from "./unsupported-fields.ts";
+
+/** Any field of an email; what is left out stays as it is. */
+export const editSchema = emailSchema.partial();
+
+export interface EditContext extends Omit<RuleContext, "pointer"> {
+  /** A person's replay lifts an end that has passed; an edit must change it. */
+  isReplay: boolean;
+}
+
+/** Which fields a body names, for the journal; an unknown one is found at fault by `toEdit`. */
+export function editedFields(body: unknown): string[] {
+  return isPlainObject(body) ? Object.keys(body).sort() : ["body"];
+}
+
+/**
+ * What a body changes about the email that is there, checked together with what stays. Null in a
+ * field means its default, as when scheduling. Throws as `toDraft` does.
+ */
+export function toEdit(body: unknown, current: CurrentEmail, context: EditContext): EmailEdit {
+  const { fields: read, faults } = readFields(body, editSchema);
+  const given = isPlainObject(body) ? onlyNamed(read, body) : {};
+  const unsupported = unsupportedFaults(given, current.email.region, "");
+  if (unsupported.length > 0) throw notSupported([...unsupported, ...faults]);
+  const times = editTimes(given, current, context);
+  const { lists, fault } = editRecipients(given, current);
+  if (isPlainObject(body)) faults.push(...contentFaults(given, body, current, context));
+  faults.push(...times.faults, ...fault);
+  if (faults.length > 0) throw invalidContent(faults);
+  if (isTooLarge(given.attachments ?? [])) throw attachmentsTooLarge("");
+  return {
+    ...times.edit,
+    ...(lists ? { recipients: lists } : {}),
+    ...contentEdit(given, context),
+    ...policyEdit(given),
+  };
+}
+
+type Given = Partial<EmailFields>;
+
+/** The schema fills in what is absent; here that means: unchanged. */
+function onlyNamed(fields: object, body: Record<string, unknown>): Given {
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => Object.hasOwn(body, name)));
+}
+
+/** The rules of a new email, over what would be there; its times have rules of their own. */
+function contentFaults(
+  given: Given,
+  body: Record<string, unknown>,
+  { draft }: CurrentEmail,
+  context: EditContext,
+): FieldFault[] {
+  const lists = ["recipients", "cc", "bcc"].some((name) => Object.hasOwn(body, name))
+    ? {
+        recipients: draft.to,
+        cc: draft.cc,
+        bcc: draft.bcc,
+        ...pick(given, ["recipients", "cc", "bcc"]),
+      }
+    : {};
+  const merged = { ...lists, ...pick(given, ["from"]) };
+  for (const name of ["recipients", "cc", "bcc"] as const) {
+    // At fault already: what stays must not be judged in its place.
+    if (Object.hasOwn(body, name) && !(name in given)) delete merged[name as never];
+  }
+  const texts = {
+    body: draft.body,
+    html_body: draft.htmlBody,
+    ...pick(body, ["body", "html_body"]),
+  };
+  return draftFaults(merged, texts, { ...context, pointer: "" });
+}
+
+function pick<T extends object, K extends string>(from: T, names: readonly K[]) {
+  const entries = Object.entries(from).filter(([name]) => names.includes(name as K));
+  return Object.fromEntries(entries) as Partial<Pick<T, K & keyof T>>;
+}
+
+/** Absent when nothing of the message changes, so that nothing is composed. */
+function contentEdit(given: Given, { config }: EditContext): Pick<EmailEdit, "content"> {
+  const content: EmailEdit["content"] = {};
+  if ("from" in given) content.from = given.from ?? defaultSender(config);
+  if ("reply_to" in given) content.replyTo = given.reply_to ?? null;
+  if (given.subject !== undefined) content.subject = given.subject;
+  if ("body" in given) content.body = given.body || null;
+  if ("html_body" in given) content.htmlBody = given.html_body || null;
+  if ("headers" in given) content.headers = given.headers ?? {};
+  if ("attachments" in given) content.attachments = given.attachments ?? [];
+  return Object.keys(content).length > 0 ? { content } : {};
+}
+
+function policyEdit(given: Given): EmailEdit {
+  const edit: EmailEdit = {};
+  if ("max_retries" in given) edit.maxRetries = given.max_retries ?? maxRetriesDefault;
+  if ("max_age" in given) edit.maxAgeSeconds = given.max_age ?? maxAgeSecondsDefault;
+  if ("on_uncertain" in given) edit.onUncertain = given.on_uncertain ?? "retry";
+  if ("tags" in given) edit.tags = given.tags ?? [];
+  if ("metadata" in given) edit.metadata = given.metadata ?? {};
+  return edit;
+}

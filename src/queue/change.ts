@@ -1,0 +1,210 @@
+import type { KeyRing } from "../crypto/key-ring.ts";
+import { type EmailEdit, isContentEdit } from "../email/email-edit.ts";
+import { deadLetterStates } from "../email/states.ts";
+import { AppError, isAppError } from "../errors.ts";
+import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
+import { estimateSizeBytes } from "../mail/compose.ts";
+import type { Changes, ChangeTarget } from "../store/changes.ts";
+import type { Claims } from "../store/database.ts";
+import type { Emails } from "../store/emails.ts";
+import type { WholeEmail } from "../store/stored-email.ts";
+import {
+  changedMeanwhile,
+  changeRefused,
+  contentDestroyed,
+  noSuchEmail,
+  notADeadLetter,
+  notHeld,
+  versionMismatch,
+} from "./change-refusal.ts";
+import { type CurrentEmail, openCurrentEmail } from "./current-email.ts";
+import { encryptEdit } from "./encrypt-edit.ts";
+import type { Enqueue } from "./enqueue.ts";
+
+/** Which email a person changes. */
+export interface Target {
+  id: string;
+  claims: Claims;
+  /** The caller's network address; null when unknown. */
+  origin: string | null;
+}
+
+export interface EditRequest extends Target {
+  /** If-Match: the versions that may be changed; null: any. */
+  versions: number[] | null;
+  /** Names of the fields, for the journal. */
+  fields: string[];
+  /** What is asked for, judged by what is there; throws when it does not fit. */
+  revise: (current: CurrentEmail) => EmailEdit;
+}
+
+/**
+ * Changes of an email that exists. Each is done, and the queue told, once it resolves; each
+ * throws `not_found`, the code of a 409 that says why not, or `database_unavailable`.
+ */
+export interface Change {
+  /** Of a pending or held email. Also throws `version_mismatch` and what `revise` throws. */
+  edit(request: EditRequest): Promise<void>;
+  /** Edits a dead letter, perhaps, and sends it to those who have not got it. */
+  replay(request: EditRequest): Promise<void>;
+  hold(target: Target): Promise<void>;
+  /** Without `scheduledAt`: when it was due anyway, or now when that has passed; null: now. */
+  release(target: Target & { scheduledAt?: Date | null }): Promise<void>;
+}
+
+export interface ChangeDeps {
+  changes: Changes;
+  emails: Pick<Emails, "get">;
+  keyRing: KeyRing;
+  semaphore: ByteSemaphore;
+  enqueue: Enqueue;
+  workerId: string;
+  horizonMs: number;
+  messageBytesMax: number;
+}
+
+/** Composing happens outside the transaction: this often somebody may come in between. */
+const triesMax = 3;
+/** The stored message, the composed one, encrypted, and as base64 in the call's text. */
+const copiesAtOnce = 4;
+
+export function createChange(deps: ChangeDeps): Change {
+  const { changes, horizonMs, workerId: queuedBy } = deps;
+  const targetOf = ({ id, claims: as, origin }: Target) => ({
+    id,
+    as,
+    origin,
+    horizonMs,
+    queuedBy,
+  });
+  function queue(id: string, { wake, delayMs }: { wake: number; delayMs: number | null }): void {
+    if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs });
+  }
+  return {
+    async edit(request) {
+      const target = targetOf(request);
+      for (let tries = 0; tries < triesMax; tries++) {
+        const email = await read(deps, request);
+        const answer = await orConflict(() => editOnce(deps, request, target, email));
+        if (answer.kind === "changed") return queue(request.id, answer);
+        if (answer.kind === "unchanged") return;
+        if (answer.kind !== "conflict") throw changeRefused(answer.kind);
+      }
+      throw changedMeanwhile();
+    },
+    async replay(request) {
+      const target = targetOf(request);
+      for (let tries = 0; tries < triesMax; tries++) {
+        const email = await read(deps, request);
+        if (!isDeadLetter(email)) throw notADeadLetter(email.status);
+        const answer = await orConflict(async () =>
+          changes.replay(await prepare(deps, request, target, email)),
+        );
+        if (answer.kind === "replayed") return queue(request.id, answer);
+        if (answer.kind === "not_found") throw noSuchEmail();
+        if (answer.kind === "not_a_dead_letter") throw notADeadLetter(answer.state);
+      }
+      throw changedMeanwhile();
+    },
+    async hold(target) {
+      const kind = await changes.hold(targetOf(target));
+      if (kind !== "held") throw changeRefused(kind);
+    },
+    async release({ scheduledAt, ...target }) {
+      const time = scheduledAt === undefined ? {} : { scheduledAt };
+      const answer = await changes.release({ ...targetOf(target), ...time });
+      if (answer.kind === "not_found") throw noSuchEmail();
+      if (answer.kind === "not_held") throw notHeld(answer.state);
+      queue(target.id, answer);
+    },
+  };
+}
+
+/** That it was changed while its message was read is as good as a refusal by the database. */
+async function orConflict<Answer>(run: () => Promise<Answer>) {
+  try {
+    return await run();
+  } catch (error) {
+    if (isAppError(error, "changed_meanwhile")) return { kind: "conflict" } as const;
+    throw error;
+  }
+}
+
+async function read({ emails }: ChangeDeps, request: EditRequest): Promise<WholeEmail> {
+  const email = await emails.get(request.id, request.claims, { details: true });
+  if (!email) throw noSuchEmail();
+  const { versions } = request;
+  if (versions && !versions.includes(email.version)) throw versionMismatch(email.version);
+  return email;
+}
+
+/** What cannot be edited is refused for that, before anything is said about the edit. */
+async function editOnce(
+  deps: ChangeDeps,
+  request: EditRequest,
+  target: ChangeTarget,
+  email: WholeEmail,
+) {
+  const { changes } = deps;
+  if (email.status !== "pending" && email.status !== "held") return changes.probe(target);
+  const prepared = await prepare(deps, request, target, email);
+  if (request.fields.length > 0) return changes.edit(prepared);
+  const probed = await changes.probe(target);
+  return probed.kind === "conflict" ? ({ kind: "unchanged" } as const) : probed;
+}
+
+async function prepare(
+  deps: ChangeDeps,
+  request: EditRequest,
+  target: ChangeTarget,
+  email: WholeEmail,
+) {
+  const { version, attemptsSpent: attempts } = email;
+  const { fields } = request;
+  const asRead = { ...target, version, attempts, fields };
+  if (fields.length === 0) return { ...asRead, change: {} };
+  const current = openCurrentEmail(email, deps.keyRing);
+  if (!current) throw contentDestroyed();
+  const edit = request.revise(current);
+  return { ...asRead, change: await encrypt(deps, request, current, edit) };
+}
+
+async function encrypt(
+  deps: ChangeDeps,
+  { id, claims }: Target,
+  current: CurrentEmail,
+  edit: EmailEdit,
+) {
+  const giveBack = isContentEdit(edit) ? take(deps.semaphore, current, edit) : () => {};
+  const readMessage = async () => {
+    const again = await deps.emails.get(id, claims, { message: true });
+    if (!again?.message) throw contentDestroyed();
+    if (again.version !== current.email.version) throw changedMeanwhile();
+    return again.message;
+  };
+  try {
+    return await encryptEdit(current, edit, { ...deps, readMessage });
+  } finally {
+    giveBack();
+  }
+}
+
+function take(semaphore: ByteSemaphore, { email, draft }: CurrentEmail, edit: EmailEdit) {
+  const attachments = edit.content?.attachments ?? [];
+  const composed = estimateSizeBytes({
+    ...draft,
+    ...edit.recipients,
+    ...edit.content,
+    attachments,
+  });
+  const giveBack = semaphore.tryAcquire((composed + email.messageBytes) * copiesAtOnce);
+  if (giveBack) return giveBack;
+  throw new AppError("overloaded", {
+    publicDetail: "The service holds as many bytes as it may; nothing was changed. Try again.",
+    retryAfterSeconds: 2,
+  });
+}
+
+function isDeadLetter({ status }: WholeEmail): boolean {
+  return (deadLetterStates as readonly string[]).includes(status);
+}
