@@ -107,10 +107,10 @@ async function send(
     messageDate: email.messageDate,
     // No repeating here: a fence that did not answer sends no body.
     fence: async (messageDate) => {
-      await deps.failPoints("fence.before");
+      await deps.failPoints("fence.before", email.id);
       const answer = await deps.attempts.fence(email.id, email.token, messageDate);
       isFenced = answer.granted;
-      await deps.failPoints("fence.after");
+      await deps.failPoints("fence.after", email.id);
       if (answer.granted) await admission.handOver(signals.end);
       return answer;
     },
@@ -120,7 +120,7 @@ async function send(
   });
   const report = await untilAborted(sending, signals.end).catch(() => null);
   admission.answered();
-  await deps.failPoints("dot.after");
+  await deps.failPoints("dot.after", email.id);
   if (report) {
     pass.leave(showedBy(report));
     const verdict = classify(report, envelope);

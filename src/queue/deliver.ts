@@ -12,7 +12,18 @@ export interface DeliverDeps extends SettleDeps, AttemptDeps {
 }
 
 /** How an email that a worker took from the queue left it again. */
-export type Delivered = Settled | { kind: "not_claimed" };
+export type Delivered =
+  | Settled
+  | { kind: "not_claimed" }
+  /** Workers died with it: to be delivered again, in isolation. Nothing was claimed. */
+  | { kind: "suspect" };
+
+export interface EmailJob {
+  emailId: string;
+  wake: number;
+  /** No other suspect is under way in this process. */
+  isIsolated?: boolean;
+}
 
 /** A job that came earlier than this is given a new one instead of being waited for. */
 const waitMsMax = 5_000;
@@ -23,7 +34,7 @@ const waitMsMax = 5_000;
  */
 export async function deliver(
   deps: DeliverDeps,
-  job: { emailId: string; wake: number },
+  job: EmailJob,
   signals: DeliverySignals,
 ): Promise<Delivered> {
   const admission = await deps.rateLimit.admit(signals.drain);
@@ -42,33 +53,39 @@ export async function deliver(
 
 async function deliverAdmitted(
   deps: DeliverDeps,
-  job: { emailId: string; wake: number },
+  job: EmailJob,
   turn: Turn,
   signals: DeliverySignals,
 ): Promise<Delivered> {
-  await deps.failPoints("claim.before");
+  await deps.failPoints("claim.before", job.emailId);
   const email = await claim(deps, job, signals);
   if (!email) return { kind: "not_claimed" };
-  await deps.failPoints("claim.after");
+  if (email === "suspect") return { kind: "suspect" };
+  await deps.failPoints("claim.after", email.id);
   const { verdict, dataKey } = await attempt(deps, email, turn, signals);
-  await deps.failPoints("settle.before");
+  await deps.failPoints("settle.before", email.id);
   const settled = await repeatUntilTaken(() => settle(deps, email, dataKey, verdict), signals.end);
-  await deps.failPoints("settle.after");
+  await deps.failPoints("settle.after", email.id);
   return settled;
 }
 
 /** Asks for the right to send, and waits for a time that is near. Null: there is nothing to do. */
 async function claim(
   deps: DeliverDeps,
-  { emailId, wake }: { emailId: string; wake: number },
+  { emailId, wake, isIsolated = false }: EmailJob,
   signals: DeliverySignals,
-): Promise<ClaimedEmail | null> {
+): Promise<ClaimedEmail | "suspect" | null> {
   for (;;) {
     signals.drain.throwIfAborted();
-    const answer = await repeatUntilTaken(() => deps.attempts.claim(emailId, wake), signals.drain);
+    const answer = await repeatUntilTaken(
+      () => deps.attempts.claim(emailId, wake, { isIsolated }),
+      signals.drain,
+    );
     switch (answer.kind) {
       case "claimed":
         return answer.email;
+      case "suspect":
+        return "suspect";
       case "stale":
       case "expired":
       case "held":

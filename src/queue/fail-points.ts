@@ -16,21 +16,22 @@ export const failPointNames = [
 ] as const;
 export type FailPointName = (typeof failPointNames)[number];
 
-/** Resolves at once unless the point is armed. */
-export type FailPoints = (name: FailPointName) => Promise<void>;
+/** Resolves at once unless the point is armed, for all emails or for this one. */
+export type FailPoints = (name: FailPointName, emailId?: string) => Promise<void>;
 
 export const noFailPoints: FailPoints = async () => {};
 
 /**
  * `spec` arms points, separated by commas: `<point>=kill | hang | throw`, and `@<n>` after it for
- * the n-th passage only, such as `fence.after=kill@3`. Throws on a spec it cannot read.
+ * the n-th passage only, such as `fence.after=kill@3`, or `#<email id>` for those of one email
+ * only. Throws on a spec it cannot read.
  */
 export function createFailPoints(spec: string, kill: () => void): FailPoints {
   const armed = new Map(spec.split(",").map((part) => parse(part.trim())));
   const passages = new Map<FailPointName, number>();
-  return async (name) => {
+  return async (name, emailId) => {
     const point = armed.get(name);
-    if (!point) return;
+    if (!point || (point.emailId !== null && point.emailId !== emailId)) return;
     const passage = (passages.get(name) ?? 0) + 1;
     passages.set(name, passage);
     if (point.passage !== null && point.passage !== passage) return;
@@ -49,12 +50,15 @@ interface FailPoint {
   action: "kill" | "hang" | "throw";
   /** null: every passage. */
   passage: number | null;
+  /** null: every email. */
+  emailId: string | null;
 }
 
 function parse(part: string): [FailPointName, FailPoint] {
-  const match = /^([a-z.]+)=(kill|hang|throw)(?:@(\d+))?$/.exec(part);
+  const match = /^([a-z.]+)=(kill|hang|throw)(?:@(\d+))?(?:#([\da-f-]+))?$/.exec(part);
   const name = failPointNames.find((known) => known === match?.[1]);
   if (!match || !name) throw new Error(`not a fail-point: ${JSON.stringify(part)}`);
   const passage = match[3] === undefined ? null : Number(match[3]);
-  return [name, { action: match[2] as FailPoint["action"], passage }];
+  const emailId = match[4] ?? null;
+  return [name, { action: match[2] as FailPoint["action"], passage, emailId }];
 }

@@ -5,7 +5,8 @@ import type { PgliteEngine } from "../store/pglite-engine.ts";
 import { createPglitePool } from "../store/pglite-pool.ts";
 import { sleep, within } from "./abortable.ts";
 import { createOutageLog } from "./outage-log.ts";
-import type { QueueBackend } from "./queue-backend.ts";
+import { promoteJobs } from "./promote-jobs.ts";
+import type { FoundJobs, QueueBackend } from "./queue-backend.ts";
 import { workerOptions } from "./queue-options.ts";
 
 type PostgresQueueBackendDeps = { log: Logger } & ({ engine: PgliteEngine } | { url: string });
@@ -28,6 +29,7 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
   const closing = new AbortController();
   const closers: (() => Promise<void>)[] = [];
   const workers: { run(): Promise<void> }[] = [];
+  const queues = new Map<string, Pick<Queue, "getBackend">>();
   pool.on("error", outage.failed);
 
   let isReady = false;
@@ -47,6 +49,7 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
       const queue = new Queue(name, { connection: whenReady }, createPostgresBackend);
       queue.on("error", outage.failed);
       closers.push(() => queue.close());
+      queues.set(name, queue as unknown as Queue);
       // The same class; its type arguments name Redis unless told otherwise.
       return queue as unknown as Queue<Data>;
     },
@@ -63,6 +66,9 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
       closers.push(() => worker.close(true));
       return worker as unknown as Worker<Data, void>;
     },
+    findJobs: (name, jobIds) => findJobs(pool, name, jobIds),
+    promote: (name, jobIds) => promoteJobs(queues.get(name), jobIds),
+    readClock: async () => null,
     readMarker: async () => constantMarker,
     writeMarker: async () => constantMarker,
     async ping() {
@@ -90,6 +96,19 @@ function afterReady(pool: PgPool, ready: Promise<void>): PgPool {
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
+}
+
+/** A select of our own on BullMQ's table: through its classes it would be one for every job. */
+async function findJobs(pool: PgPool, name: string, jobIds: string[]): Promise<FoundJobs> {
+  const { rows } = await pool.query<{ id: string; state: string }>(
+    "select id, state::text as state from job where queue = $1 and id = any ($2::text[])",
+    [name, jobIds],
+  );
+  const states = new Map(rows.map(({ id, state }) => [id, state]));
+  return {
+    delayed: jobIds.filter((id) => states.get(id) === "delayed"),
+    missing: jobIds.filter((id) => !states.has(id)),
+  };
 }
 
 function embeddedPool(engine: PgliteEngine): PgPool {

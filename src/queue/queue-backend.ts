@@ -24,6 +24,12 @@ export interface QueueBackend {
     processor: Processor<Data, void>,
     options: { concurrency: number },
   ): Worker<Data, void>;
+  /** Which of these jobs wait for their time, and which are not there at all; in one question. */
+  findJobs(queueName: string, jobIds: string[]): Promise<FoundJobs>;
+  /** Lets delayed jobs run now, whatever their time; one that is not delayed any more is left. */
+  promote(queueName: string, jobIds: string[]): Promise<void>;
+  /** The clock of the queue's server; null where that is the database. */
+  readClock(): Promise<Date | null>;
   /** The marker in force; null: the queue is empty and new, everything must be queued again. */
   readMarker(): Promise<string | null>;
   /** Sets the marker unless there is one, and answers the one in force. */
@@ -31,6 +37,11 @@ export interface QueueBackend {
   ping(): Promise<QueueHealth>;
   /** Closes queues, workers and connections; at the deadline without waiting for answers. */
   close(deadlineMs: number): Promise<void>;
+}
+
+export interface FoundJobs {
+  delayed: string[];
+  missing: string[];
 }
 
 export interface QueueHealth {

@@ -1,3 +1,5 @@
+import type { Standing } from "../store/presence.ts";
+
 /** What one round of the reconciler found and did. */
 export interface RoundReport {
   /** Emails that were due and in no queue: lost by it, left by somebody dead, or handed back. */
@@ -39,18 +41,6 @@ export interface ReconcileReport extends RoundReport {
   isSkewed: boolean;
 }
 
-/** How this region stands, by the database's clock. */
-export interface Standing {
-  /** How long the region's email that is due longest has waited; 0 when none is due. */
-  oldestDueMs: number;
-  /** Emails of the region that are due and not claimed; counted up to `dueUnclaimedMax`. */
-  dueUnclaimed: number;
-  /** Living processes that send, in all regions. */
-  workersAlive: number;
-  /** Regions in which nothing has sent for a minute, and whose due emails others adopt. */
-  deadRegions: string[];
-}
-
 /** Counting stops here, so that a large backlog costs a round no more than a small one. */
 export const dueUnclaimedMax = 100_000;
 
@@ -79,4 +69,18 @@ export function addToReport(total: RoundReport, found: RoundReport): void {
   for (const [region, count] of Object.entries(found.adopted)) {
     total.adopted[region] = (total.adopted[region] ?? 0) + count;
   }
+}
+
+export function emptyReport(): ReconcileReport {
+  return {
+    ...emptyRound(),
+    rounds: 0,
+    failures: 0,
+    jobsGivenUp: 0,
+    lastRoundAt: null,
+    lastRoundMs: null,
+    standing: null,
+    skewMs: { database: null, redis: null },
+    isSkewed: false,
+  };
 }

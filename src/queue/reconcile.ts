@@ -1,25 +1,28 @@
-import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { Presence, TakeOver } from "../store/presence.ts";
-import { sleep, within } from "./abortable.ts";
-import type { Enqueue } from "./enqueue.ts";
+import { within } from "./abortable.ts";
+import { type ClockSkew, createClockSkew } from "./clock-skew.ts";
+import { createOverdueJobs } from "./overdue-jobs.ts";
 import type { QueueBackend } from "./queue-backend.ts";
+import { createQueueWatch, type QueueWatch } from "./queue-watch.ts";
 import {
   addToReport,
+  dueUnclaimedMax,
+  emptyReport,
   emptyRound,
   type ReconcileReport,
   type RoundReport,
 } from "./reconcile-report.ts";
-import { type SettleDeps, settleOrphan } from "./settle.ts";
+import { adopt, findOverdue, queueDue, type RoundDeps, takeOver } from "./reconcile-round.ts";
+import { createNudge, type Repetition, repeatSteadily } from "./repeat-steadily.ts";
 
-export interface ReconcilerDeps extends SettleDeps {
-  presence: Presence;
-  backend: Pick<QueueBackend, "readMarker" | "writeMarker">;
-  enqueue: Enqueue;
+export interface ReconcilerDeps extends RoundDeps {
+  backend: Pick<QueueBackend, "readMarker" | "writeMarker" | "findJobs" | "promote" | "readClock">;
   log: Logger;
   /** How often the database is searched for work that nobody knows of. */
   intervalMs: number;
   newId: () => string;
+  /** Default: one with this machine's clock. */
+  clockSkew?: ClockSkew;
 }
 
 /** Rebuilds the queue from the database and frees what dead workers held, steadily. */
@@ -37,156 +40,146 @@ export interface Reconciler {
 
 const beatMs = 1_000;
 const markerMs = 1_000;
-const markerTimeoutMs = 1_500;
+const clockTimeoutMs = 1_500;
+const overdueEveryMs = 2_000;
 const heardWithinMs = 5_000;
-const dueBatch = 1_000;
-/** While this many jobs wait to be added, more are left in the database. */
-const backlogMax = 10_000;
 const forgetEveryMs = 600_000;
 
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
+  const { presence, log } = deps;
   const stopping = new AbortController();
-  let knownMarker: string | null = null;
-  let heardAt = performance.now();
-  let forgottenAt = Number.NEGATIVE_INFINITY;
-  const totals: ReconcileReport = {
-    ...emptyRound(),
-    rounds: 0,
-    failures: 0,
-    jobsGivenUp: 0,
-    lastRoundAt: null,
-    lastRoundMs: null,
-    standing: null,
-    skewMs: { database: null, redis: null },
-    isSkewed: false,
-  };
+  const nudge = createNudge();
+  const skew = deps.clockSkew ?? createClockSkew({ log });
+  const rounds = createRounds(deps, createQueueWatch(deps), skew);
 
-  /** True when the queue is there; tells the database when it is another one than before. */
-  async function checkMarker(): Promise<boolean> {
-    const marker = await within(readOrWriteMarker(deps), markerTimeoutMs);
-    if (marker === null) return false;
-    if (marker === knownMarker) return true;
-    const { isNew } = await deps.presence.setQueueMarker(marker);
-    if (isNew && knownMarker !== null) deps.log.warn("queue was lost; building it anew");
-    knownMarker = marker;
-    if (isNew) addToReport(totals, { ...emptyRound(), ...(await queueDue(deps)) });
-    return true;
+  async function beat(): Promise<void> {
+    const { hasDead, hasDue, wasReaped } = await rounds.beat();
+    if (wasReaped) log.warn("others thought this process dead; it is back");
+    // A worker's emails need not wait for the next round, nor need what another process stored.
+    if (hasDead || hasDue) nudge.give();
   }
 
-  async function runOnce(options: { everything?: boolean } = {}): Promise<RoundReport> {
-    const startedAt = performance.now();
+  const loops: Promise<void>[] = [];
+  const loop = (name: string, everyMs: number, step: () => Promise<unknown>, more = {}) => {
+    const repetition: Repetition = {
+      name,
+      everyMs,
+      step: async () => void (await step()),
+      log,
+      signal: stopping.signal,
+      ...more,
+    };
+    loops.push(repeatSteadily(repetition));
+  };
+
+  return {
+    get isHeard() {
+      return rounds.hearing.isHeard;
+    },
+    start() {
+      loop("beat", beatMs, beat);
+      loop("queue marker", markerMs, rounds.checkQueue);
+      loop("overdue jobs", overdueEveryMs, rounds.lookForOverdue);
+      loop("reconcile", deps.intervalMs, () => rounds.runOnce(false), { nudge });
+    },
+    runOnce: ({ everything = false } = {}) => rounds.runOnce(everything),
+    report: rounds.report,
+    async stop(timeoutMs) {
+      stopping.abort();
+      await within(Promise.all(loops), timeoutMs / 2);
+      await within(presence.stop(), timeoutMs / 2);
+    },
+  };
+}
+
+/** Since when the database has heard of us, and whether it still does. */
+function createHearing() {
+  let at = performance.now();
+  let since = at;
+  return {
+    heard() {
+      if (performance.now() - at > heardWithinMs) since = performance.now();
+      at = performance.now();
+    },
+    get isHeard() {
+      return performance.now() - at < heardWithinMs;
+    },
+    /** Heard for so long that every other region that lives has been heard as well. */
+    get isSteady() {
+      return performance.now() - since >= heardWithinMs;
+    },
+  };
+}
+
+/** The rounds and what they add up to. */
+function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) {
+  const { presence, backend } = deps;
+  const totals = emptyReport();
+  const overdue = createOverdueJobs(deps);
+  const hearing = createHearing();
+  let forgottenAt = Number.NEGATIVE_INFINITY;
+
+  /** Adds to the totals also what a step that broke off had found. */
+  async function counted(steps: (round: RoundReport) => Promise<void>): Promise<RoundReport> {
     const round = emptyRound();
     try {
-      await findAll(round, options.everything ?? false);
+      await steps(round);
+      return round;
     } catch (error) {
       totals.failures += 1;
       throw error;
     } finally {
       addToReport(totals, round);
     }
-    totals.rounds += 1;
-    totals.lastRoundAt = new Date();
-    totals.lastRoundMs = performance.now() - startedAt;
-    return round;
   }
 
   async function findAll(round: RoundReport, everything: boolean): Promise<void> {
-    const taken = await deps.presence.takeOver({ everything });
-    logTaken(deps.log, taken);
-    round.deadWorkers = taken.crashedWorkers;
-    round.takenOver = taken.released;
-    for (const orphan of taken.orphans) {
-      await settleOrphan(deps, orphan);
-      round.orphansSettled += 1;
+    await takeOver(deps, round, everything);
+    if ((await queue.check()) !== "gone") {
+      await queueDue(deps, round);
+      // After an outage of the database every region looks silent, until each has been heard.
+      if (hearing.isSteady) await adopt(deps, round);
+      await findOverdue(deps.log, overdue, round);
     }
-    if (await checkMarker()) Object.assign(round, await queueDue(deps));
     if (performance.now() - forgottenAt > forgetEveryMs) {
-      await deps.presence.forgetIdempotent();
+      await presence.forgetIdempotent();
       forgottenAt = performance.now();
     }
+    totals.standing = await presence.standing(dueUnclaimedMax);
   }
 
-  async function beat(): Promise<void> {
-    const { wasReaped } = await deps.presence.beat();
-    heardAt = performance.now();
-    if (wasReaped) deps.log.warn("others thought this process dead; it is back");
-  }
-
-  const loops: Promise<void>[] = [];
   return {
-    get isHeard() {
-      return performance.now() - heardAt < heardWithinMs;
+    hearing,
+    async beat() {
+      const beating = presence.beat({ canSend: queue.isSeen });
+      await skew.measure("database", async () => (await beating).now);
+      hearing.heard();
+      return beating;
     },
-    start() {
-      const { signal } = stopping;
-      loops.push(repeat("beat", beatMs, beat, deps.log, signal));
-      loops.push(
-        repeat("queue marker", markerMs, async () => void (await checkMarker()), deps.log, signal),
-      );
-      loops.push(
-        repeat("reconcile", deps.intervalMs, async () => void (await runOnce()), deps.log, signal),
-      );
+    /** A queue that is new is filled at once. */
+    checkQueue: () =>
+      counted(async (round) => {
+        if ((await queue.check()) === "new") await queueDue(deps, round);
+      }),
+    async lookForOverdue() {
+      if (!queue.isSeen) return;
+      await skew.measure("redis", () => within(backend.readClock(), clockTimeoutMs));
+      await counted((round) => findOverdue(deps.log, overdue, round));
     },
-    runOnce,
-    report: () => ({ ...totals, adopted: { ...totals.adopted } }),
-    async stop(timeoutMs) {
-      stopping.abort();
-      await within(Promise.all(loops), timeoutMs / 2);
-      await within(deps.presence.stop(), timeoutMs / 2);
+    async runOnce(everything: boolean): Promise<RoundReport> {
+      const startedAt = performance.now();
+      const round = await counted((found) => findAll(found, everything));
+      totals.rounds += 1;
+      totals.lastRoundAt = new Date();
+      totals.lastRoundMs = performance.now() - startedAt;
+      return round;
     },
+    report: (): ReconcileReport => ({
+      ...totals,
+      adopted: { ...totals.adopted },
+      jobsGivenUp: presence.jobsGivenUp,
+      skewMs: { ...skew.skewMs },
+      isSkewed: skew.isSkewed,
+    }),
   };
-}
-
-async function readOrWriteMarker({ backend, newId }: ReconcilerDeps): Promise<string> {
-  return (await backend.readMarker()) ?? (await backend.writeMarker(newId()));
-}
-
-async function queueDue({
-  presence,
-  enqueue,
-  log,
-}: ReconcilerDeps): Promise<Pick<RoundReport, "foundDue" | "requeued">> {
-  let requeued = 0;
-  let foundDue = 0;
-  while (enqueue.backlog < backlogMax) {
-    const { emails, hasMore } = await presence.queueDue(dueBatch);
-    for (const email of emails) enqueue.add(email);
-    requeued += emails.length;
-    foundDue += emails.filter(({ delayMs }) => delayMs === 0).length;
-    if (!hasMore) break;
-  }
-  if (requeued > 0) log.info("emails queued from the database", { count: requeued });
-  return { foundDue, requeued };
-}
-
-function logTaken(log: Logger, taken: TakeOver): void {
-  if (taken.crashedWorkers > 0) log.warn("dead processes found", { count: taken.crashedWorkers });
-  if (taken.released > 0) log.warn("emails of dead workers released", { count: taken.released });
-  if (taken.orphans.length > 0) {
-    log.warn("fenced emails of dead workers are uncertain", { count: taken.orphans.length });
-  }
-}
-
-/** Runs `step` every `everyMs` until the signal; a failure is logged once and tried again. */
-async function repeat(
-  name: string,
-  everyMs: number,
-  step: () => Promise<void>,
-  log: Logger,
-  signal: AbortSignal,
-): Promise<void> {
-  let isFailing = false;
-  while (!signal.aborted) {
-    try {
-      await step();
-      if (isFailing) log.info("works again", { component: name });
-      isFailing = false;
-    } catch (error) {
-      const level = isAppError(error, "database_unavailable") ? "warn" : "error";
-      if (!isFailing) log[level]("failed; trying again", { component: name, err: error });
-      isFailing = true;
-    }
-    // The abort is the end of the loop, not a failure.
-    await sleep(everyMs, signal).catch(() => undefined);
-  }
 }

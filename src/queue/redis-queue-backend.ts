@@ -3,7 +3,8 @@ import { Redis, type RedisOptions } from "ioredis";
 import type { Logger } from "../log.ts";
 import { within } from "./abortable.ts";
 import { createOutageLog } from "./outage-log.ts";
-import type { QueueBackend, QueueHealth } from "./queue-backend.ts";
+import { promoteJobs } from "./promote-jobs.ts";
+import type { FoundJobs, QueueBackend, QueueHealth } from "./queue-backend.ts";
 import { keyPrefix, workerOptions } from "./queue-options.ts";
 
 interface RedisQueueBackendDeps {
@@ -46,6 +47,7 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
   const outage = createOutageLog(log, "redis");
   const connections: Redis[] = [];
   const closers: (() => Promise<void>)[] = [];
+  const queues = new Map<string, Queue>();
   const markerKey = `${keyPrefix}:marker:${region}`;
   let policy = "unknown";
 
@@ -75,6 +77,7 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
       const queue = new Queue<Data>(name, { connection, prefix: keyPrefix });
       queue.on("error", outage.failed);
       rejectWhileDown(queue, connection);
+      queues.set(name, queue);
       closers.push(() => queue.close());
       return queue as Queue<Data>;
     },
@@ -89,6 +92,12 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
       worker.on("error", outage.failed);
       closers.push(() => worker.close(true));
       return worker;
+    },
+    findJobs: (name, jobIds) => findJobs(control, `${keyPrefix}:${name}`, jobIds),
+    promote: (name, jobIds) => promoteJobs(queues.get(name), jobIds),
+    async readClock() {
+      const [seconds, microseconds] = await control.time();
+      return new Date(Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000));
     },
     readMarker: () => control.get(markerKey),
     async writeMarker(value) {
@@ -116,6 +125,21 @@ function rejectWhileDown<Data>(queue: Queue<Data>, connection: Redis): void {
   };
   queue.add = (...args: Parameters<typeof add>) => whenUp(() => add(...args));
   queue.addBulk = (...args: Parameters<typeof addBulk>) => whenUp(() => addBulk(...args));
+}
+
+async function findJobs(redis: Redis, prefix: string, jobIds: string[]): Promise<FoundJobs> {
+  if (jobIds.length === 0) return { delayed: [], missing: [] };
+  const commands = redis.pipeline().zmscore(`${prefix}:delayed`, ...jobIds);
+  for (const jobId of jobIds) commands.exists(`${prefix}:${jobId}`);
+  const results = ((await commands.exec()) ?? []).map(([error, result]) => {
+    if (error) throw error;
+    return result;
+  });
+  const scores = results[0] as (string | null)[];
+  return {
+    delayed: jobIds.filter((_, index) => (scores[index] ?? null) !== null),
+    missing: jobIds.filter((_, index) => results[index + 1] === 0),
+  };
 }
 
 /** From INFO, since managed Redis forbids CONFIG; `unknown` when that is not allowed either. */

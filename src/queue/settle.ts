@@ -84,6 +84,7 @@ export function settleOrphan(deps: SettleDeps, orphan: Orphan): Promise<Settled>
     smtpCode: null,
     enhancedCode: null,
     reply: null,
+    region: orphan.region,
     recipients: [],
   });
 }

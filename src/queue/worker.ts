@@ -4,6 +4,7 @@ import type { Presence } from "../store/presence.ts";
 import { within } from "./abortable.ts";
 import { type DeliverDeps, deliver } from "./deliver.ts";
 import type { WakeJob } from "./enqueue.ts";
+import { createIsolation, type Isolation } from "./isolation.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import { emailQueueName } from "./queue-options.ts";
 
@@ -32,10 +33,11 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   const endController = new AbortController();
   const signals = { drain: drainController.signal, end: endController.signal };
   const running = new Set<Promise<void>>();
+  const isolation = createIsolation();
 
   // Returns nothing: a value that cannot be stored would run the job again after its send.
   async function runJob(job: Job<WakeJob>): Promise<void> {
-    const run = deliverJob(deps, job.data, signals);
+    const run = deliverJob(deps, job.data, signals, isolation);
     running.add(run);
     await run.finally(() => running.delete(run));
   }
@@ -76,10 +78,17 @@ async function deliverJob(
   deps: EmailWorkerDeps,
   { emailId, wake }: WakeJob,
   signals: { drain: AbortSignal; end: AbortSignal },
+  isolation: Isolation,
 ): Promise<void> {
   const log = deps.log.with({ email_id: emailId, wake });
   try {
-    logDelivered(log, await deliver(deps, { emailId, wake }, signals));
+    let delivered = await deliver(deps, { emailId, wake }, signals);
+    if (delivered.kind === "suspect") {
+      log.warn("workers died with this email; trying it apart from others like it");
+      const again = () => deliver(deps, { emailId, wake, isIsolated: true }, signals);
+      delivered = await isolation.run(again, signals.drain);
+    }
+    logDelivered(log, delivered);
   } catch (error) {
     // The job ends here, so an email that was not claimed must be queued again by whoever
     // comes next; one that was is found by the reconciler.
@@ -99,6 +108,7 @@ function logDelivered(log: Logger, delivered: Awaited<ReturnType<typeof deliver>
       log.info("email released", { reason: delivered.reason });
       return;
     case "dropped":
+    case "suspect":
     case "not_claimed":
       log.debug("job had nothing to do", { reason: delivered.kind });
   }

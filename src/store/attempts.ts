@@ -37,6 +37,8 @@ export type ClaimAnswer =
   | { kind: "claimed"; email: ClaimedEmail }
   | { kind: "not_due"; dueInMs: number }
   | { kind: "stale" }
+  /** Workers died with it: to be claimed again in isolation. */
+  | { kind: "suspect" }
   | { kind: "expired" }
   | { kind: "held" };
 
@@ -53,6 +55,8 @@ export interface Settlement {
   enhancedCode: string | null;
   /** Ciphertext, column `reply`. */
   reply: string | null;
+  /** Home of the email, when it is not ours: whose queue a retry is left to. */
+  region?: string;
   recipients: {
     position: number;
     status: Exclude<RecipientStatus, "pending">;
@@ -81,7 +85,7 @@ export type ReleaseAnswer =
 
 /** Claim, fence, settle, release: each travels with others of its kind in one commit. */
 export interface Attempts {
-  claim(id: string, wake: number): Promise<ClaimAnswer>;
+  claim(id: string, wake: number, options?: { isIsolated: boolean }): Promise<ClaimAnswer>;
   /** A job came far too early: a new wake, for another job. null: that wake is not current. */
   rewake(id: string, wake: number): Promise<{ wake: number; delayMs: number } | null>;
   /** Ciphertext of a large message; null when the token is stale. */
@@ -105,12 +109,19 @@ export interface AttemptsOptions {
 
 /** Messages up to this size come with the claim. */
 const inlineBytesMax = 65_536;
+/** A horizon that no time to come lies within. */
+const neverNear = -86_400_000;
 
 export function createAttempts(database: Database, options: AttemptsOptions): Attempts {
   const claims = serviceClaims(`worker:${options.region}`);
   const queued = { horizon_ms: options.horizonMs, queued_by: options.workerId };
 
-  const claimCommits = createGroupCommit<{ id: string; wake: number }, ClaimAnswer>({
+  const isElsewhere = ({ region = options.region }: Settlement) => region !== options.region;
+
+  const claimCommits = createGroupCommit<
+    { id: string; wake: number; isolated: boolean },
+    ClaimAnswer
+  >({
     send: async (items) => {
       const args = {
         worker_id: options.workerId,
@@ -130,8 +141,8 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
     send: async (items) => {
       const args = items.map((item) => ({
         ...settleJson(item),
-        ...queued,
-        region: options.region,
+        ...(isElsewhere(item) ? { horizon_ms: neverNear, queued_by: null } : queued),
+        region: item.region ?? options.region,
       }));
       return ((await database.rpc("settle_attempts", args, claims)) as SettleJson[]).map(toSettle);
     },
@@ -150,7 +161,8 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   });
 
   return {
-    claim: (id, wake) => claimCommits.add({ id, wake }),
+    claim: (id, wake, { isIsolated } = { isIsolated: false }) =>
+      claimCommits.add({ id, wake, isolated: isIsolated }),
     async rewake(id, wake) {
       const args = { id, wake, queued_by: options.workerId };
       const answer = (await database.rpc("rewake_email", args, claims)) as RewakeJson;
@@ -195,7 +207,7 @@ interface ClaimedJson {
 type ClaimJson =
   | ClaimedJson
   | { kind: "not_due"; due_in_ms: number }
-  | { kind: "stale" | "expired" | "held" };
+  | { kind: "stale" | "suspect" | "expired" | "held" };
 
 function toClaim(answer: ClaimJson, id: string): ClaimAnswer {
   if (answer.kind === "not_due") return { kind: "not_due", dueInMs: answer.due_in_ms };

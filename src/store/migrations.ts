@@ -17,6 +17,9 @@ import transportSlots from "../../supabase/migrations/20261124000010_transport_s
 import changeEmails from "../../supabase/migrations/20261124000011_change_emails.sql" with {
   type: "text",
 };
+import reconcileMore from "../../supabase/migrations/20261124000013_reconcile_more.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -39,4 +42,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000009", name: "views", sql: views },
   { version: "20261124000010", name: "transport_slots", sql: transportSlots },
   { version: "20261124000011", name: "change_emails", sql: changeEmails },
+  { version: "20261124000013", name: "reconcile_more", sql: reconcileMore },
 ];

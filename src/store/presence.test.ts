@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { newEmail, store, userClaims } from "../testing/new-email.ts";
-import { type Attempts, type ClaimedEmail, createAttempts } from "./attempts.ts";
+import { joinRegion } from "../testing/region-process.ts";
+import type { Attempts, ClaimedEmail } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
-import { createPresence, type Presence } from "./presence.ts";
+import type { PresenceOptions } from "./presence.ts";
 
 const ada = userClaims("ada");
 
@@ -17,30 +18,8 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
   afterAll(() => opened.close());
 
   /** One process of its own region, so that tests do not find each other's work. */
-  async function process(
-    region: string,
-    fields: { replyTimeoutMs?: number; deadAfterMs?: number } = {},
-  ): Promise<{ workerId: string; presence: Presence; attempts: Attempts }> {
-    const workerId = Bun.randomUUIDv7();
-    const horizonMs = 600_000;
-    const presence = createPresence(opened.database, {
-      workerId,
-      region,
-      role: "all",
-      replyTimeoutMs: 600_000,
-      horizonMs,
-      deadAfterMs: 5_000,
-      ...fields,
-    });
-    const attempts = createAttempts(opened.database, {
-      workerId,
-      region,
-      transport: "capture",
-      horizonMs,
-    });
-    await presence.beat();
-    return { workerId, presence, attempts };
-  }
+  const process = (region: string, fields: Partial<PresenceOptions> = {}) =>
+    joinRegion(opened.database, region, fields);
 
   async function claimedBy(
     attempts: Attempts,

@@ -12,11 +12,14 @@ export interface Orphan {
   /** Since the moment that `maxAgeSeconds` counts from. */
   ageMs: number;
   onUncertain: OnUncertain;
+  region: string;
 }
 
 export interface TakeOver {
-  /** Un-fenced emails that are pending again. */
+  /** Un-fenced emails that are pending again; 1,000 means that there may be more. */
   released: number;
+  /** Ids of emails that are held, because nothing but them can have killed their workers. */
+  poison: string[];
   /** Processes found dead since the last look. */
   crashedWorkers: number;
   orphans: Orphan[];
@@ -29,10 +32,46 @@ export interface DueEmail {
   delayMs: number;
 }
 
+/** How a region stands, by the database's clock. */
+export interface Standing {
+  /** How long the region's email that is due longest has waited; 0 when none is due. */
+  oldestDueMs: number;
+  /** Emails of the region that are due and not claimed. */
+  dueUnclaimed: number;
+  /** Living processes that send, in all regions. */
+  workersAlive: number;
+  /** Names of all regions that were ever heard of, living or not. */
+  regions: string[];
+  /** Regions in which nothing can send for a minute, and whose due emails others adopt. */
+  deadRegions: string[];
+}
+
+export interface Beat {
+  /** The database's clock. */
+  now: Date;
+  /** The others thought this process dead meanwhile. */
+  wasReaped: boolean;
+  /** A process has died whose emails nobody has looked after yet. */
+  hasDead: boolean;
+  /** An email of this region is due and not in the queue. */
+  hasDue: boolean;
+}
+
+/** A place among the overdue emails; opaque. */
+export type OverdueCursor = { next_attempt_at: string; id: string };
+
+export interface OverduePage {
+  emails: { id: string; wake: number }[];
+  /** Where the next page begins; null: this was the last. */
+  last: OverdueCursor | null;
+  /** Up to here everything was seen. */
+  until: OverdueCursor;
+}
+
 /** Who lives, what dead ones held, and what belongs into the region's queue. */
 export interface Presence {
-  /** Says that this process lives. `wasReaped`: the others thought it dead meanwhile. */
-  beat(): Promise<{ now: Date; wasReaped: boolean }>;
+  /** Says that this process lives; `canSend`: and so does its region, having a queue. */
+  beat(state?: { canSend: boolean }): Promise<Beat>;
   /** Leaves in order; what it may still hold is taken over at once. */
   stop(): Promise<void>;
   /** `everything`: all that is sending is an orphan (embedded database at boot). */
@@ -40,8 +79,20 @@ export interface Presence {
   /** Another marker than before means that the queue was lost. */
   setQueueMarker(marker: string): Promise<{ isNew: boolean }>;
   queueDue(limit: number): Promise<{ emails: DueEmail[]; hasMore: boolean }>;
-  /** Takes back what could not be put into the queue. */
+  /** Takes back what could not be put into the queue, or was given up before its claim. */
   unqueue(jobs: { id: string; wake: number }[]): Promise<void>;
+  /** How many jobs this process has taken back so. */
+  readonly jobsGivenUp: number;
+  /** Emails due for at least `overdueMs` that are queued, and not claimed for all that. */
+  listOverdue(page: {
+    overdueMs: number;
+    limit: number;
+    after: OverdueCursor | null;
+  }): Promise<OverduePage>;
+  /** Takes due emails of silent regions over into this one; they are to be queued here. */
+  adopt(limit: number): Promise<(DueEmail & { fromRegion: string })[]>;
+  /** How this region stands; emails are counted up to `countMax`. */
+  standing(countMax: number): Promise<Standing>;
   countWorkers(): Promise<number>;
   /** False when this database belongs to another encryption key. */
   checkKey(fingerprint: string): Promise<boolean>;
@@ -57,34 +108,48 @@ export interface PresenceOptions {
   horizonMs: number;
   /** A worker whose beat is silent for this long is dead. */
   deadAfterMs: number;
+  /** A region in which nothing can send for this long is silent: others adopt its due emails. */
+  silentAfterMs?: number;
 }
 
+const silentAfterMsDefault = 60_000;
+
 export function createPresence(database: Database, options: PresenceOptions): Presence {
-  const { workerId, region, horizonMs } = options;
+  const { workerId, region, horizonMs, deadAfterMs } = options;
+  const silence = {
+    dead_after_ms: deadAfterMs,
+    silent_ms: options.silentAfterMs ?? silentAfterMsDefault,
+  };
+  const me = { worker_id: workerId, region };
+  let jobsGivenUp = 0;
   const claims = serviceClaims(`reconciler:${region}`);
   const call = (fn: string, args: unknown) => database.rpc(fn, args, claims);
 
   return {
-    async beat() {
+    ...createSearches(call, me, silence),
+    async beat({ canSend } = { canSend: true }) {
       const answer = (await call("beat", {
-        worker_id: workerId,
-        region,
+        ...me,
         role: options.role,
         reply_timeout_ms: options.replyTimeoutMs,
-      })) as { now: string; was_reaped: boolean };
-      return { now: new Date(answer.now), wasReaped: answer.was_reaped };
+        dead_after_ms: deadAfterMs,
+        can_send: canSend && options.role !== "api",
+      })) as { now: string; was_reaped: boolean; has_dead: boolean; has_due: boolean };
+      return {
+        now: new Date(answer.now),
+        wasReaped: answer.was_reaped,
+        hasDead: answer.has_dead,
+        hasDue: answer.has_due,
+      };
     },
     async stop() {
       await call("stop_worker", { worker_id: workerId });
     },
     async takeOver({ everything }) {
-      const answer = (await call("take_over", {
-        worker_id: workerId,
-        dead_after_ms: options.deadAfterMs,
-        everything,
-      })) as TakeOverJson;
+      const answer = (await call("take_over", { ...me, ...silence, everything })) as TakeOverJson;
       return {
         released: answer.released,
+        poison: answer.held,
         crashedWorkers: answer.crashed_workers,
         orphans: answer.orphans.map(toOrphan),
       };
@@ -94,12 +159,10 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
       return { isNew: answer.is_new };
     },
     async queueDue(limit) {
-      const answer = (await call("queue_due", {
-        region,
-        worker_id: workerId,
-        horizon_ms: horizonMs,
-        limit,
-      })) as { emails: { id: string; wake: number; delay_ms: number }[]; has_more: boolean };
+      const answer = (await call("queue_due", { ...me, horizon_ms: horizonMs, limit })) as {
+        emails: { id: string; wake: number; delay_ms: number }[];
+        has_more: boolean;
+      };
       const emails = answer.emails.map(({ id, wake, delay_ms }) => ({
         id,
         wake,
@@ -108,7 +171,11 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
       return { emails, hasMore: answer.has_more };
     },
     async unqueue(jobs) {
+      jobsGivenUp += jobs.length;
       await call("unqueue", { items: jobs.map(({ id, wake }) => ({ id, wake })) });
+    },
+    get jobsGivenUp() {
+      return jobsGivenUp;
     },
     async countWorkers() {
       return (await call("count_workers", {})) as number;
@@ -122,8 +189,62 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
   };
 }
 
+type Call = (fn: string, args: unknown) => Promise<unknown>;
+
+/** What a region's own queue does not tell. */
+function createSearches(
+  call: Call,
+  me: { worker_id: string; region: string },
+  silence: { dead_after_ms: number; silent_ms: number },
+): Pick<Presence, "listOverdue" | "adopt" | "standing"> {
+  const { region } = me;
+  return {
+    async listOverdue({ overdueMs, limit, after }) {
+      const args = { region, overdue_ms: overdueMs, limit, after };
+      const answer = (await call("overdue_emails", args)) as Omit<OverduePage, "until"> & {
+        until: string;
+      };
+      return { ...answer, until: { next_attempt_at: answer.until, id: firstId } };
+    },
+    async adopt(limit) {
+      const answer = (await call("adopt_emails", { ...me, ...silence, limit })) as {
+        emails: { id: string; wake: number; from_region: string }[];
+      };
+      return answer.emails.map(({ id, wake, from_region }) => ({
+        id,
+        wake,
+        delayMs: 0,
+        fromRegion: from_region,
+      }));
+    },
+    async standing(countMax) {
+      const args = { region, ...silence, count_max: countMax };
+      const answer = (await call("region_standing", args)) as StandingJson;
+      return {
+        oldestDueMs: answer.oldest_due_ms,
+        dueUnclaimed: answer.due_unclaimed,
+        workersAlive: answer.workers_alive,
+        regions: answer.regions,
+        deadRegions: answer.dead_regions,
+      };
+    },
+  };
+}
+
+/** Before every id there is. */
+const firstId = "00000000-0000-0000-0000-000000000000";
+
+interface StandingJson {
+  oldest_due_ms: number;
+  due_unclaimed: number;
+  workers_alive: number;
+  regions: string[];
+  dead_regions: string[];
+}
+
 interface TakeOverJson {
   released: number;
+  held: string[];
   crashed_workers: number;
   orphans: {
     id: string;
@@ -134,6 +255,7 @@ interface TakeOverJson {
     max_age_seconds: number;
     age_ms: number;
     on_uncertain: OnUncertain;
+    region: string;
   }[];
 }
 
@@ -147,5 +269,6 @@ function toOrphan(json: TakeOverJson["orphans"][number]): Orphan {
     maxAgeSeconds: json.max_age_seconds,
     ageMs: json.age_ms,
     onUncertain: json.on_uncertain,
+    region: json.region,
   };
 }
