@@ -291,6 +291,11 @@ const security = {
     meaning: "`aud` of a token must contain it",
     example: "authenticated",
   }),
+  METRICS_TOKEN: hidden(secret(16), {
+    default: "none: only an admin's token reads them",
+    meaning: "Bearer token that reads `/metrics` and nothing else, ≥ 16 characters",
+    example: "$(openssl rand -hex 32)",
+  }),
   JWKS_URL: plain(url("https", "http"), {
     meaning: "Refused for now: only `JWT_SECRET` verifies tokens",
     example: "",
@@ -306,9 +311,6 @@ const later = {
   ),
   QUOTA_PENDING: unused(
     plain(integer(1, 1_000_000_000), { meaning: "Pending e-mails per owner", example: "100000" }),
-  ),
-  METRICS_TOKEN: unused(
-    hidden(secret(16), { meaning: "Bearer token for `/metrics`", example: "a-long-random-text" }),
   ),
   WEBHOOK_ALLOW_PRIVATE: unused(
     plain(flag(), { meaning: "Webhooks may go to private addresses", example: "false" }),

@@ -59,6 +59,8 @@ export interface Config {
     readonly issuer: string | null;
     readonly audience: string;
   };
+  /** Reads `/metrics` and nothing else; null: only an admin's token does. */
+  readonly metricsToken: string | null;
   /** What a person should know though it is no fault, in sentences; `serve` logs them. */
   readonly warnings: readonly string[];
 }
@@ -135,6 +137,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
       issuer: values.JWT_ISSUER,
       audience: values.JWT_AUDIENCE ?? "authenticated",
     },
+    metricsToken: values.METRICS_TOKEN,
     warnings,
   };
 }

@@ -7,6 +7,8 @@ import { createApp } from "../http/app.ts";
 import type { Logger } from "../log.ts";
 import type { CommandIo } from "./command.ts";
 import { checkHealth } from "./health.ts";
+import { registerParts } from "./metrics/register-parts.ts";
+import { createRequestObserver } from "./metrics/request-observer.ts";
 import { createPages } from "./pages.ts";
 import type { Parts } from "./parts.ts";
 import { commit, version } from "./version.ts";
@@ -39,11 +41,14 @@ export function listen(deps: ListenDeps): Listening {
   const signInLinks = createSignInLinks();
   const paging = { ...deps, authenticator, signInLinks, peerAddress };
   const pages = config.role === "worker" ? null : createPages(paging);
+  registerParts(parts, config);
   const app = createApp({
     ...parts,
     config,
     authenticator,
     countWorkers: () => parts.presence.countWorkers(),
+    metrics: { ...parts.metrics, token: config.metricsToken },
+    observeRequest: createRequestObserver(parts.metrics),
     health: () => checkHealth(parts, state),
     isDraining: () => state.isDraining,
     now: () => new Date(),

@@ -9,9 +9,9 @@ import { createCaptureTransport } from "../mail/capture-transport.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
-import { createBreaker } from "../queue/breaker.ts";
-import { createDestinations } from "../queue/destinations.ts";
+import { type Breaker, createBreaker } from "../queue/breaker.ts";
 import { createChange } from "../queue/change.ts";
+import { createDestinations } from "../queue/destinations.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
@@ -22,12 +22,17 @@ import { createAttempts } from "../store/attempts.ts";
 import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
+import { createFigureReader } from "../store/figures.ts";
 import { createJournal } from "../store/journal.ts";
 import { openPgliteDatabase } from "../store/pglite-database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence, type Presence } from "../store/presence.ts";
 import { createSupabaseDatabase } from "../store/supabase-database.ts";
 import { createTransportSlots } from "../store/transport-slots.ts";
+import { measureAccept } from "./metrics/measure-accept.ts";
+import { measureAttempts } from "./metrics/measure-attempts.ts";
+import { measureDatabase } from "./metrics/measure-database.ts";
+import { createMetrics } from "./metrics/metrics.ts";
 
 /** A worker or server whose beat is silent for this long is dead to the others. */
 const deadAfterMs = 5_000;
@@ -65,7 +70,9 @@ export function secretsOf(config: Config): Secrets {
 /** Everything between the API and the wires, connected but not running. */
 export type Parts = ReturnType<typeof createParts>;
 
-export function createParts(config: Config, database: Database, secrets: Secrets, log: Logger) {
+export function createParts(config: Config, opened: Database, secrets: Secrets, log: Logger) {
+  const metrics = createMetrics();
+  const database = measureDatabase(metrics, opened);
   const newId = () => Bun.randomUUIDv7();
   const workerId = newId();
   const { region, queueHorizonMs: horizonMs } = config;
@@ -73,8 +80,7 @@ export function createParts(config: Config, database: Database, secrets: Secrets
     current: secrets.encryptionKey,
     old: config.encryptionKeysOld,
   });
-  const isEmbedded = config.database.driver === "pglite";
-  const bytesMax = isEmbedded ? embeddedBytesInFlightMax : bytesInFlightMax;
+  const bytesMax = bytesMaxOf(config);
   const semaphore = createByteSemaphore({ bytesMax });
   const sender = createTransport(config);
   const emails = createEmails(database);
@@ -84,7 +90,10 @@ export function createParts(config: Config, database: Database, secrets: Secrets
   const enqueue = createEnqueue({ queue, presence, log });
   const transport = sender.name;
   const settling = {
-    attempts: createAttempts(database, { workerId, region, transport, horizonMs }),
+    attempts: measureAttempts(
+      metrics,
+      createAttempts(database, { workerId, region, transport, horizonMs }),
+    ),
     enqueue,
     transport,
     minuteMs: config.retryBaseMs,
@@ -96,16 +105,15 @@ export function createParts(config: Config, database: Database, secrets: Secrets
     workerId,
     database,
     sender,
+    queue,
+    bytesMax,
+    metrics,
+    figures: createFigureReader(database),
     delivering: {
       ...settling,
       ...shared,
       sender,
-      breaker: createBreaker({
-        concurrencyMax: config.workerConcurrency,
-        minuteMs: config.retryBaseMs,
-        transport,
-        log,
-      }),
+      breaker: createBreakerOf(config, transport, log),
       rateLimit: createRateLimitOf(config, database),
       destinations: createDestinations({ minuteMs: config.retryBaseMs }),
       concurrency: config.workerConcurrency,
@@ -125,15 +133,27 @@ export function createParts(config: Config, database: Database, secrets: Secrets
       horizonMs,
       messageBytesMax: config.messageBytesMax,
     }),
-    accept: createAccept({
-      ...shared,
-      region,
-      workerId,
-      horizonMs,
-      messageBytesMax: config.messageBytesMax,
-      newId,
-    }),
+    accept: measureAccept(
+      metrics,
+      createAccept({
+        ...shared,
+        region,
+        workerId,
+        horizonMs,
+        messageBytesMax: config.messageBytesMax,
+        newId,
+      }),
+    ),
   };
+}
+
+function bytesMaxOf({ database }: Config): number {
+  return database.driver === "pglite" ? embeddedBytesInFlightMax : bytesInFlightMax;
+}
+
+function createBreakerOf(config: Config, transport: string, log: Logger): Breaker {
+  const { workerConcurrency: concurrencyMax, retryBaseMs: minuteMs } = config;
+  return createBreaker({ concurrencyMax, minuteMs, transport, log });
 }
 
 function createRateLimitOf({ transport, region }: Config, database: Database): RateLimit {

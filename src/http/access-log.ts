@@ -2,21 +2,32 @@ import type { MiddlewareHandler } from "hono";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ApiEnv } from "./api-env.ts";
+import type { SeenRequest } from "./app-deps.ts";
 
 /** One line for each request: the route's pattern instead of the path, and never its query. */
-export function accessLog(log: Logger): MiddlewareHandler<ApiEnv> {
+export function accessLog({
+  log,
+  observeRequest,
+}: {
+  log: Logger;
+  observeRequest: (seen: SeenRequest) => void;
+}): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const startedAt = performance.now();
     await next();
     const { route, principal, emailId, requestId } = c.var;
-    // Probes, and the console's own pages, which ask every two seconds, would drown the rest.
-    const isChatter = (route?.startsWith("/health") ?? true) && c.res.status < 400;
+    // Probes, scrapes, and the console's own pages, which ask every two seconds, would drown the rest.
+    const isProbe = route === undefined || /^\/(health|metrics)/.test(route);
+    const isChatter = isProbe && c.res.status < 400;
+    const durationMs = performance.now() - startedAt;
+    const { method } = c.req;
+    observeRequest({ method, route: route ?? null, status: c.res.status, durationMs });
     const fields = {
       request_id: requestId,
-      method: c.req.method,
+      method,
       path: route ?? "(no route)",
       status: c.res.status,
-      duration_ms: Math.round(performance.now() - startedAt),
+      duration_ms: Math.round(durationMs),
       ...(principal ? { owner: principal.ownerId } : {}),
       ...(emailId ? { email_id: emailId } : {}),
       ...(c.error instanceof AppError ? { code: c.error.code } : {}),

@@ -18,6 +18,15 @@ export interface Health {
   components: Record<string, { status: string; [detail: string]: unknown }>;
 }
 
+/** One request as it ended. */
+export interface SeenRequest {
+  method: string;
+  /** The route's pattern; null: a page of the console, or nothing is there. */
+  route: string | null;
+  status: number;
+  durationMs: number;
+}
+
 /** Everything the HTTP API needs; built in `cli/serve.ts`, or by a test. */
 export interface AppDeps {
   config: Pick<Config, "role" | "region" | "messageBytesMax" | "queueHorizonMs" | "sender">;
@@ -32,6 +41,10 @@ export interface AppDeps {
   semaphore: ByteSemaphore;
   health: () => Promise<Health>;
   countWorkers: () => Promise<number>;
+  /** Tells of the program in Prometheus' text format; `token` reads it and nothing else. */
+  metrics: { text(): Promise<string>; contentType: string; token: string | null };
+  /** Called at the end of every request. */
+  observeRequest: (seen: SeenRequest) => void;
   /** UUID of this process; marks what it has put into the queue. */
   workerId: string;
   /** True once the process is stopping: no POST is taken any more. */

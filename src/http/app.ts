@@ -7,6 +7,7 @@ import { createCancelEmail } from "./cancel-email.ts";
 import { createGetAttachment } from "./get-attachment.ts";
 import { createGetEmail } from "./get-email.ts";
 import { createGetEvents } from "./get-events.ts";
+import { createGetMetrics } from "./get-metrics.ts";
 import { createGetRaw } from "./get-raw.ts";
 import { createGetStatus } from "./get-status.ts";
 import { createHealth, createLive, createReady } from "./health.ts";
@@ -27,7 +28,8 @@ import { createSendTestEmail } from "./send-test-email.ts";
 export interface Route {
   method: "GET" | "POST" | "PATCH" | "DELETE";
   path: string;
-  auth: "bearer" | "none";
+  /** `metrics`: an admin, or METRICS_TOKEN; the endpoint looks itself. */
+  auth: "bearer" | "metrics" | "none";
   /** Query parameters it knows; absent: any are let through (probes add their own). */
   query?: readonly string[];
   run: (c: ApiContext) => Promise<Response>;
@@ -60,19 +62,20 @@ export function routesOf(deps: AppDeps): Route[] {
     { ...probe, path: "/health", run: createHealth(deps) },
     { ...probe, path: "/health/live", run: createLive() },
     { ...probe, path: "/health/ready", run: createReady(deps) },
+    { ...probe, path: "/metrics", auth: "metrics", run: createGetMetrics(deps) },
   ];
 }
 
-/** A process that only works answers its health checks and nothing else. */
+/** A process that only works answers its health checks and scrapes, and nothing else. */
 function servedRoutes(deps: AppDeps): Route[] {
   const routes = routesOf(deps);
-  return deps.config.role === "worker" ? routes.filter(({ auth }) => auth === "none") : routes;
+  return deps.config.role === "worker" ? routes.filter(({ auth }) => auth !== "bearer") : routes;
 }
 
 /** The HTTP application; nothing listens yet. Serve it with `app.fetch(req, { server })`. */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
-  app.use(requestId, accessLog(deps.log), securityHeaders);
+  app.use(requestId, accessLog(deps), securityHeaders);
   app.onError((error, c) => failureResponse(error, c));
   app.notFound((c) => failureResponse(noSuchRoute(), c));
 

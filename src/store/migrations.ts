@@ -20,6 +20,7 @@ import changeEmails from "../../supabase/migrations/20261124000011_change_emails
 import reconcileMore from "../../supabase/migrations/20261124000013_reconcile_more.sql" with {
   type: "text",
 };
+import operate from "../../supabase/migrations/20261124000014_operate.sql" with { type: "text" };
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -43,4 +44,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000010", name: "transport_slots", sql: transportSlots },
   { version: "20261124000011", name: "change_emails", sql: changeEmails },
   { version: "20261124000013", name: "reconcile_more", sql: reconcileMore },
+  { version: "20261124000014", name: "operate", sql: operate },
 ];

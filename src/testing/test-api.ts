@@ -165,6 +165,8 @@ function apiDeps(
     semaphore,
     health: async () => ({ status: "ok", accepting: true, components: {} }),
     countWorkers: async () => 1,
+    metrics: { text: async () => "", contentType: "text/plain", token: null },
+    observeRequest: () => {},
     workerId,
     isDraining: () => false,
     now: () => new Date(),

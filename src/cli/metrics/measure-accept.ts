@@ -1,0 +1,20 @@
+import { Counter } from "prom-client";
+import type { Accept } from "../../queue/accept.ts";
+import { type Metrics, prefix } from "./metrics.ts";
+
+/** Counts the emails this process has accepted; a replayed answer accepts nothing. */
+export function measureAccept({ registry }: Metrics, accept: Accept): Accept {
+  const accepted = new Counter({
+    name: `${prefix}emails_accepted_total`,
+    help: "Emails this process has stored for their callers.",
+    registers: [registry],
+  });
+  return {
+    ...accept,
+    async accept(request) {
+      const answer = await accept.accept(request);
+      if (!answer.isReplay) accepted.inc(answer.emails.length);
+      return answer;
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { Counter, Histogram } from "prom-client";
+import type { Attempts, ClaimedEmail, Settlement } from "../../store/attempts.ts";
+import { type Metrics, prefix } from "./metrics.ts";
+
+const outcomes = ["sent", "partial", "deferred", "bounced", "uncertain"] as const;
+const endStates = ["sent", "partially_sent", "failed", "uncertain", "expired", "held"] as const;
+const releaseReasons = [
+  "transport_refused",
+  "transport_unreachable",
+  "fence_failed",
+  "aborted",
+] as const;
+const claimKinds = ["claimed", "not_due", "stale", "expired", "held"] as const;
+
+/** More emails than any process has under way; forgotten, one is only missing from a histogram. */
+const openMax = 5_000;
+
+/** Counts and times what this process's workers do, between the claim and the settled end. */
+export function measureAttempts(metrics: Metrics, attempts: Attempts): Attempts {
+  const counters = createCounters(metrics);
+  const { durations, lateness } = createHistograms(metrics);
+  const open = new Map<string, { email: ClaimedEmail; claimedAt: number }>();
+
+  function remember(email: ClaimedEmail): void {
+    open.set(email.id, { email, claimedAt: performance.now() });
+    const oldest = open.size > openMax ? open.keys().next().value : undefined;
+    if (oldest !== undefined) open.delete(oldest);
+  }
+
+  function observe({ id, outcome }: Settlement): void {
+    const found = open.get(id);
+    if (!found) return;
+    durations.observe({ outcome }, (performance.now() - found.claimedAt) / 1000);
+    const { attempt, attemptsBefore, ageMs } = found.email;
+    // A second attempt is late by design.
+    if (attempt - attemptsBefore === 1) lateness.observe(ageMs / 1000);
+  }
+
+  return {
+    ...attempts,
+    async claim(id, wake) {
+      const answer = await attempts.claim(id, wake);
+      counters.claims.inc({ answer: answer.kind });
+      if (answer.kind === "claimed") remember(answer.email);
+      if (answer.kind === "expired" || answer.kind === "held") {
+        counters.ended.inc({ status: answer.kind });
+      }
+      return answer;
+    },
+    async settle(settlement) {
+      const answer = await attempts.settle(settlement);
+      if (answer.applied) {
+        counters.attempts.inc({ outcome: settlement.outcome });
+        if (answer.state !== "pending") counters.ended.inc({ status: answer.state });
+        observe(settlement);
+      }
+      open.delete(settlement.id);
+      return answer;
+    },
+    async release(release) {
+      const answer = await attempts.release(release);
+      if (answer.applied) counters.released.inc({ reason: release.reason });
+      open.delete(release.id);
+      return answer;
+    },
+  };
+}
+
+function createCounters(metrics: Metrics) {
+  return {
+    claims: counterOf(metrics, {
+      name: "claims_total",
+      help: "Answers of the database to this process's claims.",
+      label: { answer: claimKinds },
+    }),
+    attempts: counterOf(metrics, {
+      name: "attempts_total",
+      help: "SMTP transactions that this process has settled.",
+      label: { outcome: outcomes },
+    }),
+    ended: counterOf(metrics, {
+      name: "emails_ended_total",
+      help: "Emails that came to an end here, for good or as a dead letter.",
+      label: { status: endStates },
+    }),
+    released: counterOf(metrics, {
+      name: "attempts_released_total",
+      help: "Claims given back without spending an attempt.",
+      label: { reason: releaseReasons },
+    }),
+  };
+}
+
+/** Every value is there from the start, so that a rate can be told from its first rise. */
+function counterOf<L extends string>(
+  { registry }: Metrics,
+  { name, help, label }: { name: string; help: string; label: Record<L, readonly string[]> },
+): Counter<L> {
+  const labelNames = Object.keys(label) as L[];
+  const options = { name: `${prefix}${name}`, help, labelNames, registers: [registry] };
+  const counter = new Counter<L>(options);
+  for (const labelName of labelNames) {
+    for (const value of label[labelName]) {
+      counter.inc({ [labelName]: value } as Record<L, string>, 0);
+    }
+  }
+  return counter;
+}
+
+function createHistograms({ registry }: Metrics) {
+  const durations = new Histogram({
+    name: `${prefix}attempt_duration_seconds`,
+    help: "From the claim to the settled end.",
+    labelNames: ["outcome"],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600],
+    registers: [registry],
+  });
+  const lateness = new Histogram({
+    name: `${prefix}lateness_seconds`,
+    help: "How long after its time the first attempt of an email began, by the database's clock.",
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400],
+    registers: [registry],
+  });
+  return { durations, lateness };
+}

@@ -1,0 +1,28 @@
+import type { Config } from "../../config.ts";
+import type { Parts } from "../parts.ts";
+import { commit, version } from "../version.ts";
+import { registerBreakers } from "./register-breakers.ts";
+import { registerProcess } from "./register-process.ts";
+import { registerReconciler } from "./register-reconciler.ts";
+import { registerStanding } from "./register-standing.ts";
+
+/** What is read off the running parts at each scrape. */
+export function registerParts(parts: Parts, { role, region }: Config): void {
+  const { metrics, database, backend, sender, reconciler } = parts;
+  registerProcess(metrics, {
+    version,
+    commit: commit ?? "",
+    role,
+    region,
+    database: database.driver,
+    queue: backend.driver,
+    transport: sender.name === "capture" ? "capture" : "smtp",
+  });
+  registerStanding(metrics, parts);
+  // A process that only takes emails in has none under way.
+  if (role !== "api") {
+    const { breaker } = parts.delivering;
+    registerBreakers(metrics, [{ transport: sender.name, snapshot: () => breaker.snapshot() }]);
+  }
+  registerReconciler(metrics, () => reconciler.report());
+}

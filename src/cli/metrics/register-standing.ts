@@ -1,0 +1,129 @@
+import type { Queue } from "bullmq";
+import type { Sealer } from "../../journal/seal.ts";
+import type { ByteSemaphore } from "../../mail/byte-semaphore.ts";
+import { within } from "../../queue/abortable.ts";
+import type { FigureReader, Figures } from "../../store/figures.ts";
+import { cached } from "./cached.ts";
+import type { Metrics } from "./metrics.ts";
+import { registerReadings } from "./register-readings.ts";
+
+export interface StandingDeps {
+  figures: FigureReader;
+  queue: Pick<Queue, "getJobCounts" | "isPaused">;
+  sealer: Pick<Sealer, "lagMs">;
+  semaphore: Pick<ByteSemaphore, "inUse">;
+  bytesMax: number;
+  /** Emails that wait to be added to the queue. */
+  enqueue: { readonly backlog: number };
+}
+
+/** With Redis down a count hangs. */
+const queueTimeoutMs = 2_000;
+const jobStates = ["waiting", "active", "delayed", "prioritized"] as const;
+
+/** How things stand, in the database, in the queue and in this process. */
+export function registerStanding(metrics: Metrics, deps: StandingDeps): void {
+  registerFigures(metrics, deps.figures);
+  registerQueue(metrics, deps.queue);
+  registerReadings(metrics, () => deps, [
+    {
+      name: "sealer_lag_seconds",
+      help: "How far sealing the journal is behind, as this process knows it.",
+      read: ({ sealer }) => sealer.lagMs / 1000,
+    },
+    {
+      name: "message_bytes_in_use",
+      help: "Bytes of memory that messages being accepted and sent have taken.",
+      read: ({ semaphore }) => semaphore.inUse,
+    },
+    {
+      name: "message_bytes_limit",
+      help: "Bytes of memory they may take; beyond it POST answers 503.",
+      read: ({ bytesMax }) => bytesMax,
+    },
+    {
+      name: "enqueue_backlog_jobs",
+      help: "Jobs this process has yet to add to the queue; rises while the queue is down.",
+      read: ({ enqueue }) => enqueue.backlog,
+    },
+  ]);
+}
+
+/** The same in every process: `max`, not `sum`, over them. */
+function registerFigures(metrics: Metrics, figures: FigureReader): void {
+  const read = cached(() => figures.read());
+  registerReadings<{ found: Figures | null }>(metrics, async () => ({ found: await read() }), [
+    {
+      name: "database_up",
+      help: "1 when the database answered the last look.",
+      read: ({ found }) => (found === null ? 0 : 1),
+    },
+  ]);
+  registerReadings<Figures>(metrics, read, [
+    {
+      name: "emails",
+      help: "Emails in the database that are not done with, by status; counted up to 1000000.",
+      labelNames: ["status"],
+      read: ({ byStatus }) =>
+        Object.entries(byStatus).map(([status, value]) => ({ labels: { status }, value })),
+    },
+    { name: "due_emails", help: "Emails past their time and unclaimed.", read: ({ due }) => due },
+    {
+      name: "oldest_due_seconds",
+      help: "How long the email that is due longest has waited.",
+      read: ({ oldestDueMs }) => oldestDueMs / 1000,
+    },
+    {
+      name: "workers_alive",
+      help: "Living processes that send.",
+      read: ({ workersAlive }) => workersAlive,
+    },
+    {
+      name: "journal_unsealed_entries",
+      help: "Entries of the journal that are not sealed yet.",
+      read: ({ unsealed }) => unsealed,
+    },
+    {
+      name: "journal_seal_lag_seconds",
+      help: "Age of the oldest entry that is not sealed yet.",
+      read: ({ oldestUnsealedMs }) => oldestUnsealedMs / 1000,
+    },
+  ]);
+}
+
+interface QueueFigures {
+  counts: Record<string, number>;
+  isPaused: boolean;
+}
+
+function registerQueue(metrics: Metrics, queue: StandingDeps["queue"]): void {
+  const look = async (): Promise<QueueFigures> => {
+    const [counts, isPaused] = await Promise.all([
+      queue.getJobCounts(...jobStates),
+      queue.isPaused(),
+    ]);
+    return { counts, isPaused };
+  };
+  const read = cached(() => within(look(), queueTimeoutMs));
+  registerReadings<{ found: QueueFigures | null }>(metrics, async () => ({ found: await read() }), [
+    {
+      name: "queue_up",
+      help: "1 when the queue answered the last look.",
+      read: ({ found }) => (found === null ? 0 : 1),
+    },
+  ]);
+  registerReadings<QueueFigures>(metrics, read, [
+    {
+      name: "queue_jobs",
+      help: "Jobs in the region's queue, by state; delayed ones are not due yet.",
+      labelNames: ["state"],
+      read: ({ counts }) =>
+        jobStates.map((state) => ({ labels: { state }, value: counts[state] ?? 0 })),
+    },
+    {
+      name: "queue_paused",
+      help: "1 while somebody has paused the queue: nothing is sent.",
+      read: ({ isPaused }) => (isPaused ? 1 : 0),
+    },
+  ]);
+}
