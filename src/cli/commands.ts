@@ -1,4 +1,5 @@
 import { type Command, type CommandIo, runCommand } from "./command.ts";
+import { doctorCommand } from "./doctor-command.ts";
 import { healthCommand } from "./health-command.ts";
 import { migrateCommand } from "./migrate.ts";
 import { serveCommand } from "./serve.ts";
@@ -8,6 +9,7 @@ import { versionCommand } from "./version-command.ts";
 const commands: readonly Command[] = [
   serveCommand,
   migrateCommand,
+  doctorCommand,
   tokenCommand,
   healthCommand,
   versionCommand,

@@ -6,6 +6,7 @@ import type { Secrets } from "../crypto/secrets.ts";
 import { createApp } from "../http/app.ts";
 import type { Logger } from "../log.ts";
 import type { CommandIo } from "./command.ts";
+import { examine } from "./doctor/examine.ts";
 import { checkHealth } from "./health.ts";
 import { registerParts } from "./metrics/register-parts.ts";
 import { createRequestObserver } from "./metrics/request-observer.ts";
@@ -28,6 +29,8 @@ const bodyBytesMax = 256 * 1024 * 1024;
 const developerTokenSeconds = 24 * 3600;
 
 export interface Listening {
+  /** As a program on this machine reaches it. */
+  readonly url: string;
   /** Greets whoever tries the product on a laptop; says nothing elsewhere. */
   greet(): Promise<void>;
   stop(): Promise<void>;
@@ -42,6 +45,7 @@ export function listen(deps: ListenDeps): Listening {
   const paging = { ...deps, authenticator, signInLinks, peerAddress };
   const pages = config.role === "worker" ? null : createPages(paging);
   registerParts(parts, config);
+  const keyFingerprint = parts.keyRing.fingerprint;
   const app = createApp({
     ...parts,
     config,
@@ -50,6 +54,8 @@ export function listen(deps: ListenDeps): Listening {
     metrics: { ...parts.metrics, token: config.metricsToken },
     observeRequest: createRequestObserver(parts.metrics),
     health: () => checkHealth(parts, state),
+    examine: shared(() => examine({ config, database: parts.database, keyFingerprint })),
+    reconcile: shared(() => parts.reconciler.runOnce()),
     isDraining: () => state.isDraining,
     now: () => new Date(),
     peerAddress,
@@ -73,6 +79,7 @@ export function listen(deps: ListenDeps): Listening {
   });
   const isLaptop = config.database.driver === "pglite" && !config.isProduction;
   return {
+    url,
     greet: async () => (isLaptop ? await greet(deps, url, signInLinks) : undefined),
     stop: () => server.stop(false),
   };
@@ -101,6 +108,17 @@ async function greet(
     stdout: io.stdout,
     env: io.env,
   });
+}
+
+/** Whoever asks while it runs gets the same answer: neither is worth running twice at once. */
+function shared<T>(run: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | null = null;
+  return () => {
+    running ??= run().finally(() => {
+      running = null;
+    });
+    return running;
+  };
 }
 
 /** As a browser on this machine reaches it. */

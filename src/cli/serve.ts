@@ -7,6 +7,7 @@ import type { Command, CommandIo } from "./command.ts";
 import { type ListenDeps, type Listening, listen } from "./listen.ts";
 import { createParts, openDatabase, type Parts, secretsOf } from "./parts.ts";
 import { prepareDatabase } from "./prepare-database.ts";
+import { announceServer } from "./server-file.ts";
 
 const usage = `Usage: taskforce-mailer [serve]
 
@@ -39,10 +40,12 @@ async function runServe(io: CommandIo): Promise<number> {
   const parts = createParts(config, database, secrets, log);
   const state = { isPrepared: false, isDraining: false };
   const server = listenOrSay({ config, secrets, parts, state, log, io });
+  const forgetServer = announceServer(config, server.url);
   const work = startWork({ config, parts, server, state, log, stopping: stop.signal });
 
   const reason = await Promise.race([stop.promise, work.failed]);
   state.isDraining = true;
+  forgetServer();
   await stopInReverse(config.drainTimeoutMs, parts, server, work.worker);
   log.info("stopped");
   return reason === "failed" ? 1 : 0;

@@ -7,6 +7,7 @@ import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import type { Accept } from "../queue/accept.ts";
 import type { Change } from "../queue/change.ts";
 import type { Enqueue } from "../queue/enqueue.ts";
+import type { RoundReport } from "../queue/reconcile-report.ts";
 import type { Emails } from "../store/emails.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
 
@@ -16,6 +17,14 @@ export interface Health {
   /** Whether a POST would be taken now. */
   accepting: boolean;
   components: Record<string, { status: string; [detail: string]: unknown }>;
+}
+
+/** What one look at one part came to; for admins, no secrets. */
+export interface Examined {
+  check: string;
+  status: "ok" | "warning" | "failed";
+  saw: string;
+  advice: string | null;
 }
 
 /** One request as it ended. */
@@ -40,6 +49,10 @@ export interface AppDeps {
   /** Shared with accepting and sending; bodies are counted while they are read. */
   semaphore: ByteSemaphore;
   health: () => Promise<Health>;
+  /** A look at every part, as `taskforce-mailer doctor` shows it; within ten seconds. */
+  examine: () => Promise<Examined[]>;
+  /** One round of the reconciler. */
+  reconcile: () => Promise<RoundReport>;
   countWorkers: () => Promise<number>;
   /** Tells of the program in Prometheus' text format; `token` reads it and nothing else. */
   metrics: { text(): Promise<string>; contentType: string; token: string | null };

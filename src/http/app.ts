@@ -4,6 +4,7 @@ import { accessLog } from "./access-log.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { createCancelEmail } from "./cancel-email.ts";
+import { createExamine } from "./examine.ts";
 import { createGetAttachment } from "./get-attachment.ts";
 import { createGetEmail } from "./get-email.ts";
 import { createGetEvents } from "./get-events.ts";
@@ -18,6 +19,7 @@ import { createPatchEmail } from "./patch-email.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { assertQuery } from "./query.ts";
 import { createQueueStats } from "./queue-stats.ts";
+import { createReconcileNow } from "./reconcile-now.ts";
 import { createReplayDeadLetter } from "./replay-dead-letter.ts";
 import { requestId } from "./request-id.ts";
 import { createScheduleBatch } from "./schedule-batch.ts";
@@ -59,6 +61,8 @@ export function routesOf(deps: AppDeps): Route[] {
     { ...post, path: `${v1}/dead-letters/:id/replay`, run: createReplayDeadLetter(deps) },
     { ...post, path: `${v1}/test-email`, run: createSendTestEmail(deps) },
     { ...get, path: `${v1}/queue-stats`, run: createQueueStats(deps) },
+    { ...get, path: `${v1}/doctor`, run: createExamine(deps) },
+    { ...post, path: `${v1}/reconcile`, run: createReconcileNow(deps) },
     { ...probe, path: "/health", run: createHealth(deps) },
     { ...probe, path: "/health/live", run: createLive() },
     { ...probe, path: "/health/ready", run: createReady(deps) },

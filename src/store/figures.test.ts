@@ -21,6 +21,7 @@ describe.each(drivers)("figures on $driver", ({ open }) => {
     const { read } = createFigureReader(database);
     const empty = await read();
     expect(empty).toMatchObject({ due: 0, oldestDueMs: 0, workersAlive: 0, unsealed: 0 });
+    expect(empty.keyFingerprint).toBeNull();
     expect(Object.values(empty.byStatus)).toEqual([0, 0, 0, 0, 0, 0]);
 
     const workerId = Bun.randomUUIDv7();

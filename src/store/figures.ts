@@ -34,6 +34,8 @@ export interface Figures {
   oldestUnsealedMs: number;
   /** No count goes beyond this. */
   countedMax: number;
+  /** Of the encryption key this database was first used with; null: not used yet. */
+  keyFingerprint: string | null;
 }
 
 export interface FigureReader {
@@ -56,6 +58,7 @@ export function createFigureReader(database: Database): FigureReader {
         unsealed: json.unsealed,
         oldestUnsealedMs: json.oldest_unsealed_ms,
         countedMax: json.counted_max,
+        keyFingerprint: json.key_fingerprint,
       };
     },
   };
@@ -72,4 +75,5 @@ interface FigureJson {
   unsealed: number;
   oldest_unsealed_ms: number;
   counted_max: number;
+  key_fingerprint: string | null;
 }

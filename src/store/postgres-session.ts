@@ -1,13 +1,14 @@
 import pg from "pg";
 import type { MigrationSession } from "./migrate.ts";
 
-/** One connection to a real PostgreSQL, for `migrate`; the caller closes it. */
+/** One connection to a real PostgreSQL, for `migrate` and `doctor`; the caller closes it. */
 export async function openPostgresSession(
   url: string,
+  { connectTimeoutMs = 10_000 } = {},
 ): Promise<MigrationSession & { close(): Promise<void> }> {
   const client = new pg.Client({
     connectionString: url,
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: connectTimeoutMs,
     application_name: "taskforce-mailer migrate",
     // Waiting for another migrating server, and building an index, may take long.
     statement_timeout: 0,

@@ -7,6 +7,7 @@ import { createLogger } from "../log.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createChange } from "../queue/change.ts";
+import { emptyRound } from "../queue/reconcile-report.ts";
 import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
@@ -164,6 +165,8 @@ function apiDeps(
     keyRing,
     semaphore,
     health: async () => ({ status: "ok", accepting: true, components: {} }),
+    examine: async () => [],
+    reconcile: async () => emptyRound(),
     countWorkers: async () => 1,
     metrics: { text: async () => "", contentType: "text/plain", token: null },
     observeRequest: () => {},

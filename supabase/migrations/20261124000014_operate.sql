@@ -3,11 +3,12 @@
 -- read_figures: how things stand in the whole database, whoever asks.
 -- args {}
 -- answer { now, server_version, by_status: { <status>: n }, due, oldest_due_ms, workers_alive,
---          workers_died, unsealed, oldest_unsealed_ms, counted_max }
+--          workers_died, unsealed, oldest_unsealed_ms, counted_max, key_fingerprint | null }
 --   by_status: emails that are not done with: pending, sending and the dead letters; those that
 --     ended well are not counted, since that costs more the longer the service runs
 --   workers_alive: living processes that send; workers_died: those that ended without goodbye
 --     within the last day
+--   key_fingerprint: of the encryption key this database was first used with; null: not used yet
 --   counted_max: counting stops there, so that a large backlog costs no more than this
 create function mailer.read_figures(args text) returns text
 language plpgsql
@@ -48,7 +49,8 @@ begin
       where w.stopped_at is null and w.beat_at between v_now - interval '1 day' and v_now - c_alive),
     'unsealed', v_unsealed,
     'oldest_unsealed_ms', coalesce(mailer.ms_until(v_now, v_unsealed_since), 0),
-    'counted_max', c_max)::text;
+    'counted_max', c_max, 'key_fingerprint', (select s.value from mailer.settings s
+      where s.name = 'encryption_key'))::text;
 end
 $$;
 

@@ -1,0 +1,233 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { createKeyRing } from "../crypto/create-key-ring.ts";
+import { createEmails } from "../store/emails.ts";
+import { createPostgresDatabase } from "../store/postgres-database.ts";
+import { createPresence } from "../store/presence.ts";
+import { freePort } from "../testing/child-server.ts";
+import { freshDatabase } from "../testing/fresh-database.ts";
+import { newEmail, store } from "../testing/new-email.ts";
+import { runOnce } from "../testing/postgres-server.ts";
+import { guardedFolder } from "../testing/product.ts";
+import { type RedisServer, startRedis } from "../testing/redis-server.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
+import { runCommand } from "./command.ts";
+import type { Finding } from "./doctor/finding.ts";
+import type { DoctorReport } from "./doctor/print-report.ts";
+import { doctorCommand } from "./doctor-command.ts";
+
+setDefaultTimeout(60_000);
+
+const account = { user: "mailer@example.test", pass: "the-right-password" };
+let redis: RedisServer;
+let sink: SmtpSink;
+let env: Record<string, string>;
+beforeAll(async () => {
+  redis = await startRedis();
+  sink = await createSmtpSink({ auth: account, tls: "starttls" });
+  const ca = join(guardedFolder("ca"), "ca.pem");
+  writeFileSync(ca, sink.ca ?? "");
+  env = {
+    DATABASE_URL: (await freshDatabase()).url,
+    REDIS_URL: redis.url,
+    SMTP_HOST: "127.0.0.1",
+    SMTP_PORT: `${sink.port}`,
+    SMTP_USER: account.user,
+    SMTP_PASS: account.pass,
+    SMTP_TLS: "required",
+    SMTP_TLS_CA: ca,
+    ENCRYPTION_KEY: "ab".repeat(32),
+    JWT_SECRET: "a-secret-only-these-tests-know",
+  };
+});
+afterAll(async () => {
+  await sink.close();
+  await redis.stop();
+});
+
+async function run(settings: Record<string, string>, args: string[] = []) {
+  const written = { stdout: "", stderr: "" };
+  const writer = (name: "stdout" | "stderr") => ({
+    write: (text: string) => {
+      written[name] += text;
+    },
+  });
+  const io = { stdout: writer("stdout"), stderr: writer("stderr"), isTty: false, env: settings };
+  const startedAt = performance.now();
+  const code = await runCommand(doctorCommand, args, io);
+  return { code, tookMs: performance.now() - startedAt, ...written };
+}
+
+/** The report for programs, of these settings put over the right ones. */
+async function report(over: Record<string, string> = {}, args: string[] = []) {
+  const { code, stdout, tookMs } = await run({ ...env, ...over }, ["--json", ...args]);
+  const { checks, ...rest } = JSON.parse(stdout) as DoctorReport;
+  const of = (name: string) => checks.find(({ check }) => check === name) as Finding;
+  return { code, tookMs, checks, of, ...rest };
+}
+
+describe("exit 0", () => {
+  test("when everything is right, with a line for every part", async () => {
+    const { code, status, checks, fix, server } = await report();
+    expect(checks.filter((finding) => finding.status !== "ok")).toEqual([]);
+    expect([code, status, fix, server]).toEqual([0, "ok", null, null]);
+    expect(checks.map(({ check }) => check)).toEqual([
+      "configuration",
+      "database",
+      "schema",
+      "queue",
+      "redis policy",
+      "redis persistence",
+      "smtp",
+      "clock",
+      "sender",
+      "encryption key",
+      "work",
+      "dead letters",
+      "journal",
+    ]);
+    for (const finding of checks) {
+      expect(Object.keys(finding)).toEqual(["check", "status", "saw", "advice"]);
+    }
+    expect(sink.acceptances).toHaveLength(0);
+  });
+
+  test("the same as a table", async () => {
+    const { code, stdout } = await run(env);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ok {7}database +PostgreSQL \d+/m);
+    expect(stdout).toMatch(/^ok {7}smtp +127\.0\.0\.1:\d+ takes our login, over TLS$/m);
+  });
+
+  test("with nothing set and nothing started, and no database is made by looking", async () => {
+    const DATA_DIR = join(guardedFolder("doctor"), "data");
+    const { code, stdout } = await run({ DATA_DIR }, ["--json"]);
+    const { checks } = JSON.parse(stdout) as DoctorReport;
+    expect(code).toBe(0);
+    expect(checks.find(({ check }) => check === "database")?.saw).toContain("there is none");
+    expect(existsSync(DATA_DIR)).toBe(false);
+  });
+});
+
+describe("exit 1, with what to do", () => {
+  test("a Redis that may evict jobs", async () => {
+    const evicting = await startRedis({ maxmemoryPolicy: "allkeys-lru" });
+    const { code, of } = await report({ REDIS_URL: evicting.url });
+    await evicting.stop();
+    expect([code, of("redis policy").status]).toEqual([1, "failed"]);
+    expect(of("redis policy").advice).toContain("noeviction");
+  });
+
+  test("no Redis", async () => {
+    const { code, of } = await report({ REDIS_URL: `redis://127.0.0.1:${await freePort()}` });
+    expect([code, of("queue").status]).toEqual([1, "failed"]);
+    expect(of("queue").saw).toContain("ECONNREFUSED");
+  });
+
+  test("a wrong SMTP password, which is not shown", async () => {
+    const { code, of, checks } = await report({ SMTP_PASS: "the-wrong-password" });
+    expect([code, of("smtp").status]).toEqual([1, "failed"]);
+    expect(of("smtp").saw).toContain("535");
+    expect(of("smtp").advice).toContain("SMTP_PASS");
+    expect(JSON.stringify(checks)).not.toContain("the-wrong-password");
+  });
+
+  test("nobody at the SMTP port, and an authority nobody trusts", async () => {
+    const down = await report({ SMTP_PORT: `${await freePort()}` });
+    expect([down.code, down.of("smtp").status]).toEqual([1, "failed"]);
+    expect(down.of("smtp").advice).toContain("SMTP_PORT");
+    const untrusted = await report({ SMTP_TLS_CA: "" });
+    expect([untrusted.code, untrusted.of("smtp").status]).toEqual([1, "failed"]);
+    expect(untrusted.of("smtp").advice).toContain("SMTP_TLS_CA");
+  });
+
+  test("a migration that is missing, by its name", async () => {
+    const { url } = await freshDatabase();
+    const ledger = "supabase_migrations.schema_migrations";
+    await runOnce(url, `delete from ${ledger} where name = 'operate'`);
+    const { code, of } = await report({ DATABASE_URL: url });
+    expect([code, of("schema").status]).toEqual([1, "failed"]);
+    expect(of("schema").saw).toContain("_operate");
+    expect(of("schema").advice).toContain("taskforce-mailer migrate");
+  });
+
+  test("a database that is not there, or does not let us in", async () => {
+    const gone = await report({ DATABASE_URL: `postgres://a@127.0.0.1:${await freePort()}/a` });
+    expect([gone.code, gone.of("database").status]).toEqual([1, "failed"]);
+    expect(gone.of("database").saw).toContain("ECONNREFUSED");
+    const url = new URL(env.DATABASE_URL ?? "");
+    url.pathname = "/no_such_database";
+    const wrong = await report({ DATABASE_URL: url.href });
+    expect(wrong.of("database").advice).toContain("name in DATABASE_URL");
+  });
+
+  test("servers that take the connection and stay silent, within ten seconds", async () => {
+    const silent = createServer(() => {}).listen(0, "127.0.0.1");
+    await new Promise((resolve) => silent.once("listening", resolve));
+    const address = silent.address();
+    const port = typeof address === "object" ? `${address?.port}` : "";
+    const { code, of, tookMs } = await report({
+      DATABASE_URL: `postgres://a@127.0.0.1:${port}/a`,
+      REDIS_URL: `redis://127.0.0.1:${port}`,
+      SMTP_PORT: port,
+    });
+    silent.close();
+    expect(code).toBe(1);
+    for (const name of ["database", "queue", "smtp"]) expect(of(name).status).toBe("failed");
+    expect(tookMs).toBeLessThan(12_000);
+  });
+
+  test("another encryption key than the database's own", async () => {
+    const { url } = await freshDatabase();
+    const database = createPostgresDatabase({ url });
+    const { fingerprint } = createKeyRing({ current: "cd".repeat(32), old: [] });
+    const options = { region: "local", role: "all", replyTimeoutMs: 1, horizonMs: 1 } as const;
+    const workerId = Bun.randomUUIDv7();
+    await createPresence(database, { ...options, workerId, deadAfterMs: 1 }).checkKey(fingerprint);
+    await database.close();
+    const { code, of } = await report({ DATABASE_URL: url });
+    expect([code, of("encryption key").status]).toEqual([1, "failed"]);
+    expect(of("encryption key").advice).toContain("ENCRYPTION_KEY");
+  });
+
+  test("settings that cannot be used, one finding for each", async () => {
+    const { code, checks } = await report({ JWT_SECRET: "short", SMTP_PORT: "x" });
+    expect(code).toBe(1);
+    expect(checks.map(({ check }) => check)).toEqual(["configuration", "configuration"]);
+    expect(JSON.stringify(checks)).not.toContain('"short"');
+  });
+});
+
+test("--fix queues what is due and in no queue, once", async () => {
+  const { url } = await freshDatabase();
+  const database = createPostgresDatabase({ url });
+  await store(createEmails(database), [newEmail(), newEmail()]);
+  await database.close();
+  await runOnce(url, "update mailer.emails set queued_at = null, queued_by = null");
+
+  const first = await report({ DATABASE_URL: url }, ["--fix"]);
+  expect(first.fix).toMatchObject({ found_due: 2, requeued: 2, dead_workers: 0, adopted: {} });
+  expect(first.of("fix")).toMatchObject({ status: "ok" });
+  // Nobody sends, and that is for a person to mend.
+  expect([first.code, first.of("work").status]).toEqual([1, "failed"]);
+  const again = await report({ DATABASE_URL: url }, ["--fix"]);
+  expect(again.fix).toMatchObject({ found_due: 0, requeued: 0 });
+  expect((await run({ ...env, DATABASE_URL: url }, ["--fix"])).stdout).toContain(
+    "Reconciled once: nothing was amiss.",
+  );
+});
+
+test("--fix touches nothing while the database is not ready", async () => {
+  const { url } = await freshDatabase();
+  await runOnce(url, "delete from supabase_migrations.schema_migrations where name = 'operate'");
+  const behind = await report({ DATABASE_URL: url }, ["--fix"]);
+  expect([behind.fix, behind.of("fix").status]).toEqual([null, "warning"]);
+});
+
+test("exit 2 for an argument it does not know", async () => {
+  const { code, stderr } = await run(env, ["--repair"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("Usage: taskforce-mailer doctor");
+});

@@ -1,0 +1,55 @@
+import type { Config } from "../../config.ts";
+import { inspectRedis, type RedisFacts } from "../../queue/inspect-redis.ts";
+import { type Finding, failed, ok, reasonOf, warning } from "./finding.ts";
+
+/** Where the queue lives; with Redis also its clock, for the check that compares clocks. */
+export async function checkQueue({
+  queue,
+}: Config): Promise<{ findings: Finding[]; redis: RedisFacts | null }> {
+  if (queue.driver === "postgres") return { findings: [checkPooler(queue.url)], redis: null };
+  try {
+    const redis = await inspectRedis(queue.url);
+    return { findings: [judgeVersion(redis), judgePolicy(redis), judgeAof(redis)], redis };
+  } catch (error) {
+    const advice = /WRONGPASS|NOAUTH|AUTH/.test(reasonOf(error))
+      ? "Check the password in REDIS_URL or REDIS_PASSWORD."
+      : "Check REDIS_URL (or REDIS_HOST and REDIS_PORT), that Redis runs, and the firewall.";
+    return { findings: [failed("queue", `no way in: ${reasonOf(error)}`, advice)], redis: null };
+  }
+}
+
+/** BullMQ LISTENs, and a pooler in transaction mode lends a connection for one transaction. */
+function checkPooler(url: string | null): Finding {
+  const where = url === null ? "the embedded database" : "the database";
+  if (url === null || new URL(url).port !== "6543") return ok("queue", `lives in ${where}`);
+  return failed(
+    "queue",
+    "lives behind a pooler in transaction mode (port 6543), which cannot LISTEN",
+    "Point DATABASE_URL to the pooler's session mode (port 5432), or set REDIS_URL.",
+  );
+}
+
+function judgeVersion({ product, version, tookMs }: RedisFacts): Finding {
+  const saw = `${product === "valkey" ? "Valkey" : "Redis"} ${version} answers in ${Math.round(tookMs)} ms`;
+  if (Number.parseInt(version, 10) >= 7) return ok("queue", saw);
+  return failed("queue", saw, "Move to Redis 7 or newer, or to Valkey.");
+}
+
+function judgePolicy({ policy }: RedisFacts): Finding {
+  const check = "redis policy";
+  if (policy === "noeviction") return ok(check, "maxmemory-policy is noeviction");
+  const advice =
+    "Set maxmemory-policy to noeviction: an evicted job is found late, by the database.";
+  if (policy === null) return warning(check, "maxmemory-policy cannot be seen", advice);
+  return failed(check, `maxmemory-policy is ${policy}`, advice);
+}
+
+function judgeAof({ isAppendOnly }: RedisFacts): Finding {
+  const check = "redis persistence";
+  if (isAppendOnly) return ok(check, "the append-only file is on");
+  const saw = isAppendOnly === null ? "cannot be seen" : "the append-only file is off";
+  const advice =
+    "Set appendonly yes: without it a restart empties the queue, and it is rebuilt from the " +
+    "database (nothing is lost, some of it is late).";
+  return warning(check, saw, advice);
+}

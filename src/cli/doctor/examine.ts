@@ -1,0 +1,62 @@
+import { checkClock } from "./check-clock.ts";
+import { checkDatabase } from "./check-database.ts";
+import { checkDisk } from "./check-disk.ts";
+import { checkQueue } from "./check-queue.ts";
+import { checkSender } from "./check-sender.ts";
+import { checkSmtp } from "./check-smtp.ts";
+import { checkWork } from "./check-work.ts";
+import { type Finding, failed, ok, type Patient, reasonOf, warning } from "./finding.ts";
+
+/** Whatever hangs is told after this; every check has shorter limits of its own. */
+const limitMs = 9_000;
+
+/** Looks at every part; answers within ten seconds, whatever hangs. Changes nothing. */
+export async function examine(patient: Patient): Promise<Finding[]> {
+  const { config } = patient;
+  const [database, queue, smtp, sender, disk] = await Promise.all([
+    limited("database", checkDatabase(patient), (findings) => ({ findings, seen: null })),
+    limited("queue", checkQueue(config), (findings) => ({ findings, redis: null })),
+    limited("smtp", checkSmtp(config), (findings) => findings),
+    limited("sender", checkSender(config), (findings) => findings),
+    limited(
+      "disk",
+      Promise.resolve().then(() => checkDisk(config)),
+      (findings) => findings,
+    ),
+  ]);
+  const { seen } = database;
+  return [
+    ...checkConfiguration(patient),
+    ...database.findings,
+    ...queue.findings,
+    ...smtp,
+    ...(seen === null ? [] : [checkClock(seen, queue.redis)]),
+    ...sender,
+    ...disk,
+    ...(seen === null ? [] : checkWork(patient, seen)),
+  ];
+}
+
+/** What cannot be used at all never gets here: it is refused with its own report. */
+function checkConfiguration({ config: { warnings } }: Patient): Finding[] {
+  if (warnings.length === 0) return [ok("configuration", "every setting makes sense")];
+  return warnings.map((saw) => warning("configuration", saw, "See the table in the README."));
+}
+
+/** A check that throws or hangs is a finding, too. */
+async function limited<T>(
+  check: string,
+  looking: Promise<T>,
+  instead: (findings: Finding[]) => T,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const advice = "Try again; if it stays so, look at the network between.";
+  const late = new Promise<T>((resolve) => {
+    const saw = `no answer within ${limitMs / 1000} s`;
+    timer = setTimeout(() => resolve(instead([failed(check, saw, advice)])), limitMs);
+  });
+  const looked = looking.catch((error: unknown) =>
+    instead([failed(check, reasonOf(error), advice)]),
+  );
+  return Promise.race([looked, late]).finally(() => clearTimeout(timer));
+}
