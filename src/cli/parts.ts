@@ -74,6 +74,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const metrics = createMetrics();
   const database = measureDatabase(metrics, opened);
   const newId = () => Bun.randomUUIDv7();
+  const failPoints = openFailPoints();
   const workerId = newId();
   const { region, queueHorizonMs: horizonMs } = config;
   const keyRing = createKeyRing({
@@ -87,7 +88,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const presence = createPresenceOf(config, database, workerId);
   const backend = createQueueBackend({ config: config.queue, database, region, log });
   const queue = backend.createQueue<WakeJob>(emailQueueName);
-  const enqueue = createEnqueue({ queue, presence, log });
+  const enqueue = createEnqueue({ queue, presence, log, failPoints });
   const transport = sender.name;
   const settling = {
     attempts: measureAttempts(
@@ -117,7 +118,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
       rateLimit: createRateLimitOf(config, database),
       destinations: createDestinations({ minuteMs: config.retryBaseMs }),
       concurrency: config.workerConcurrency,
-      failPoints: failPoints(),
+      failPoints,
     },
     reconciler: createReconciler({
       ...settling,
@@ -142,6 +143,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
         horizonMs,
         messageBytesMax: config.messageBytesMax,
         newId,
+        failPoints,
       }),
     ),
   };
@@ -191,7 +193,7 @@ function createPresenceOf(config: Config, database: Database, workerId: string):
 // Only `scripts/build --fail-points`, for the fault tests, defines it.
 declare const BUILD_FAIL_POINTS: boolean | undefined;
 
-function failPoints(): FailPoints {
+function openFailPoints(): FailPoints {
   if (typeof BUILD_FAIL_POINTS === "undefined" || !BUILD_FAIL_POINTS) return noFailPoints;
   const spec = processEnvironment().FAIL_POINTS;
   return spec ? createFailPoints(spec, () => process.kill(process.pid, "SIGKILL")) : noFailPoints;

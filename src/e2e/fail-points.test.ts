@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { failPointNames } from "../queue/fail-points.ts";
+import { deliveryPointNames } from "../queue/fail-points.ts";
 import { schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
 import { faultyBinary } from "../testing/product.ts";
 import { type ProductionStack, startStack } from "../testing/production-stack.ts";
@@ -15,7 +15,7 @@ describe("killed at every step of a delivery", () => {
   });
   afterAll(() => stack?.close());
 
-  test.each([...failPointNames])(
+  test.each([...deliveryPointNames])(
     "at %s the email is kept, and doubled only when uncertain",
     async (point) => {
       const faulty = await stack.start({ FAIL_POINTS: `${point}=kill` }, { bin: faultyBinary });

@@ -7,6 +7,7 @@ import type { Emails } from "../store/emails.ts";
 import type { IdempotencyClaim, NewEmail } from "../store/stored-email.ts";
 import { encryptEmail } from "./encrypt-email.ts";
 import type { Enqueue } from "./enqueue.ts";
+import type { FailPoints } from "./fail-points.ts";
 import { readKept, requestName, writeKept } from "./kept-answer.ts";
 
 export interface AcceptRequest {
@@ -52,6 +53,8 @@ export interface AcceptDeps {
   messageBytesMax: number;
   /** UUIDv7, so that ids sort by creation. */
   newId: () => string;
+  /** Only in the build for fault tests. */
+  failPoints?: FailPoints;
 }
 
 export function createAccept(deps: AcceptDeps): Accept {
@@ -109,6 +112,7 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
     const message = await compose(deps, draft, id, index);
     emails.push(encryptEmail({ id, ownerId, draft, message, ...deps }));
   }
+  await deps.failPoints?.("insert.before");
   const answer = await deps.emails.schedule({
     ownerId,
     actor: ownerId,
@@ -121,6 +125,7 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
     },
     emails,
   });
+  await deps.failPoints?.("insert.after");
   if (answer.kind !== "accepted") {
     return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
   }

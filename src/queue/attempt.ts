@@ -100,6 +100,7 @@ async function send(
   signals: DeliverySignals,
 ): Promise<Verdict> {
   let isFenced = false;
+  await deps.failPoints("connect.before");
   const sending = deps.sender.send({
     emailId: email.id,
     envelope,

@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { DueEmail, Presence } from "../store/presence.ts";
 import { within } from "./abortable.ts";
+import type { FailPoints } from "./fail-points.ts";
 import { jobOptions } from "./queue-options.ts";
 
 /** Gives emails to the region's queue. Nobody waits for it: the database is the truth. */
@@ -29,6 +30,8 @@ export interface EnqueueDeps {
   /** Where emails go that the queue did not take. */
   presence: Pick<Presence, "unqueue">;
   log: Logger;
+  /** Only in the build for fault tests. */
+  failPoints?: FailPoints;
 }
 
 const batchMax = 500;
@@ -39,7 +42,7 @@ const retryMs = 500;
 const backlogMax = 20_000;
 
 /** Adds emails to the queue in the background, in bulk, and keeps at it while it is down. */
-export function createEnqueue({ queue, presence, log }: EnqueueDeps): Enqueue {
+export function createEnqueue({ queue, presence, log, failPoints }: EnqueueDeps): Enqueue {
   let backlog: (DueEmail & { addedAt: number })[] = [];
   let isRunning = false;
   let isDown = false;
@@ -49,7 +52,9 @@ export function createEnqueue({ queue, presence, log }: EnqueueDeps): Enqueue {
     while (backlog.length > 0) {
       const batch = backlog.slice(0, batchMax);
       try {
+        await failPoints?.("enqueue.before");
         await addBatch(queue, batch);
+        await failPoints?.("enqueue.after");
         backlog = backlog.slice(batch.length);
         if (isDown) log.info("queue takes jobs again", { count: backlog.length });
         isDown = false;

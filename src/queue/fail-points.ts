@@ -3,9 +3,22 @@
  * exists: `createFailPoints` is only reached where the build defines BUILD_FAIL_POINTS, and
  * `noFailPoints` does nothing.
  */
-export const failPointNames = [
+
+/** While an email is accepted and given to the queue. */
+export const acceptPointNames = [
+  "insert.before",
+  // Committed, and nobody was told yet.
+  "insert.after",
+  "enqueue.before",
+  "enqueue.after",
+] as const;
+
+/** While an email is delivered. */
+export const deliveryPointNames = [
   "claim.before",
   "claim.after",
+  // Before a connection to the next hop is taken or made.
+  "connect.before",
   // After SMTP's 354, around the fence's call.
   "fence.before",
   "fence.after",
@@ -13,7 +26,12 @@ export const failPointNames = [
   "dot.after",
   "settle.before",
   "settle.after",
+  // Around the queue's record that the job is done.
+  "job.before",
+  "job.after",
 ] as const;
+
+export const failPointNames = [...acceptPointNames, ...deliveryPointNames];
 export type FailPointName = (typeof failPointNames)[number];
 
 /** Resolves at once unless the point is armed, for all emails or for this one. */

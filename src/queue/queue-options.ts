@@ -17,11 +17,11 @@ export const jobOptions = {
 } satisfies JobsOptions;
 
 /**
- * A worker that dies between taking a job and claiming the email is noticed within 15 s; after
+ * A worker that dies between taking a job and claiming the email is noticed within 7 s; after
  * the default of one stall BullMQ would fail the job for good, so nobody counts stalls here.
  */
 export const workerOptions = {
-  lockDuration: 10_000,
-  stalledInterval: 5_000,
+  lockDuration: 5_000,
+  stalledInterval: 2_000,
   maxStalledCount: 1_000_000,
 } satisfies Omit<WorkerOptions, "connection">;

@@ -40,11 +40,13 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
     const run = deliverJob(deps, job.data, signals, isolation);
     running.add(run);
     await run.finally(() => running.delete(run));
+    await deps.failPoints("job.before");
   }
 
   const worker = deps.backend.createWorker<WakeJob>(emailQueueName, runJob, {
     concurrency: deps.concurrency,
   });
+  worker.on("completed", () => void deps.failPoints("job.after"));
 
   return {
     get active() {

@@ -82,8 +82,16 @@ export function asChild(command: string[], signal: string, user: string | null):
 
 /** Sends a signal to a process and all its descendants (PostgreSQL's are no process group). */
 export function signalTree(pid: number, signal: NodeJS.Signals): void {
-  const family = [pid, ...descendants(pid)];
-  for (const member of family) {
+  signalAll(familyOf(pid), signal);
+}
+
+/** A process and all its descendants, itself first. */
+export function familyOf(pid: number): number[] {
+  return [pid, ...descendants(pid)];
+}
+
+export function signalAll(pids: number[], signal: NodeJS.Signals): void {
+  for (const member of pids) {
     try {
       process.kill(member, signal);
     } catch {

@@ -3,9 +3,11 @@ import { dirname, join } from "node:path";
 import pg from "pg";
 import {
   asChild,
+  familyOf,
   freePort,
   guardFolder,
   privateFolder,
+  signalAll,
   signalTree,
   until,
 } from "./child-server.ts";
@@ -26,6 +28,8 @@ export interface PostgresServer extends SharedPostgres {
   stop(): Promise<void>;
   /** SIGKILL to every process of the server at once, like a power cut; the folder stays. */
   kill(): Promise<void>;
+  /** Looks up the processes now, so that the `kill` it returns hits within a millisecond. */
+  aim(): { kill(): void; ended: Promise<unknown> };
   /** SIGSTOP: connections stay open and nobody answers. */
   pause(): void;
   resume(): void;
@@ -70,13 +74,25 @@ export async function startPostgres(): Promise<PostgresServer> {
       rmSync(folder, { recursive: true, force: true });
     },
     kill: () => end("SIGKILL"),
+    aim() {
+      const family = familyOf(server.pid);
+      const { exited } = server;
+      return { kill: () => signalAll(family, "SIGKILL"), ended: exited };
+    },
     pause: () => signalTree(server.pid, "SIGSTOP"),
     resume: () => signalTree(server.pid, "SIGCONT"),
     async restart() {
       if (server.exitCode === null && server.signalCode === null) await end("SIGINT");
       server = launch(dataDir, port, user);
       guard(server.pid);
-      await until("PostgreSQL answers again", () => answers(adminUrl));
+      await until("PostgreSQL answers again", async () => {
+        // A backend that outlived its server for a moment still holds the shared memory.
+        if (server.exitCode !== null) {
+          server = launch(dataDir, port, user);
+          guard(server.pid);
+        }
+        return await answers(adminUrl);
+      });
     },
   };
 }

@@ -1,5 +1,39 @@
+import { killedAtEveryStep } from "./fail-point-faults.ts";
 import type { Fault } from "./fault.ts";
-import { redisFlushed } from "./redis-faults.ts";
+import { postgresHung, postgresKilled, postgresReadOnly, replyLost } from "./postgres-faults.ts";
+import {
+  redisDowns,
+  redisFlushed,
+  redisHalfOpen,
+  redisOutOfMemory,
+  workerCutOff,
+} from "./redis-faults.ts";
+import { regionDead, regionsRace } from "./region-faults.ts";
+import {
+  apiKilled,
+  stoppedUnderLoad,
+  stoppedWithoutRedis,
+  workerFrozen,
+  workersKilled,
+} from "./worker-faults.ts";
 
 /** Every fault, in the order of the table. */
-export const faults: Fault[] = [redisFlushed];
+export const faults: Fault[] = [
+  workersKilled,
+  killedAtEveryStep,
+  workerFrozen,
+  apiKilled,
+  stoppedUnderLoad,
+  stoppedWithoutRedis,
+  redisFlushed,
+  ...redisDowns,
+  redisHalfOpen,
+  redisOutOfMemory,
+  workerCutOff,
+  postgresKilled,
+  postgresHung,
+  postgresReadOnly,
+  replyLost,
+  regionsRace,
+  regionDead,
+];

@@ -39,6 +39,8 @@ export interface Load {
   steady(load: SteadyLoad): Promise<string[]>;
   /** The status of the answer; 0: none came. */
   cancel(id: string, api?: ApiUrl): Promise<number>;
+  /** Called in the moment in which an acknowledgement is read; null: nobody is. */
+  onAck(listener: (() => void) | null): void;
   /** Ends the repeating of what nobody answers. */
   stop(): void;
 }
@@ -57,6 +59,7 @@ export function createLoad(anyApi: ApiUrl, bearer: string): Load {
   let unanswered = 0;
   let isStopped = false;
   let made = 0;
+  let ackListener: (() => void) | null = null;
 
   /** Until it is answered: whoever gets no answer asks again under the same key. */
   async function post<Data>(api: ApiUrl, path: string, body: unknown): Promise<Data> {
@@ -66,6 +69,7 @@ export function createLoad(anyApi: ApiUrl, bearer: string): Load {
       try {
         const answer = await request(`${api()}${path}`, "POST", { body, key, bearer });
         if (answer.status === 201) {
+          ackListener?.();
           acceptMs.push(performance.now() - startedAt);
           return answer.data as Data;
         }
@@ -138,6 +142,9 @@ export function createLoad(anyApi: ApiUrl, bearer: string): Load {
         // No answer: whether it was cancelled, nobody was told.
         return 0;
       }
+    },
+    onAck(listener) {
+      ackListener = listener;
     },
     stop() {
       isStopped = true;

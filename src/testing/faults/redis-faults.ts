@@ -1,22 +1,122 @@
-import { defineFault } from "./fault.ts";
+import { inMs } from "../email-requests.ts";
+import { defineFault, type Fault } from "./fault.ts";
+import type { World } from "./world.ts";
+
+/** Answers of POST must not notice what happens to the queue. */
+const acceptP99Ms = 500;
 
 export const redisFlushed = defineFault({
   name: "redis-flushed",
   what: "FLUSHALL three times while emails are due, queued and still to come.",
-  mails: { small: 300, full: 5_000 },
+  mails: { small: 200, full: 5_000 },
   limits: { latenessP99Ms: 5_000 },
   async run(world) {
     await world.start();
     await world.start({ role: "worker" });
     const spreadMs = world.mails * 10;
-    const start = Date.now() + 500;
+    const start = 500;
     await world.load.burst(world.mails, (index) => ({
-      scheduled_at: new Date(start + (index * spreadMs) / world.mails).toISOString(),
+      scheduled_at: inMs(start + (index * spreadMs) / world.mails),
     }));
     for (let round = 0; round < 3; round++) {
       await Bun.sleep(spreadMs / 4);
-      await world.redis().flushall();
+      const redis = world.redis();
+      await redis.flushall();
+      redis.disconnect();
       world.count();
     }
+  },
+});
+
+/** A steady load from before an outage until after it; the outage ends when it is healed. */
+async function throughOutage(
+  world: World,
+  seconds: number,
+  { harm, heal }: { harm: () => Promise<unknown>; heal: () => Promise<unknown> },
+): Promise<void> {
+  await world.start();
+  await world.start({ role: "worker" });
+  const perSecond = Math.max(10, Math.ceil(world.mails / (seconds + 4)));
+  const load = world.load.steady({ count: world.mails, perSecond });
+  await Bun.sleep(1_500);
+  await world.outage(async () => {
+    await harm();
+    await Bun.sleep(seconds * 1_000);
+    await heal();
+  });
+  await load;
+}
+
+function redisDown(seconds: number, mails: Fault["mails"], isLongOnly = false): Fault {
+  return defineFault({
+    name: `redis-down-${seconds}s`,
+    what: `Redis killed with SIGKILL under a steady load and started again after ${seconds} s.`,
+    mails,
+    isLongOnly,
+    limits: { recoveryP99Ms: 5_000, acceptP99Ms },
+    async run(world) {
+      const { redis } = world.region();
+      await throughOutage(world, seconds, { harm: redis.kill, heal: redis.restart });
+    },
+  });
+}
+
+export const redisDowns = [
+  redisDown(1, { small: 100, full: 1_000 }),
+  redisDown(12, { small: 200, full: 5_000 }),
+  redisDown(180, { small: 600, full: 10_000 }, true),
+];
+
+export const redisHalfOpen = defineFault({
+  name: "redis-half-open",
+  what: "The route to Redis swallows everything for 12 s, connections stay open, then is back.",
+  mails: { small: 200, full: 3_000 },
+  parts: { proxied: ["redis"] },
+  limits: { recoveryP99Ms: 5_000, acceptP99Ms },
+  async run(world) {
+    const proxy = world.proxy("redis");
+    const harm = async () => proxy.blackhole();
+    await throughOutage(world, 12, { harm, heal: proxy.heal });
+  },
+});
+
+export const redisOutOfMemory = defineFault({
+  name: "redis-out-of-memory",
+  what: "Redis at its maxmemory under noeviction for 8 s: it refuses every write.",
+  mails: { small: 200, full: 3_000 },
+  limits: { recoveryP99Ms: 5_000, acceptP99Ms },
+  async run(world) {
+    const redis = world.redis();
+    const limit = (bytes: string) => redis.config("SET", "maxmemory", bytes);
+    await throughOutage(world, 8, { harm: () => limit("1"), heal: () => limit("0") });
+  },
+});
+
+export const workerCutOff = defineFault({
+  name: "worker-cut-from-redis",
+  what: "One worker loses Redis while all its emails are in the SMTP conversation, for longer than its locks last; another gets the same jobs.",
+  mails: { small: 20, full: 200 },
+  parts: { proxied: ["redis"], env: { SMTP_REPLY_TIMEOUT_MS: "60000", SMTP_POOL_SIZE: "200" } },
+  limits: { uncertain: 0 },
+  async run(world) {
+    const release = Promise.withResolvers<void>();
+    world.sink.setRules(({ phase }) =>
+      phase === "dot" ? { do: "wait", until: release.promise } : null,
+    );
+    await world.start({ role: "worker" });
+    const direct = { REDIS_URL: world.region().redis.url };
+    await world.start({ role: "api", env: direct });
+    const dots = world.sink.waitForPhase("dot", world.mails, 60_000);
+    await world.load.burst(world.mails);
+    await dots;
+    await world.start({ role: "worker", env: direct });
+    world.proxy("redis").blackhole();
+    world.count();
+    // Locks last 10 s, and every 5 s somebody looks for jobs without one.
+    await Bun.sleep(22_000);
+    release.resolve();
+    world.sink.setRules();
+    await world.sink.waitForAcceptances(world.mails, 60_000);
+    await world.proxy("redis").heal();
   },
 });

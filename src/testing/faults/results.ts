@@ -22,6 +22,8 @@ export interface FaultResult extends Measures {
   tookMs: number;
   commit: string;
   versions: { bun: string; postgres: string; redis: string };
+  /** What else the machine was doing: its load average of the last minute when it began. */
+  loadBefore: number;
   machine: { cpus: number; memoryGb: number; kernel: string };
 }
 
@@ -66,9 +68,10 @@ export function renderResults(from: string, to: string, order: string[]): void {
 function page(results: FaultResult[]): string {
   const rows = results.map(tableRow);
   const runs = results.map(
-    ({ fault, what, at, scale, seed, commit, harms, tookMs }) =>
+    ({ fault, what, at, scale, seed, commit, harms, tookMs, loadBefore }) =>
       `- **${fault}**: ${what} Run ${at.slice(0, 16).replace("T", " ")} UTC, scale ${scale}, ` +
-      `seed ${seed}, commit ${commit}, ${harms} harms, ${Math.round(tookMs / 1000)} s.`,
+      `seed ${seed}, commit ${commit}, ${harms} harms, ` +
+      `${Math.round(tookMs / 1000)} s, load average before it ${loadBefore}.`,
   );
   return `${intro}
 ${places(results)}

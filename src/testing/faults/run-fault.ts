@@ -1,3 +1,4 @@
+import { loadavg } from "node:os";
 import { until } from "../child-server.ts";
 import type { Fault, Scale } from "./fault.ts";
 import { type EmailHistory, type History, readHistory } from "./history.ts";
@@ -26,6 +27,7 @@ export interface FaultRun {
 export async function runFault(fault: Fault, settings: RunSettings): Promise<FaultRun> {
   const { scale, seed, say } = settings;
   const startedAt = performance.now();
+  const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
   const mails = fault.mails[scale];
   const world = await createWorld({ ...fault.parts, scale, mails, seed, say });
   const progress = setInterval(() => {
@@ -33,15 +35,17 @@ export async function runFault(fault: Fault, settings: RunSettings): Promise<Fau
   }, 500);
   try {
     await fault.run(world);
+    await Promise.all(world.pending);
     say("waiting for rest");
-    const isAtRest = await rest(world, settings.restTimeoutMs ?? 120_000);
+    const left = await rest(world, settings.restTimeoutMs ?? 120_000);
     const history = await readHistory(world);
     const minuteMs = Number(world.env.RETRY_BASE_MS);
     const violations = judge(history, { minuteMs });
     const measures = measure(history, world);
-    const missed = [...missedLimits(fault, measures), ...(isAtRest === "" ? [] : [isAtRest])];
+    const restless = left === "" ? [] : [left];
+    const missed = [...world.missed, ...missedLimits(fault, measures, scale), ...restless];
     const result: FaultResult = {
-      ...facts(fault, world, settings),
+      ...facts(fault, world, settings, loadBefore),
       ...measures,
       broken: countBroken(violations),
       missed,
@@ -94,11 +98,18 @@ async function jobsLeft(world: World): Promise<number> {
   return count;
 }
 
-function missedLimits({ limits = {} }: Fault, measures: Measures): string[] {
+/**
+ * The small scale runs wherever the tests run, beside whatever else runs there: it finds what
+ * never recovers. How fast it does is for the full scale, on a machine of its own, to say.
+ */
+const patience: Record<Scale, number> = { small: 6, full: 1 };
+
+function missedLimits({ limits = {} }: Fault, measures: Measures, scale: Scale): string[] {
+  const patient = (ms: number | undefined) => (ms === undefined ? ms : ms * patience[scale]);
   const checks: [string, number | undefined, number | undefined][] = [
-    ["recovery p99", measures.recovery?.p99, limits.recoveryP99Ms],
-    ["lateness p99", measures.lateness?.p99, limits.latenessP99Ms],
-    ["accept p99", measures.accept?.p99, limits.acceptP99Ms],
+    ["recovery p99", measures.recovery?.p99, patient(limits.recoveryP99Ms)],
+    ["lateness p99", measures.lateness?.p99, patient(limits.latenessP99Ms)],
+    ["accept p99", measures.accept?.p99, patient(limits.acceptP99Ms)],
     ["uncertain attempts", measures.uncertain, limits.uncertain],
   ];
   return checks.flatMap(([name, value, limit]) =>
@@ -108,7 +119,7 @@ function missedLimits({ limits = {} }: Fault, measures: Measures): string[] {
   );
 }
 
-function facts(fault: Fault, world: World, { scale, seed, root }: RunSettings) {
+function facts(fault: Fault, world: World, { scale, seed, root }: RunSettings, loadBefore: number) {
   return {
     fault: fault.name,
     what: fault.what,
@@ -120,6 +131,7 @@ function facts(fault: Fault, world: World, { scale, seed, root }: RunSettings) {
     harms: world.harms,
     commit: commitOf(root),
     machine: machine(),
+    loadBefore,
   };
 }
 

@@ -93,6 +93,11 @@ export interface World {
   /** Adds to the count of harms in the row, such as kills. */
   count(harms?: number): void;
   readonly harms: number;
+  /** Fails the run with these words: for what only the fault can see, such as an exit code. */
+  miss(words: string): void;
+  readonly missed: string[];
+  /** What must have ended before rest is waited for, such as a load that is still answered. */
+  readonly pending: Promise<unknown>[];
   readonly outages: { from: number; to: number }[];
   close(): Promise<void>;
 }
@@ -133,6 +138,7 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
   const clients: Redis[] = [];
   const sqlClient = createSql(direct);
   const outages: { from: number; to: number }[] = [];
+  const missed: string[] = [];
   let draws = 0;
   let harms = 0;
   let turn = 0;
@@ -217,6 +223,9 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
     get harms() {
       return harms;
     },
+    miss: (words) => void missed.push(words),
+    missed,
+    pending: [],
     async close() {
       load.stop();
       for (const client of clients) client.disconnect();

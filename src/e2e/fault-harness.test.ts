@@ -1,0 +1,31 @@
+import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { resolve } from "node:path";
+import { faults } from "../testing/faults/catalogue.ts";
+import { runFault } from "../testing/faults/run-fault.ts";
+
+setDefaultTimeout(150_000);
+
+/** Every kind of harm once; the others run in `scripts/test --long` and `scripts/faults/run`. */
+const quick = [
+  "workers-killed",
+  "redis-flushed",
+  "postgres-killed-after-201",
+  "postgres-reply-lost",
+  "two-regions-race",
+];
+
+beforeAll(() => {
+  const known = faults.map(({ name }) => name);
+  expect(known).toEqual(expect.arrayContaining(quick));
+});
+
+for (const fault of faults.filter(({ name }) => quick.includes(name))) {
+  test(`under ${fault.name} nothing is lost, doubled unannounced, or early`, async () => {
+    const seed = Date.now() % 2 ** 31;
+    const root = resolve(import.meta.dir, "../..");
+    const { report, result } = await runFault(fault, { scale: "small", seed, root, say: () => {} });
+    expect(report).toBe("");
+    expect(result.mails).toBeGreaterThanOrEqual(fault.mails.small);
+    expect(result.harms).toBeGreaterThan(0);
+  });
+}

@@ -1,0 +1,51 @@
+import fc from "fast-check";
+import { acceptPointNames, deliveryPointNames, failPointNames } from "../../queue/fail-points.ts";
+import { until } from "../child-server.ts";
+import { faultyBinary } from "../product.ts";
+import { defineFault } from "./fault.ts";
+import type { World } from "./world.ts";
+
+/** A process that will die at the n-th time it comes by a point; resolves when it has. */
+async function dieAt(world: World, point: string, passage: number): Promise<void> {
+  const isAccepting = acceptPointNames.some((name) => name === point);
+  const doomed = await world.start({
+    role: isAccepting ? "api" : "worker",
+    bin: faultyBinary,
+    env: { FAIL_POINTS: `${point}=kill@${passage}` },
+  });
+  await until(`a process dies at ${point}`, () => doomed.hasEnded, 60_000);
+  world.count();
+}
+
+export const killedAtEveryStep = defineFault({
+  name: "killed-at-every-step",
+  what: `A process dies by SIGKILL at each step of accepting and delivering, under load: ${failPointNames.join(", ")}.`,
+  mails: { small: 700, full: 10_000 },
+  async run(world) {
+    await world.start({ role: "api" });
+    await world.start({ role: "worker" });
+    const rounds = world.scale === "full" ? 20 : 1;
+    const names = Array.from({ length: rounds }, () => [
+      ...acceptPointNames,
+      ...deliveryPointNames,
+    ]).flat();
+    const passages = world.draw(fc.integer({ min: 1, max: 8 }), names.length);
+    let isDone = false;
+    const doomed = (async () => {
+      // Four at a time, so that the healthy ones keep most of the work.
+      const waiting = names.map((name, index) => ({ name, passage: passages[index] ?? 1 }));
+      const lane = async () => {
+        for (let next = waiting.shift(); next; next = waiting.shift()) {
+          await dieAt(world, next.name, next.passage);
+        }
+      };
+      await Promise.all([lane(), lane(), lane(), lane()]);
+      isDone = true;
+    })();
+    // The load lasts until all have died, and its least size is that of the scale.
+    while (!isDone || world.load.acks.size < world.mails) {
+      await world.load.steady({ count: 50, perSecond: world.scale === "full" ? 60 : 100 });
+    }
+    await doomed;
+  },
+});
