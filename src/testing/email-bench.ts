@@ -1,0 +1,121 @@
+import type { Verdict } from "../mail/classify.ts";
+import { type Settled, settle, settleOrphan } from "../queue/settle.ts";
+import { type Attempts, type ClaimedEmail, createAttempts } from "../store/attempts.ts";
+import type { Database } from "../store/database.ts";
+import { createEmails, type Emails } from "../store/emails.ts";
+import { createPresence, type Presence } from "../store/presence.ts";
+import type { DirectSql } from "./direct-sql.ts";
+import { replyTimeoutMs, unitMs } from "./email-model.ts";
+
+/** One worker process as the database sees it. */
+export interface BenchWorker {
+  readonly id: string;
+  readonly attempts: Attempts;
+  readonly presence: Presence;
+  settle(email: ClaimedEmail, verdict: Verdict): Promise<Settled>;
+  /** Frees what dead workers held, and settles orphans; the ids of those it settled. */
+  takeOver(): Promise<string[]>;
+}
+
+/** What is stored about an email, read past the functions. */
+export interface EmailRow {
+  id: string;
+  state: string;
+  wake: number;
+  token: number;
+  is_fenced: boolean;
+  worker_id: string | null;
+  attempts: number;
+  attempts_before: number;
+  sequence: number;
+  sequences: number[];
+  recipients: string[];
+  outcomes: string[];
+}
+
+const horizonMs = 600_000;
+const deadAfterMs = 5_000;
+
+export function createBenchWorker(database: Database): BenchWorker {
+  const id = Bun.randomUUIDv7();
+  const attempts = createAttempts(database, {
+    workerId: id,
+    region: "local",
+    transport: "bench",
+    horizonMs,
+  });
+  const presence = createPresence(database, {
+    workerId: id,
+    region: "local",
+    role: "worker",
+    replyTimeoutMs,
+    horizonMs,
+    deadAfterMs,
+  });
+  const enqueue = { add() {}, backlog: 0, flush: async () => {} };
+  const deps = { attempts, enqueue, transport: "bench", minuteMs: unitMs, random: () => 0 };
+  return {
+    id,
+    attempts,
+    presence,
+    settle: (email, verdict) => settle(deps, email, null, verdict),
+    async takeOver() {
+      const { orphans } = await presence.takeOver({ everything: false });
+      const settled: string[] = [];
+      for (const orphan of orphans) {
+        const { kind } = await settleOrphan(deps, orphan);
+        if (kind === "settled") settled.push(orphan.id);
+      }
+      return settled;
+    },
+  };
+}
+
+export interface EmailBench {
+  readonly emails: Emails;
+  rows(ids: string[]): Promise<Map<string, EmailRow>>;
+  /** Moves everything about these emails so many units into the past. */
+  shift(ids: string[], units: number): Promise<void>;
+  /** Makes a worker's heartbeat older than others wait for. */
+  silence(workerId: string): Promise<void>;
+  /** A run leaves nothing that a later one would have to take over. */
+  forget(ids: string[], workerIds: string[]): Promise<void>;
+}
+
+const columns = `
+  e.id, e.state, e.wake, e.claim_token::integer as token, e.fenced_at is not null as is_fenced,
+  e.worker_id, e.attempts, e.attempts_before, e.sequence,
+  array(select j.sequence from mailer.journal j
+    where j.email_id = e.id and j.sequence is not null order by j.id) as sequences,
+  array(select r.status from mailer.recipients r
+    where r.email_id = e.id order by r.position) as recipients,
+  array(select a.outcome from mailer.attempts a
+    where a.email_id = e.id order by a.number) as outcomes`;
+
+export function createEmailBench(database: Database, sql: DirectSql): EmailBench {
+  return {
+    emails: createEmails(database),
+    async rows(ids) {
+      const query = `select ${columns} from mailer.emails e where e.id = any ($1)`;
+      const rows = await sql.query(query, [ids]);
+      return new Map(rows.map((row) => [String(row.id), row as unknown as EmailRow]));
+    },
+    async shift(ids, units) {
+      const past = `- interval '${units * unitMs} ms'`;
+      const moved = ["next_attempt_at", "scheduled_at", "expires_at", "claimed_at", "fenced_at"]
+        .map((column) => `${column} = ${column} ${past}`)
+        .join(", ");
+      await sql.query(`update mailer.emails set ${moved} where id = any ($1)`, [ids]);
+    },
+    async silence(workerId) {
+      await sql.query(
+        "update mailer.workers set beat_at = beat_at - interval '1 minute' where id = $1",
+        [workerId],
+      );
+    },
+    async forget(ids, workerIds) {
+      await sql.query("delete from mailer.emails where id = any ($1)", [ids]);
+      await sql.query("delete from mailer.workers where id = any ($1)", [workerIds]);
+    },
+  };
+}
