@@ -9,7 +9,7 @@ import { createCaptureTransport } from "../mail/capture-transport.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
-import { type Breaker, createBreaker } from "../queue/breaker.ts";
+import { createBreaker } from "../queue/breaker.ts";
 import { createChange } from "../queue/change.ts";
 import { createDestinations } from "../queue/destinations.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
@@ -101,6 +101,15 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     random: Math.random,
   };
   const shared = { keyRing, semaphore, enqueue, emails, presence, backend, log };
+  const accepting = {
+    ...shared,
+    region,
+    workerId,
+    horizonMs,
+    messageBytesMax: config.messageBytesMax,
+    newId,
+    failPoints,
+  };
   return {
     ...shared,
     workerId,
@@ -113,10 +122,8 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     delivering: {
       ...settling,
       ...shared,
+      ...createRestraints(config, transport, database, log),
       sender,
-      breaker: createBreakerOf(config, transport, log),
-      rateLimit: createRateLimitOf(config, database),
-      destinations: createDestinations({ minuteMs: config.retryBaseMs }),
       concurrency: config.workerConcurrency,
       failPoints,
     },
@@ -127,25 +134,8 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
       newId,
     }),
     sealer: createSealer({ store: createJournal(database), log }),
-    change: createChange({
-      ...shared,
-      changes: createChanges(database),
-      workerId,
-      horizonMs,
-      messageBytesMax: config.messageBytesMax,
-    }),
-    accept: measureAccept(
-      metrics,
-      createAccept({
-        ...shared,
-        region,
-        workerId,
-        horizonMs,
-        messageBytesMax: config.messageBytesMax,
-        newId,
-        failPoints,
-      }),
-    ),
+    change: createChange({ ...accepting, changes: createChanges(database) }),
+    accept: measureAccept(metrics, createAccept(accepting)),
   };
 }
 
@@ -153,9 +143,14 @@ function bytesMaxOf({ database }: Config): number {
   return database.driver === "pglite" ? embeddedBytesInFlightMax : bytesInFlightMax;
 }
 
-function createBreakerOf(config: Config, transport: string, log: Logger): Breaker {
+/** What holds emails back before they are sent, each for a reason of its own. */
+function createRestraints(config: Config, transport: string, database: Database, log: Logger) {
   const { workerConcurrency: concurrencyMax, retryBaseMs: minuteMs } = config;
-  return createBreaker({ concurrencyMax, minuteMs, transport, log });
+  return {
+    breaker: createBreaker({ concurrencyMax, minuteMs, transport, log }),
+    rateLimit: createRateLimitOf(config, database),
+    destinations: createDestinations({ minuteMs }),
+  };
 }
 
 function createRateLimitOf({ transport, region }: Config, database: Database): RateLimit {

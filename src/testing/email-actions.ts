@@ -190,7 +190,7 @@ export const release = fc.tuple(pick, back, delay).map(([index, by, units]) =>
       const isOurs = isHeldBy(email, held.token);
       const delayMs = units * unitMs;
       const verdict = { kind: "release", reason: "aborted", delayMs } as const;
-      const rest = { pausesTransport: false, reply: null, error: null };
+      const rest = { fault: null, reply: null, error: null };
       const { kind } = await real.keeper.settle(held, { ...verdict, ...rest });
       expect(kind).toBe(isOurs ? "released" : "dropped");
       if (!isOurs) return;

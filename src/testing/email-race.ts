@@ -242,7 +242,7 @@ function verdictOf(
     return { kind: "uncertain", recipients: [], reply: null, error: "lost" };
   }
   if (ending === "release") {
-    const rest = { pausesTransport: false, reply: null, error: null };
+    const rest = { fault: null, reply: null, error: null };
     return { kind: "release", reason: "aborted", delayMs: unitMs, ...rest };
   }
   const all = recipients.map(({ position }) => ({ position, status: ending, reply: null }));
