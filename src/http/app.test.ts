@@ -150,11 +150,14 @@ describe("503", () => {
       "/api/v1/schedule-mail/batch": { emails: [mailBody()] },
       "/api/v1/test-email": { to: "bob@example.com" },
       "/api/v1/dead-letters/:id/replay": {},
+      "/api/v1/emails/:id/hold": {},
+      "/api/v1/emails/:id/release": {},
     };
     for (const { method, path, auth } of routesOf(gone.deps)) {
       if (auth === "none") continue;
       const body = bodies[path] ?? mailBody();
-      const answer = await gone.request(method, concrete(path), method === "POST" ? { body } : {});
+      const takesBody = method === "POST" || method === "PATCH";
+      const answer = await gone.request(method, concrete(path), takesBody ? { body } : {});
       expect([path, answer.status, answer.json.code]).toEqual([path, 503, "database_unavailable"]);
       expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
     }
