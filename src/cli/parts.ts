@@ -19,8 +19,10 @@ import { emailQueueName } from "../queue/queue-options.ts";
 import { createRateLimit, noRateLimit, type RateLimit, slotMargin } from "../queue/rate-limit.ts";
 import { createReconciler } from "../queue/reconcile.ts";
 import { createAttempts } from "../store/attempts.ts";
+import { createBulkCancel } from "../store/bulk-cancel.ts";
 import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
+import { createDeadLetters } from "../store/dead-letters.ts";
 import { createEmails } from "../store/emails.ts";
 import { createFigureReader } from "../store/figures.ts";
 import { createJournal } from "../store/journal.ts";
@@ -99,6 +101,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     transport,
     minuteMs: config.retryBaseMs,
     random: Math.random,
+    keyRing,
   };
   const shared = { keyRing, semaphore, enqueue, emails, presence, backend, log };
   const accepting = {
@@ -113,6 +116,8 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   return {
     ...shared,
     workerId,
+    deadLetters: createDeadLetters(database),
+    bulkCancel: createBulkCancel(database),
     database,
     sender,
     queue,

@@ -40,6 +40,8 @@ export function createKeyRing({ current, old }: KeyRingOptions): KeyRing {
     },
     blindIndex: (address) =>
       createHmac("sha256", currentKey.indexKey).update(withLowerDomain(address)).digest("hex"),
+    blindIndexOf: (kind, text) =>
+      createHmac("sha256", currentKey.indexKey).update(placeOf(kind, text)).digest("hex"),
     encryptText: (plaintext, context) => {
       const place = placeOf(currentKey.id, "text", context);
       return joinText([currentKey.id], encrypt(currentKey.textKey, Buffer.from(plaintext), place));

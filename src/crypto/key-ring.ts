@@ -25,6 +25,8 @@ export interface KeyRing {
   openDataKey(wrappedKey: string, emailId: string, ownerId: string): DataKey;
   /** HMAC under a derived key of the address, local part as is, domain lower-cased: finds equal addresses without showing them. Hex. */
   blindIndex(address: string): string;
+  /** The same for texts of another kind, which is bound in: finds equal ones. Hex. Another current key gives another index. */
+  blindIndexOf(kind: string, text: string): string;
   /** Encrypts directly under a derived key of the ring (stored answers of idempotent requests). */
   encryptText(plaintext: string, context: string): string;
   decryptText(ciphertext: string, context: string): string;

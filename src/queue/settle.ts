@@ -1,11 +1,12 @@
-import type { DataKey } from "../crypto/key-ring.ts";
+import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
 import { type NextState, nextStateByReplies, nextStateByUncertainty } from "../email/next-state.ts";
 import type { RetryBudget, RetryClock } from "../email/retry-schedule.ts";
 import type { SmtpReply } from "../email/smtp.ts";
 import type { RecipientVerdict, Verdict } from "../mail/classify.ts";
-import type { Attempts, ClaimedEmail, Settlement } from "../store/attempts.ts";
+import type { Attempts, ClaimedEmail, FailureIndex, Settlement } from "../store/attempts.ts";
 import type { Orphan } from "../store/presence.ts";
 import type { Enqueue } from "./enqueue.ts";
+import { attemptFailure, failureIndex } from "./failure-index.ts";
 
 export interface SettleDeps {
   attempts: Attempts;
@@ -15,6 +16,8 @@ export interface SettleDeps {
   /** Length of the retry schedule's minute. */
   minuteMs: number;
   random: () => number;
+  /** Fingerprints what a recipient was refused with. */
+  keyRing: KeyRing;
 }
 
 /** What settling came to, for the log. */
@@ -177,6 +180,7 @@ function settlementOf(
     smtpCode: reply?.code ?? null,
     enhancedCode: reply?.enhanced ?? null,
     reply: encrypt(reply?.text ?? error, `attempt:${email.attempt}:reply`),
+    failure: failureOf(deps, email, dataKey, ended),
     recipients: ended.recipients.map(({ position, status, reply: said }) => ({
       position,
       status,
@@ -185,4 +189,14 @@ function settlementOf(
       reply: encrypt(said?.text ?? error, `reply:${position}`),
     })),
   };
+}
+
+function failureOf(
+  { keyRing }: SettleDeps,
+  email: ClaimedEmail,
+  dataKey: DataKey | null,
+  ended: EndedAttempt,
+): FailureIndex | null {
+  const failure = dataKey && attemptFailure(email, dataKey, ended);
+  return failure && failureIndex(keyRing, failure);
 }

@@ -57,6 +57,8 @@ export interface Settlement {
   reply: string | null;
   /** Home of the email, when it is not ours: whose queue a retry is left to. */
   region?: string;
+  /** What it failed of, as a fingerprint; absent: nobody was refused, or it is not known. */
+  failure?: FailureIndex | null;
   recipients: {
     position: number;
     status: Exclude<RecipientStatus, "pending">;
@@ -64,6 +66,14 @@ export interface Settlement {
     enhancedCode: string | null;
     reply: string | null;
   }[];
+}
+
+/** Keyed fingerprints that find what failed alike without showing it; see `queue/failure-index.ts`. */
+export interface FailureIndex {
+  /** Of code, normalised reply and domain. */
+  group: string;
+  /** Of the domain alone; null: the recipient has none that can be read. */
+  domain: string | null;
 }
 
 export type SettleAnswer =
@@ -247,6 +257,8 @@ function settleJson(item: Settlement): object {
     smtp_code: item.smtpCode,
     enhanced_code: item.enhancedCode,
     reply: item.reply,
+    failure_group: item.failure?.group ?? null,
+    failure_domain: item.failure?.domain ?? null,
     recipients: item.recipients.map((recipient) => ({
       position: recipient.position,
       status: recipient.status,

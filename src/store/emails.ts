@@ -26,6 +26,8 @@ export interface Emails {
     ownerId: string,
     claim: Omit<IdempotencyClaim, "response">,
   ): Promise<IdempotentAnswer | null>;
+  /** Keeps the answer of a request that stores no emails beside its key; an earlier one stays. */
+  keepIdempotent(ownerId: string, claim: IdempotencyClaim): Promise<void>;
   /** null: none that these claims may see. */
   get(
     id: string,
@@ -71,6 +73,10 @@ export function createEmails(database: Database): Emails {
         acceptClaims,
       )) as AnswerJson | { kind: "new" };
       return answer.kind === "new" || answer.kind === "accepted" ? null : toIdempotent(answer);
+    },
+
+    async keepIdempotent(ownerId, claim) {
+      await database.rpc("keep_answer", { owner_id: ownerId, ...claim }, acceptClaims);
     },
 
     async get(id, as, { details = false, message = false } = {}) {
@@ -157,6 +163,8 @@ function listArgs(
     address_index: filter.addressIndex,
     scheduled_after: filter.scheduledAfter,
     scheduled_before: filter.scheduledBefore,
+    group: filter.group,
+    smtp_code: filter.smtpCode,
     limit: page.limit,
     offset: page.offset,
     cursor: page.cursor && { created_at: page.cursor.createdAt, id: page.cursor.id },

@@ -17,6 +17,9 @@ import transportSlots from "../../supabase/migrations/20261124000010_transport_s
 import changeEmails from "../../supabase/migrations/20261124000011_change_emails.sql" with {
   type: "text",
 };
+import deadLetters from "../../supabase/migrations/20261124000012_dead_letters.sql" with {
+  type: "text",
+};
 import reconcileMore from "../../supabase/migrations/20261124000013_reconcile_more.sql" with {
   type: "text",
 };
@@ -45,4 +48,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000011", name: "change_emails", sql: changeEmails },
   { version: "20261124000013", name: "reconcile_more", sql: reconcileMore },
   { version: "20261124000014", name: "operate", sql: operate },
+  { version: "20261124000012", name: "dead_letters", sql: deadLetters },
 ];

@@ -148,6 +148,9 @@ export interface EmailFilter {
   metadata: Record<string, string> | null;
   /** Blind index of a recipient's address. */
   addressIndex: string | null;
+  /** Of dead letters only: the group by what they failed of, and the code of the refusal. */
+  group?: string;
+  smtpCode?: number;
   scheduledAfter: Date | null;
   scheduledBefore: Date | null;
 }

@@ -1,0 +1,147 @@
+import type { EmailState } from "../email/email.ts";
+import type { Claims, Database } from "./database.ts";
+import { toEmail } from "./email-json.ts";
+import type { StoredEmail } from "./stored-email.ts";
+
+/** Which dead letters are meant; absent: any. */
+export interface DeadLetterFilter {
+  statuses?: EmailState[];
+  tag?: string;
+  /** All must be equal, compared as text. */
+  metadata?: Record<string, string>;
+  scheduledAfter?: Date;
+  scheduledBefore?: Date;
+  ids?: string[];
+  /** Name of a group of `groups`. */
+  group?: string;
+  /** Of a recipient who has not got it. */
+  smtpCode?: number;
+  /** Fingerprint of the domain that refused it. */
+  domainIndex?: string;
+}
+
+/** Dead letters that failed alike. */
+export interface DeadLetterGroup {
+  group: string;
+  count: number;
+  byStatus: Partial<Record<EmailState, number>>;
+  /** When the first and the last of them became dead letters. */
+  firstAt: Date;
+  lastAt: Date;
+  /** The newest, with attempts. */
+  sample: StoredEmail;
+}
+
+export interface FoundDeadLetters {
+  matched: number;
+  byStatus: Partial<Record<EmailState, number>>;
+  /** Oldest first, by creation; at most as many as asked for. */
+  ids: string[];
+}
+
+/** One chunk of a bulk replay. */
+export interface ReplayChunk {
+  ids: string[];
+  /** What the first chunk answered; null: this is the first. */
+  start: string | null;
+  /** How many were replayed before this chunk; those of it are due after them. */
+  first: number;
+  /** null: all at once. */
+  ratePerMinute: number | null;
+  /** null: now, by the database's clock. */
+  scheduledAt: Date | null;
+  /** Names the whole replay in the journal. */
+  bulk: string;
+  origin: string | null;
+}
+
+/** Dead letters, many at a time. Claims decide which are seen and changed. */
+export interface DeadLetters {
+  /** The largest first. */
+  groups(
+    filter: DeadLetterFilter,
+    page: { limit: number; offset: number },
+    as: Claims,
+  ): Promise<{ groups: DeadLetterGroup[]; total: number }>;
+  find(filter: DeadLetterFilter, limit: number, as: Claims): Promise<FoundDeadLetters>;
+  /** All of the chunk or, when it throws, nothing. Ids that are no dead letters by now are left alone. */
+  replay(chunk: ReplayChunk, as: Claims): Promise<{ replayed: number; start: string }>;
+}
+
+/** A UUID of a JSON list. */
+const idBytes = 40;
+
+export function createDeadLetters(database: Database): DeadLetters {
+  return {
+    async groups(filter, page, as) {
+      const args = { filter: deadLetterFilterArgs(filter), ...page };
+      const answer = (await database.rpc("dead_letter_groups", args, as)) as GroupsJson;
+      return { groups: answer.groups.map(toGroup), total: answer.total };
+    },
+
+    async find(filter, limit, as) {
+      const args = { filter: deadLetterFilterArgs(filter), limit };
+      const large = { answerBytes: limit * idBytes };
+      const answer = (await database.rpc("find_dead_letters", args, as, large)) as FoundJson;
+      return { matched: answer.matched, byStatus: answer.by_status, ids: answer.ids };
+    },
+
+    async replay(chunk, as) {
+      const args = {
+        ids: chunk.ids,
+        start: chunk.start,
+        first: chunk.first,
+        rate_per_minute: chunk.ratePerMinute,
+        scheduled_at: chunk.scheduledAt,
+        bulk: chunk.bulk,
+        origin: chunk.origin,
+      };
+      return (await database.rpc("replay_emails", args, as)) as { replayed: number; start: string };
+    },
+  };
+}
+
+function deadLetterFilterArgs(filter: DeadLetterFilter) {
+  return {
+    statuses: filter.statuses,
+    tag: filter.tag,
+    metadata: filter.metadata,
+    scheduled_after: filter.scheduledAfter,
+    scheduled_before: filter.scheduledBefore,
+    ids: filter.ids,
+    group: filter.group,
+    smtp_code: filter.smtpCode,
+    failure_domain: filter.domainIndex,
+  };
+}
+
+interface FoundJson {
+  matched: number;
+  by_status: FoundDeadLetters["byStatus"];
+  ids: string[];
+}
+
+interface GroupJson {
+  group: string;
+  count: number;
+  by_status: DeadLetterGroup["byStatus"];
+  first_at: string;
+  last_at: string;
+  sample: unknown;
+}
+
+interface GroupsJson {
+  groups: GroupJson[];
+  total: number;
+}
+
+function toGroup(json: GroupJson): DeadLetterGroup {
+  return {
+    group: json.group,
+    count: json.count,
+    byStatus: json.by_status,
+    firstAt: new Date(json.first_at),
+    lastAt: new Date(json.last_at),
+    sample: toEmail(json.sample),
+  };
+}
