@@ -41,6 +41,10 @@ export interface LogFields {
   version?: string;
   signal?: string;
   count?: number;
+  /** How many there were to begin with. */
+  matched?: number;
+  /** Names a bulk change in the journal. */
+  bulk_id?: string;
   size_bytes?: number;
   duration_ms?: number;
   delay_ms?: number;
@@ -140,6 +144,8 @@ const fieldKinds: Record<keyof LogFields, "string" | "number" | "error"> = {
   version: "string",
   signal: "string",
   count: "number",
+  matched: "number",
+  bulk_id: "string",
   size_bytes: "number",
   duration_ms: "number",
   delay_ms: "number",

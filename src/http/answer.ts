@@ -4,7 +4,7 @@ import type { ApiContext } from "./api-env.ts";
 export function answer(
   c: ApiContext,
   data: unknown,
-  { status = 200, ...beside }: { status?: 200 | 201; page?: object } = {},
+  { status = 200, ...beside }: { status?: 200 | 201 | 202; page?: object } = {},
 ): Response {
   return c.json({ success: true, data, ...beside }, status);
 }

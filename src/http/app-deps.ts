@@ -8,6 +8,8 @@ import type { Accept } from "../queue/accept.ts";
 import type { Change } from "../queue/change.ts";
 import type { Enqueue } from "../queue/enqueue.ts";
 import type { RoundReport } from "../queue/reconcile-report.ts";
+import type { BulkCancel } from "../store/bulk-cancel.ts";
+import type { DeadLetters } from "../store/dead-letters.ts";
 import type { Emails } from "../store/emails.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
 
@@ -42,6 +44,8 @@ export interface AppDeps {
   log: Logger;
   authenticator: Authenticator;
   emails: Emails;
+  deadLetters: DeadLetters;
+  bulkCancel: BulkCancel;
   accept: Accept;
   change: Change;
   enqueue: Enqueue;

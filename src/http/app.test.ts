@@ -152,6 +152,8 @@ describe("503", () => {
       "/api/v1/dead-letters/:id/replay": {},
       "/api/v1/emails/:id/hold": {},
       "/api/v1/emails/:id/release": {},
+      "/api/v1/dead-letters/replay": { filter: { all: true } },
+      "/api/v1/cancel": { tag: "news" },
     };
     for (const { method, path, auth } of routesOf(gone.deps)) {
       if (auth === "none") continue;

@@ -4,6 +4,7 @@ import { accessLog } from "./access-log.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { createCancelEmail } from "./cancel-email.ts";
+import { createCancelEmails } from "./cancel-emails.ts";
 import { createExamine } from "./examine.ts";
 import { createGetAttachment } from "./get-attachment.ts";
 import { createGetEmail } from "./get-email.ts";
@@ -13,14 +14,16 @@ import { createGetRaw } from "./get-raw.ts";
 import { createGetStatus } from "./get-status.ts";
 import { createHealth, createLive, createReady } from "./health.ts";
 import { createHoldEmail, createReleaseEmail } from "./hold-email.ts";
+import { createListDeadLetterGroups } from "./list-dead-letter-groups.ts";
 import { createListDeadLetters, createListEmails } from "./list-emails.ts";
-import { filterParameters, pageParameters } from "./list-query.ts";
+import { deadLetterParameters, filterParameters, pageParameters } from "./list-query.ts";
 import { createPatchEmail } from "./patch-email.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { assertQuery } from "./query.ts";
 import { createQueueStats } from "./queue-stats.ts";
 import { createReconcileNow } from "./reconcile-now.ts";
 import { createReplayDeadLetter } from "./replay-dead-letter.ts";
+import { createReplayDeadLetters } from "./replay-dead-letters.ts";
 import { requestId } from "./request-id.ts";
 import { createScheduleBatch } from "./schedule-batch.ts";
 import { createScheduleMail } from "./schedule-mail.ts";
@@ -43,6 +46,8 @@ export function routesOf(deps: AppDeps): Route[] {
   const post = { method: "POST", auth: "bearer", query: [] } as const;
   const probe = { method: "GET", auth: "none" } as const;
   const filters = [...filterParameters, ...pageParameters];
+  const deadFilters = [...filters, ...deadLetterParameters];
+  const groupParameters = ["limit", "offset", "cursor"];
   const v1 = "/api/v1";
   return [
     { ...post, path: `${v1}/schedule-mail`, query: ["dry_run"], run: createScheduleMail(deps) },
@@ -56,8 +61,16 @@ export function routesOf(deps: AppDeps): Route[] {
     { ...get, path: `${v1}/emails/:id/attachments/:n`, run: createGetAttachment(deps) },
     { ...get, path: `${v1}/emails/:id/events`, run: createGetEvents(deps) },
     { ...get, path: `${v1}/cancel/:id`, method: "DELETE", run: createCancelEmail(deps) },
+    { ...post, path: `${v1}/cancel`, run: createCancelEmails(deps) },
     { ...get, path: `${v1}/scheduled-emails`, query: filters, run: createListEmails(deps) },
-    { ...get, path: `${v1}/dead-letters`, query: pageParameters, run: createListDeadLetters(deps) },
+    { ...get, path: `${v1}/dead-letters`, query: deadFilters, run: createListDeadLetters(deps) },
+    {
+      ...get,
+      path: `${v1}/dead-letters/groups`,
+      query: groupParameters,
+      run: createListDeadLetterGroups(deps),
+    },
+    { ...post, path: `${v1}/dead-letters/replay`, run: createReplayDeadLetters(deps) },
     { ...post, path: `${v1}/dead-letters/:id/replay`, run: createReplayDeadLetter(deps) },
     { ...post, path: `${v1}/test-email`, run: createSendTestEmail(deps) },
     { ...get, path: `${v1}/queue-stats`, run: createQueueStats(deps) },

@@ -1,3 +1,4 @@
+import { deadLetterStates } from "../email/states.ts";
 import type { EmailFilter, EmailPage } from "../store/stored-email.ts";
 import { answer } from "./answer.ts";
 import { type ApiContext, claimsOf } from "./api-env.ts";
@@ -6,7 +7,7 @@ import { emailAnswer } from "./email-answer.ts";
 import { writeCursor } from "./list-cursor.ts";
 import { type PageQuery, readListQuery } from "./list-query.ts";
 
-type ListOptions = { withAttempts: boolean; statuses?: EmailFilter["statuses"] };
+type ListOptions = { withAttempts: boolean; within?: NonNullable<EmailFilter["statuses"]> };
 
 /** GET /api/v1/scheduled-emails: newest first, without attempts. */
 export function createListEmails(deps: AppDeps) {
@@ -15,16 +16,17 @@ export function createListEmails(deps: AppDeps) {
 
 /** GET /api/v1/dead-letters: what waits for a person, with the full record of attempts. */
 export function createListDeadLetters(deps: AppDeps) {
-  const statuses: EmailFilter["statuses"] = ["failed", "uncertain", "held", "partially_sent"];
-  return (c: ApiContext) => list(c, deps, { withAttempts: true, statuses });
+  const within: EmailFilter["statuses"] = [...deadLetterStates];
+  return (c: ApiContext) => list(c, deps, { withAttempts: true, within });
 }
 
 async function list(
   c: ApiContext,
   { emails, keyRing }: AppDeps,
-  { withAttempts, statuses }: ListOptions,
+  { withAttempts, within }: ListOptions,
 ): Promise<Response> {
   const { filter, page } = readListQuery(c, keyRing.blindIndex);
+  const statuses = within && (filter.statuses?.filter((one) => within.includes(one)) ?? within);
   const asked = statuses === undefined ? filter : { ...filter, statuses };
   const found = await emails.list(asked, page, claimsOf(c), { withAttempts });
   return answer(

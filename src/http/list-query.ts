@@ -14,6 +14,9 @@ export const filterParameters = [
   ...["status", "tag", "metadata.*", "recipient", "scheduled_after", "scheduled_before"],
 ];
 
+/** What else dead letters are found by. */
+export const deadLetterParameters = ["group", "smtp_code"];
+
 export interface PageQuery {
   limit: number;
   /** null: by cursor. */
@@ -21,10 +24,10 @@ export interface PageQuery {
   cursor: ListCursor | null;
 }
 
-const limitDefault = 20;
-const limitMax = 100;
+export const limitDefault = 20;
+export const limitMax = 100;
 /** PostgreSQL's integer. */
-const offsetMax = 2_147_483_647;
+export const offsetMax = 2_147_483_647;
 
 /** Filter and page of a list, every fault at once. `blindIndex` hides the recipient's address. */
 export function readListQuery(
@@ -51,6 +54,10 @@ export function readListQuery(
     scheduledAfter: read("scheduled_after", parseInstant),
     scheduledBefore: read("scheduled_before", parseInstant),
   };
+  const group = read("group", parseGroup);
+  const smtpCode = read("smtp_code", (text) => parseWhole(text, 200, 599));
+  if (group !== null) filter.group = group;
+  if (smtpCode !== null) filter.smtpCode = smtpCode;
   const page = readPage(c, read);
   if (c.req.query("offset") !== undefined && c.req.query("cursor") !== undefined) {
     faults.push({ pointer: "/cursor", detail: "expected offset or cursor, got both" });
@@ -69,7 +76,14 @@ function readPage(
   return { limit, cursor, offset: c.req.query("cursor") === undefined ? (offset ?? 0) : null };
 }
 
-function parseWhole(text: string, min: number, max: number): Parsed<number> {
+/** A group's name as `/dead-letters/groups` answers it. */
+export function parseGroup(input: unknown): Parsed<string> {
+  if (typeof input === "string" && /^[\w-]{1,64}$/.test(input)) return { value: input };
+  const expected = "the group of an answer of /dead-letters/groups";
+  return { fault: `expected ${expected}, got ${quoteInput(input)}` };
+}
+
+export function parseWhole(text: string, min: number, max: number): Parsed<number> {
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
   if (number >= min && number <= max) return { value: number };
   return { fault: `expected a whole number from ${min} to ${max}, got ${quoteInput(text)}` };

@@ -37,19 +37,14 @@ export function writeKept(
     })),
     note,
   };
-  return keyRing.encryptText(JSON.stringify(kept), requestName(request));
+  return writeKeptData(keyRing, request, kept);
 }
 
 /** The earlier answer again. Throws `idempotency_key_reused` when the body was another one. */
 export function readKept(keyRing: KeyRing, request: KeptFor, answer: IdempotentAnswer): ReadAnswer {
-  if (answer.kind === "reused") {
-    throw new AppError("idempotency_key_reused", {
-      publicDetail: "This Idempotency-Key was used with another body in the last 24 hours.",
-    });
-  }
-  const text = keyRing.decryptText(answer.response, requestName(request));
-  const kept = JSON.parse(text) as KeptAnswer;
-  const { createdAt } = answer;
+  const kept = readKeptData(keyRing, request, answer) as KeptAnswer;
+  // readKeptData threw for any other.
+  const { createdAt } = answer as Extract<IdempotentAnswer, { kind: "replayed" }>;
   return {
     emails: kept.emails.map(({ id, scheduled_at }) => ({
       id,
@@ -58,4 +53,23 @@ export function readKept(keyRing: KeyRing, request: KeptFor, answer: IdempotentA
     })),
     note: kept.note,
   };
+}
+
+/** The `data` of an answer that is kept as a whole. */
+export function writeKeptData(keyRing: KeyRing, request: KeptFor, data: unknown): string {
+  return keyRing.encryptText(JSON.stringify(data), requestName(request));
+}
+
+/** What was kept. Throws `idempotency_key_reused` when the body was another one. */
+export function readKeptData(
+  keyRing: KeyRing,
+  request: KeptFor,
+  answer: IdempotentAnswer,
+): unknown {
+  if (answer.kind === "reused") {
+    throw new AppError("idempotency_key_reused", {
+      publicDetail: "This Idempotency-Key was used with another body in the last 24 hours.",
+    });
+  }
+  return JSON.parse(keyRing.decryptText(answer.response, requestName(request)));
 }

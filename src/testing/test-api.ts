@@ -8,8 +8,10 @@ import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createChange } from "../queue/change.ts";
 import { emptyRound } from "../queue/reconcile-report.ts";
+import { createBulkCancel } from "../store/bulk-cancel.ts";
 import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
+import { createDeadLetters } from "../store/dead-letters.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createDelivery, type Delivery } from "./delivery.ts";
@@ -140,6 +142,8 @@ function apiDeps(
     }),
     authenticator: createAuthenticator(jwt),
     emails,
+    deadLetters: createDeadLetters(database),
+    bulkCancel: createBulkCancel(database),
     accept: createAccept({
       emails,
       keyRing,

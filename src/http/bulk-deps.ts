@@ -1,0 +1,6 @@
+import type { BulkDeps } from "../queue/bulk.ts";
+import type { AppDeps } from "./app-deps.ts";
+
+export function bulkDepsOf({ deadLetters, bulkCancel, log, isDraining }: AppDeps): BulkDeps {
+  return { deadLetters, bulkCancel, log, isDraining, newId: () => Bun.randomUUIDv7() };
+}
