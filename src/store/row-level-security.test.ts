@@ -12,15 +12,16 @@ import { createPostgresDatabase } from "./postgres-database.ts";
 describe("row-level security by direct SQL", () => {
   let client: pg.Client;
   let database: Database;
+  let url: string;
   const draft = newEmail({ scheduledAt: new Date("2040-01-01T00:00:00Z") });
 
   beforeAll(async () => {
-    const { url } = await freshDatabase();
+    ({ url } = await freshDatabase());
     database = createPostgresDatabase({ url });
     client = new pg.Client({ connectionString: url });
     await client.connect();
     await store(createEmails(database), [draft]);
-  });
+  }, 60_000);
   afterAll(async () => {
     await client.end();
     await database.close();
@@ -66,13 +67,17 @@ describe("row-level security by direct SQL", () => {
   const edit = { id: draft.id, version: 1, attempts: 0, horizon_ms: 0, fields: [], change };
 
   test.each(["change_email", "hold_email", "release_email", "replay_email"])(
-    "a user's claims find nobody else's email through %s",
+    "a user's claims find nobody else's email through %s, by security or by the check alone",
     async (fn) => {
       expect(await asEve(fn, edit)).toEqual([{ answer: '{"kind":"not_found"}' }]);
       await client.query("alter role mailer_owner bypassrls");
+      // A connection that ran the function before keeps a plan with row-level security in it.
+      const fresh = createPostgresDatabase({ url });
       try {
-        expect(await asEve(fn, edit)).toEqual([{ answer: '{"kind":"not_found"}' }]);
+        const answer = await fresh.rpc(fn, edit, { role: "user", sub: "eve" });
+        expect(answer).toEqual({ kind: "not_found" });
       } finally {
+        await fresh.close();
         await client.query("alter role mailer_owner nobypassrls");
       }
     },
