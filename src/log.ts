@@ -49,6 +49,9 @@ export interface LogFields {
   duration_ms?: number;
   delay_ms?: number;
   late_ms?: number;
+  /** How far this machine's clock is ahead; negative: behind. */
+  skew_ms?: number;
+  limit_ms?: number;
   /** A sentence of our own: why, or what to do. */
   reason?: string;
   hint?: string;
@@ -150,6 +153,8 @@ const fieldKinds: Record<keyof LogFields, "string" | "number" | "error"> = {
   duration_ms: "number",
   delay_ms: "number",
   late_ms: "number",
+  skew_ms: "number",
+  limit_ms: "number",
   reason: "string",
   hint: "string",
   err: "error",

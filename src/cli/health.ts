@@ -32,12 +32,25 @@ export async function checkHealth(
   const [database, queue] = await Promise.all([checkDatabase(parts, state), checkQueue(parts)]);
   const transport = checkTransport(parts);
   const isAccepting = database.status !== "down" && !state.isDraining && queue.status !== "down";
-  const isDegraded = queue.status !== "ok" || transport.status !== "ok";
+  const clock = checkClock(parts);
+  const isDegraded = [queue, transport, clock].some(({ status }) => status !== "ok");
   return {
     status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
     accepting: isAccepting,
-    components: { database, queue, transport },
+    components: { database, queue, transport, clock },
   };
+}
+
+/** A wrong clock sends nothing early, but BullMQ judges by it: emails can be seconds late. */
+function checkClock({ reconciler }: Parts): Component {
+  const { isSkewed, skewMs } = reconciler.report();
+  if (!isSkewed) return { status: "ok" };
+  const words = Object.entries(skewMs).flatMap(([name, ms]) => {
+    if (ms === null) return [];
+    const seconds = (Math.abs(ms) / 1_000).toFixed(1);
+    return [`${seconds} s ${ms > 0 ? "ahead of" : "behind"} the ${name}'s`];
+  });
+  return { status: "degraded", detail: `this machine's clock is ${words.join(" and ")}: set it` };
 }
 
 /** A next hop that is down delays what is accepted; nothing of it is lost, no attempt spent. */

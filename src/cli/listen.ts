@@ -50,6 +50,7 @@ export function listen(deps: ListenDeps): Listening {
     ...parts,
     config,
     authenticator,
+    knownRegions: () => parts.reconciler.report().standing?.regions ?? [],
     countWorkers: () => parts.presence.countWorkers(),
     metrics: { ...parts.metrics, token: config.metricsToken },
     observeRequest: createRequestObserver(parts.metrics),

@@ -57,6 +57,8 @@ export interface AppDeps {
   examine: () => Promise<Examined[]>;
   /** One round of the reconciler. */
   reconcile: () => Promise<RoundReport>;
+  /** Regions an email may be sent to, beside our own, as of a few seconds ago. Default: none. */
+  knownRegions?: () => readonly string[];
   countWorkers: () => Promise<number>;
   /** Tells of the program in Prometheus' text format; `token` reads it and nothing else. */
   metrics: { text(): Promise<string>; contentType: string; token: string | null };

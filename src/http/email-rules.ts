@@ -11,6 +11,8 @@ type SomeFields = Partial<EmailFields>;
 export interface RuleContext {
   config: Pick<Config, "region" | "sender">;
   now: Date;
+  /** Regions the database has heard of, beside our own. Default: none. */
+  regions?: readonly string[];
   /** Where the email stands in the body, such as `/emails/3`; empty: it is the body. */
   pointer: string;
 }
@@ -30,6 +32,7 @@ export function draftFaults(
     ...contentFaults(body, pointer),
     ...senderFaults(fields, context),
     ...timeFaults(fields, context),
+    ...regionFaults(fields, context),
   ];
 }
 
@@ -103,6 +106,14 @@ function timeFaults(fields: SomeFields, { now, pointer }: RuleContext): FieldFau
   }
   if (expiresAt != null && maxLateness != null) faults.push(limitedTwice(maxLateness, pointer));
   return faults;
+}
+
+/** In a region that nobody has ever heard of an email would wait until another one adopts it. */
+function regionFaults({ region }: SomeFields, context: RuleContext): FieldFault[] {
+  const known = [...new Set([context.config.region, ...(context.regions ?? [])])].sort();
+  if (region == null || known.includes(region)) return [];
+  const detail = `expected a region that is known (${known.join(", ")}), got ${quoteInput(region)}`;
+  return [{ pointer: `${context.pointer}/region`, detail }];
 }
 
 export function lateAlone(onLate: string, pointer: string): FieldFault {

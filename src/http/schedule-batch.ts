@@ -77,9 +77,11 @@ function readBatch(
 ): { value: Batch; isAtFault: boolean } | { error: unknown } {
   const drafts: EmailDraft[] = [];
   const refused: { index: number; error: AppError }[] = [];
+  const { config } = deps;
+  const regions = deps.knownRegions?.() ?? [];
   for (const [index, body] of bodies.entries()) {
     try {
-      drafts.push(toDraft(body, { config: deps.config, now, pointer: `/emails/${index}` }));
+      drafts.push(toDraft(body, { config, now, regions, pointer: `/emails/${index}` }));
     } catch (error) {
       if (!isAppError(error)) return { error };
       refused.push({ index, error });

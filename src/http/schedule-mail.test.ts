@@ -302,7 +302,6 @@ describe("422", () => {
     ["/raw", { raw: "bWVzc2FnZQ==", subject: undefined, body: undefined }],
     ["/individual", { individual: true }],
     ["/list_unsubscribe", { list_unsubscribe: "https://example.org/u" }],
-    ["/region", { region: "ams" }],
   ])("%s is known but not supported yet", async (pointer, fields) => {
     const answer = await post(mailBody(fields));
     expect(answer).toMatchObject({ status: 422, json: { code: "not_supported_yet" } });

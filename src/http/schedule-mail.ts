@@ -7,14 +7,14 @@ import { draftWarnings } from "./draft-warnings.ts";
 import { idempotencyOf, readAtItsTime } from "./idempotency.ts";
 import { invalidQuery } from "./query.ts";
 import { readJson } from "./read-json.ts";
-import { toDraft } from "./to-draft.ts";
+import { type DraftContext, toDraft } from "./to-draft.ts";
 
 /** POST /api/v1/schedule-mail: accepts one email, or with `dry_run` shows what it would be. */
 export function createScheduleMail(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
     const isDryRun = readDryRun(c);
     const body = await readJson(c, deps);
-    if (isDryRun) return dryRun(c, deps, toDraft(body, { config: deps.config, now: deps.now() }));
+    if (isDryRun) return dryRun(c, deps, toDraft(body, contextOf(deps, deps.now())));
 
     const idempotency = idempotencyOf(c, "/api/v1/schedule-mail", body);
     const draft = await readAtItsTime(c, deps, idempotency, (now) => readDraft(deps, body, now));
@@ -37,9 +37,13 @@ export function createScheduleMail(deps: AppDeps) {
   };
 }
 
+function contextOf({ config, knownRegions }: AppDeps, now: Date): DraftContext {
+  return { config, now, regions: knownRegions?.() ?? [] };
+}
+
 function readDraft(deps: AppDeps, body: unknown, now: Date) {
   try {
-    return { value: toDraft(body, { config: deps.config, now }), isAtFault: false };
+    return { value: toDraft(body, contextOf(deps, now)), isAtFault: false };
   } catch (error) {
     return { error };
   }

@@ -19,7 +19,7 @@ export const maxAgeSecondsDefault = 345_600;
 export function toDraft(body: unknown, context: DraftContext): EmailDraft {
   const { config, pointer = "" } = context;
   const { fields, faults } = readFields(body, emailSchema, pointer);
-  const unsupported = isPlainObject(body) ? unsupportedFaults(fields, config.region, pointer) : [];
+  const unsupported = isPlainObject(body) ? unsupportedFaults(fields, pointer) : [];
   if (unsupported.length > 0) throw notSupported([...unsupported, ...faults]);
   if (isPlainObject(body)) faults.push(...draftFaults(fields, body, { ...context, pointer }));
   if (faults.length > 0) throw invalidContent(faults);

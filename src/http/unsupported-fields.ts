@@ -3,17 +3,12 @@ import type { FieldFault } from "../errors.ts";
 import type { EmailFields } from "./email-schema.ts";
 
 /** Fields API.md names whose behaviour is not built: anything but their default is refused. */
-export function unsupportedFaults(
-  fields: Partial<EmailFields>,
-  ownRegion: string,
-  pointer: string,
-): FieldFault[] {
-  const { individual, region } = fields;
+export function unsupportedFaults(fields: Partial<EmailFields>, pointer: string): FieldFault[] {
+  const { individual } = fields;
   const asked: [name: string, value: unknown, isAsked: boolean][] = [
     ["raw", fields.raw, fields.raw != null],
     ["individual", individual, individual === true],
     ["list_unsubscribe", fields.list_unsubscribe, fields.list_unsubscribe != null],
-    ["region", region, region != null && region !== ownRegion],
   ];
   return asked
     .filter(([, , isAsked]) => isAsked)

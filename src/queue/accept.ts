@@ -80,6 +80,9 @@ export function createAccept(deps: AcceptDeps): Accept {
   };
 }
 
+/** A horizon that no time a caller may ask for lies within. */
+const neverNearMs = -86_400_000;
+
 /** Composed, encrypted, and as base64 in the call's text: they live side by side for a moment. */
 const copiesAtOnce = 3;
 
@@ -117,7 +120,8 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
     ownerId,
     actor: ownerId,
     origin: request.origin,
-    horizonMs: deps.horizonMs,
+    // Its own region's reconciler queues what is not ours; what came with it follows ours.
+    horizonMs: emails.every(({ region }) => region === deps.region) ? deps.horizonMs : neverNearMs,
     queuedBy: deps.workerId,
     idempotency: idempotency && {
       ...idempotency,
