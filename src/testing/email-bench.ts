@@ -1,3 +1,4 @@
+import { createKeyRing } from "../crypto/create-key-ring.ts";
 import type { Verdict } from "../mail/classify.ts";
 import { type Settled, settle, settleOrphan } from "../queue/settle.ts";
 import { type Attempts, type ClaimedEmail, createAttempts } from "../store/attempts.ts";
@@ -53,7 +54,9 @@ export function createBenchWorker(database: Database): BenchWorker {
     deadAfterMs,
   });
   const enqueue = { add() {}, backlog: 0, flush: async () => {} };
-  const deps = { attempts, enqueue, transport: "bench", minuteMs: unitMs, random: () => 0 };
+  const keyRing = createKeyRing({ current: "ab".repeat(32), old: [] });
+  const rest = { transport: "bench", minuteMs: unitMs, random: () => 0 };
+  const deps = { attempts, enqueue, keyRing, ...rest };
   return {
     id,
     attempts,
