@@ -9,6 +9,7 @@ export interface AttemptAnswer {
   enhanced_code: string | null;
   reply: string | null;
   transport: string;
+  region: string;
 }
 
 export interface RecipientAnswer {
@@ -28,6 +29,7 @@ export interface EmailAnswer {
   sent_at: string | null;
   created_at: string;
   subject: string | null;
+  region: string;
   version: number;
   attempts: AttemptAnswer[];
   recipients: RecipientAnswer[];
