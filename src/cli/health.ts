@@ -2,14 +2,13 @@ import { isAppError } from "../errors.ts";
 import { faultWords } from "../mail/transport-fault.ts";
 import { within } from "../queue/abortable.ts";
 import type { BreakerSnapshot } from "../queue/breaker.ts";
+import { checkJournal, checkReconciler, type HealthComponent } from "./health-of-work.ts";
 import type { Parts } from "./parts.ts";
 
-type Status = "ok" | "degraded" | "down";
+type Status = HealthComponent["status"];
 
-type Component = {
-  status: Status;
+type Component = HealthComponent & {
   driver?: string;
-  detail?: string;
   /** Of the transport: whether emails go out, or wait for it. */
   breaker?: BreakerSnapshot["state"];
 };
@@ -26,7 +25,7 @@ const pingTimeoutMs = 2_000;
 
 /** Looks at every part; answers within about two seconds, whatever hangs. */
 export async function checkHealth(
-  parts: Parts,
+  parts: Parts & { reconcileIntervalMs: number },
   state: { isPrepared: boolean; isDraining: boolean },
 ): Promise<HealthReport> {
   const [database, queue] = await Promise.all([checkDatabase(parts, state), checkQueue(parts)]);
@@ -38,6 +37,14 @@ export async function checkHealth(
     status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
     accepting: isAccepting,
     components: { database, queue, transport, clock },
+  const reconciler = checkReconciler(parts);
+  const journal = checkJournal(parts);
+  const watched = [queue, transport, reconciler, clock, journal];
+  const isDegraded = watched.some(({ status }) => status !== "ok");
+  return {
+    status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
+    accepting: isAccepting,
+    components: { database, queue, transport, reconciler, clock, journal },
   };
 }
 

@@ -45,6 +45,7 @@ export function listen(deps: ListenDeps): Listening {
   const paging = { ...deps, authenticator, signInLinks, peerAddress };
   const pages = config.role === "worker" ? null : createPages(paging);
   registerParts(parts, config);
+  const { reconcileIntervalMs } = config;
   const keyFingerprint = parts.keyRing.fingerprint;
   const app = createApp({
     ...parts,
@@ -54,7 +55,7 @@ export function listen(deps: ListenDeps): Listening {
     countWorkers: () => parts.presence.countWorkers(),
     metrics: { ...parts.metrics, token: config.metricsToken },
     observeRequest: createRequestObserver(parts.metrics),
-    health: () => checkHealth(parts, state),
+    health: () => checkHealth({ ...parts, reconcileIntervalMs }, state),
     examine: shared(() => examine({ config, database: parts.database, keyFingerprint })),
     reconcile: shared(() => parts.reconciler.runOnce()),
     isDraining: () => state.isDraining,

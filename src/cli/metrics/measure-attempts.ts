@@ -7,10 +7,11 @@ const endStates = ["sent", "partially_sent", "failed", "uncertain", "expired", "
 const releaseReasons = [
   "transport_refused",
   "transport_unreachable",
+  "destination_backed_off",
   "fence_failed",
   "aborted",
 ] as const;
-const claimKinds = ["claimed", "not_due", "stale", "expired", "held"] as const;
+const claimKinds = ["claimed", "not_due", "stale", "suspect", "expired", "held"] as const;
 
 /** More emails than any process has under way; forgotten, one is only missing from a histogram. */
 const openMax = 5_000;

@@ -1,0 +1,66 @@
+import { describe, expect, test } from "bun:test";
+import type { BreakerSnapshot } from "../queue/breaker.ts";
+import { emptyRound, type ReconcileReport } from "../queue/reconcile-report.ts";
+import { checkJournal, checkReconciler } from "./health-of-work.ts";
+
+const now = new Date("2030-01-02T03:04:05Z");
+const ago = (ms: number) => new Date(now.getTime() - ms);
+
+function look(
+  fields: Partial<ReconcileReport>,
+  { state = "closed" as BreakerSnapshot["state"], intervalMs = 10_000 } = {},
+) {
+  const report: ReconcileReport = {
+    ...emptyRound(),
+    rounds: 1,
+    failures: 0,
+    jobsGivenUp: 0,
+    lastRoundAt: now,
+    lastRoundMs: 0,
+    standing: null,
+    skewMs: { database: null, redis: null },
+    isSkewed: false,
+    ...fields,
+  };
+  const snapshot = () => ({ state }) as BreakerSnapshot;
+  const reconciler = { report: () => report };
+  const delivering = { breaker: { snapshot } };
+  return checkReconciler({ reconciler, delivering, reconcileIntervalMs: intervalMs }, now);
+}
+
+function due(oldestDueMs: number): Partial<ReconcileReport> {
+  const standing = { oldestDueMs, dueUnclaimed: 1, workersAlive: 1, regions: [], deadRegions: [] };
+  return { standing };
+}
+
+describe("the reconciler", () => {
+  test("is fine before its first round, and degraded when that fails", () => {
+    expect(look({ lastRoundAt: null }).status).toBe("ok");
+    expect(look({ lastRoundAt: null, failures: 1 }).status).toBe("degraded");
+  });
+
+  test("is degraded once three rounds are missed, however short they are meant to be", () => {
+    expect(look({ lastRoundAt: ago(30_000) }).status).toBe("ok");
+    expect(look({ lastRoundAt: ago(30_001) })).toEqual({
+      status: "degraded",
+      detail: "the last round ended 30 s ago; see the log",
+    });
+    expect(look({ lastRoundAt: ago(15_000) }, { intervalMs: 200 }).status).toBe("ok");
+    expect(look({ lastRoundAt: ago(15_001) }, { intervalMs: 200 }).status).toBe("degraded");
+    expect(look({ lastRoundAt: ago(60_000), lastRoundMs: 10_000 }).status).toBe("ok");
+  });
+
+  test("is degraded when an email is due for five minutes though mail gets through", () => {
+    expect(look(due(300_000)).status).toBe("ok");
+    expect(look(due(300_001)).status).toBe("degraded");
+    expect(look(due(300_001), { state: "open" }).status).toBe("ok");
+  });
+});
+
+test("the journal is degraded when its sealing is more than ten seconds behind", () => {
+  expect(checkJournal({ sealer: { lagMs: 10_000 } }).status).toBe("ok");
+  expect(checkJournal({ sealer: { lagMs: 10_001 } })).toEqual({
+    status: "degraded",
+    detail: "sealing is 10 s behind; see the log",
+  });
+});

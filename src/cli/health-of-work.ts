@@ -1,0 +1,59 @@
+import type { Sealer } from "../journal/seal.ts";
+import type { Breaker } from "../queue/breaker.ts";
+import type { Reconciler } from "../queue/reconcile.ts";
+
+/** One part as `/health` shows it; no secrets, no addresses of servers. */
+export type HealthComponent = {
+  status: "ok" | "degraded" | "down";
+  detail?: string;
+};
+
+/** What else its own rounds may take before they are missed: a busy machine is not a fault. */
+const roundsMissed = 3;
+const roundMsMin = 5_000;
+const oldestDueMsMax = 300_000;
+const sealLagMsMax = 10_000;
+
+export interface ReconcilerDeps {
+  reconciler: Pick<Reconciler, "report">;
+  delivering: { breaker: Pick<Breaker, "snapshot"> };
+  reconcileIntervalMs: number;
+}
+
+/** Whether the queue is being compared with the database, and whether what is due goes out. */
+export function checkReconciler(
+  { reconciler, delivering, reconcileIntervalMs }: ReconcilerDeps,
+  now: Date = new Date(),
+): HealthComponent {
+  const { lastRoundAt, lastRoundMs, failures, standing } = reconciler.report();
+  // Before the first round there is nothing to say, unless it cannot be had.
+  if (lastRoundAt === null) {
+    return failures === 0 ? { status: "ok" } : degraded("no round has come to its end yet");
+  }
+  const silentMs = now.getTime() - lastRoundAt.getTime();
+  const everyMs = Math.max(reconcileIntervalMs + (lastRoundMs ?? 0), roundMsMin);
+  if (silentMs > roundsMissed * everyMs) {
+    return degraded(`the last round ended ${seconds(silentMs)} ago; see the log`);
+  }
+  const oldestDueMs = standing?.oldestDueMs ?? 0;
+  // What waits behind an open breaker is told by the transport.
+  if (oldestDueMs > oldestDueMsMax && delivering.breaker.snapshot().state === "closed") {
+    return degraded(`an email has been due for ${seconds(oldestDueMs)}, though mail gets through`);
+  }
+  return { status: "ok" };
+}
+
+/** Whether what happened is sealed: until then nobody who follows the journal hears of it. */
+export function checkJournal({ sealer }: { sealer: Pick<Sealer, "lagMs"> }): HealthComponent {
+  const { lagMs } = sealer;
+  if (lagMs <= sealLagMsMax) return { status: "ok" };
+  return degraded(`sealing is ${seconds(lagMs)} behind; see the log`);
+}
+
+function degraded(detail: string): HealthComponent {
+  return { status: "degraded", detail };
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}
