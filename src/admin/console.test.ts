@@ -73,7 +73,13 @@ function capturedOf(raw: string): CapturedMails & { asked: string[] } {
   };
 }
 
-function createConsole(settings: { captured?: CapturedMails | null; publicUrl?: string } = {}) {
+interface Settings {
+  captured?: CapturedMails | null;
+  publicUrl?: string;
+  trouble?: string;
+}
+
+function createConsole(settings: Settings = {}) {
   const app = new Hono();
   const signInLinks = createSignInLinks();
   mountConsole(app, {
@@ -82,6 +88,7 @@ function createConsole(settings: { captured?: CapturedMails | null; publicUrl?: 
     signInLinks,
     captured: settings.captured === undefined ? capturedOf(message) : settings.captured,
     transportName: "smtp.example.com:587",
+    transportTrouble: () => settings.trouble ?? null,
     publicUrl: settings.publicUrl ?? null,
     trustProxy: false,
     program: "DATA_DIR=/d /opt/mailer",
@@ -274,6 +281,17 @@ describe("admins", () => {
     const { asAdmin } = createConsole({ captured: null });
     expect(await (await asAdmin("/")).text()).toContain("smtp.example.com:587");
     expect((await asAdmin("/captured/e1")).status).toBe(404);
+  });
+
+  test("see why no mail gets out, as long as none does", async () => {
+    const html = await (await createConsole({ captured: null }).asAdmin("/")).text();
+    expect(html).not.toContain("No mail gets out");
+    const trouble = "the next hop refuses our login (SMTP 535)";
+    const refused = createConsole({ captured: null, trouble });
+    expect(await (await refused.asAdmin("/")).text()).toContain(
+      `<strong>No mail gets out:</strong> ${trouble}.`,
+    );
+    expect(await (await refused.get("/")).text()).not.toContain("535");
   });
 
   test("open a mail: HTML first, in a frame without scripts; blind copies show", async () => {

@@ -19,6 +19,8 @@ export interface ConsoleDeps {
   captured: CapturedMails | null;
   /** Where mails go, as `smtp.example.com:587`. */
   transportName: string;
+  /** Why nothing gets out at the moment, for a person; null: it does. */
+  transportTrouble: () => string | null;
   publicUrl: string | null;
   trustProxy: boolean;
   /** How this program is called from a shell, for examples; default: by its name. */
@@ -47,9 +49,7 @@ export function mountConsole(app: Hono, deps: ConsoleDeps): void {
       return await sendCapturedList(c, visitor, captured, example);
     }
     const name = captured === null ? transportName : null;
-    return sendPage(
-      c,
-      <ElsewherePage principal={visitor} transportName={name} example={example} />,
-    );
+    const about = { transportName: name, trouble: deps.transportTrouble(), example };
+    return sendPage(c, <ElsewherePage principal={visitor} {...about} />);
   });
 }

@@ -219,6 +219,12 @@ test("--fix queues what is due and in no queue, once", async () => {
   );
 });
 
+test("--fix says when the queue is not there to be filled", async () => {
+  const REDIS_URL = `redis://127.0.0.1:${await freePort()}`;
+  const { code, fix, of } = await report({ REDIS_URL }, ["--fix"]);
+  expect([code, of("fix").status, fix?.requeued]).toEqual([1, "warning", 0]);
+});
+
 test("--fix touches nothing while the database is not ready", async () => {
   const { url } = await freshDatabase();
   await runOnce(url, "delete from supabase_migrations.schema_migrations where name = 'operate'");

@@ -61,7 +61,7 @@ function checkClock({ reconciler }: Parts): Component {
 }
 
 /** A next hop that is down delays what is accepted; nothing of it is lost, no attempt spent. */
-function checkTransport({ sender, delivering }: Parts): Component {
+export function checkTransport({ sender, delivering }: Parts): Component {
   const driver = sender.name === "capture" ? "capture" : "smtp";
   const { state: breaker, reason, smtpCode } = delivering.breaker.snapshot();
   if (reason === null) return { status: "ok", driver, breaker };

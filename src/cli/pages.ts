@@ -11,6 +11,7 @@ import { listCaptured, readCaptured } from "../mail/captured.ts";
 import type { WakeJob } from "../queue/enqueue.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
 import { createActions } from "../store/actions.ts";
+import { checkTransport } from "./health.ts";
 import type { Parts } from "./parts.ts";
 
 export interface PagesDeps {
@@ -39,6 +40,7 @@ export function createPages(deps: PagesDeps): Hono {
     signInLinks: deps.signInLinks,
     captured: config.transport.kind === "capture" ? capturedMails(config.dataDir) : null,
     transportName: parts.sender.name,
+    transportTrouble: () => checkTransport(parts).detail ?? null,
   });
   mountBoard(pages, {
     ...shared,
