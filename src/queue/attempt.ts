@@ -175,7 +175,9 @@ function outwait(deps: AttemptDeps, verdict: Verdict, signals: DeliverySignals):
   const { nextProbeInMs } = deps.breaker.snapshot();
   if (!isTurnedAway || nextProbeInMs === null || signals.drain.aborted) return verdict;
   const spread = 1 + deps.random() * spreadMax;
-  return { ...verdict, delayMs: Math.ceil(Math.max(verdict.delayMs, nextProbeInMs) * spread) };
+  // The breaker's wait has the scale of RETRY_BASE_MS; what the verdict says has not.
+  const waitMs = verdict.fault ? nextProbeInMs : Math.max(verdict.delayMs, nextProbeInMs);
+  return { ...verdict, delayMs: Math.ceil(waitMs * spread) };
 }
 
 const aborted = {

@@ -45,7 +45,7 @@ test("a closed breaker lets everybody through at once", async () => {
 });
 
 test("one failure opens it, and the snapshot says why and until when", async () => {
-  const breaker = breakerOf();
+  const breaker = breakerOf({ minuteMs: 60_000 });
   (await breaker.enter(never)).leave(loginRefused);
   const { openedAt, nextProbeInMs, ...rest } = breaker.snapshot();
   expect(rest).toMatchObject({
@@ -138,4 +138,12 @@ test("a stop signal ends the wait of everybody, and leaves nothing behind", asyn
   const ended = await Promise.allSettled(waiting);
   expect(ended.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
   expect(breaker.snapshot().waiting).toBe(0);
+});
+
+test("the wait for a person, too, has the scale of the retry schedule", async () => {
+  const breaker = breakerOf({ minuteMs: 600 });
+  (await breaker.enter(never)).leave(loginRefused);
+  const { nextProbeInMs } = breaker.snapshot();
+  expect(nextProbeInMs ?? 0).toBeGreaterThan(250);
+  expect(nextProbeInMs ?? 0).toBeLessThanOrEqual(300);
 });

@@ -58,12 +58,18 @@ const firstWaitMsMin = 10;
 /** Of the first wait: 30 s at the default. */
 const waitFactorMax = 30;
 
+/** What is so long by the real minute, by the minute of the retry schedule. */
+export function scaled(ms: number, minuteMs: number): number {
+  return Math.ceil((ms * minuteMs) / 60_000);
+}
+
 export function createBreaker(options: BreakerOptions): Breaker {
   return new TransportBreaker(options);
 }
 
 class TransportBreaker implements Breaker {
   private readonly firstWaitMs: number;
+  private readonly minuteMs: number;
   private readonly now: () => Date;
   private readonly log: Logger;
   private readonly pace: SlowStart;
@@ -79,6 +85,7 @@ class TransportBreaker implements Breaker {
   private opened = 0;
 
   constructor({ concurrencyMax, minuteMs, transport, log, now }: BreakerOptions) {
+    this.minuteMs = minuteMs;
     this.firstWaitMs = Math.max(firstWaitMsMin, minuteMs / 60);
     this.now = now ?? (() => new Date());
     this.log = log.with({ transport });
@@ -171,7 +178,8 @@ class TransportBreaker implements Breaker {
     this.generation += 1;
     this.isProbing = false;
     const waitMs = this.firstWaitMs * Math.min(2 ** (this.failures - 1), waitFactorMax);
-    this.probeAt = performance.now() + (found.pauseMs ?? waitMs);
+    const pauseMs = found.pauseMs === null ? waitMs : scaled(found.pauseMs, this.minuteMs);
+    this.probeAt = performance.now() + pauseMs;
     this.logFailure(found, isNew);
   }
 
