@@ -32,11 +32,6 @@ export async function checkHealth(
   const transport = checkTransport(parts);
   const isAccepting = database.status !== "down" && !state.isDraining && queue.status !== "down";
   const clock = checkClock(parts);
-  const isDegraded = [queue, transport, clock].some(({ status }) => status !== "ok");
-  return {
-    status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
-    accepting: isAccepting,
-    components: { database, queue, transport, clock },
   const reconciler = checkReconciler(parts);
   const journal = checkJournal(parts);
   const watched = [queue, transport, reconciler, clock, journal];

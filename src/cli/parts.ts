@@ -78,11 +78,8 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const newId = () => Bun.randomUUIDv7();
   const failPoints = openFailPoints();
   const workerId = newId();
-  const { region, queueHorizonMs: horizonMs } = config;
-  const keyRing = createKeyRing({
-    current: secrets.encryptionKey,
-    old: config.encryptionKeysOld,
-  });
+  const { region, queueHorizonMs: horizonMs, encryptionKeysOld: old } = config;
+  const keyRing = createKeyRing({ current: secrets.encryptionKey, old });
   const bytesMax = bytesMaxOf(config);
   const semaphore = createByteSemaphore({ bytesMax });
   const sender = createTransport(config);

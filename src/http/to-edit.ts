@@ -1,4 +1,5 @@
 import type { EmailEdit } from "../email/email-edit.ts";
+import { quoteInput } from "../email/quote-input.ts";
 import type { FieldFault } from "../errors.ts";
 import type { CurrentEmail } from "../queue/current-email.ts";
 import { editRecipients } from "./edit-recipients.ts";
@@ -37,7 +38,7 @@ export function editedFields(body: unknown): string[] {
 export function toEdit(body: unknown, current: CurrentEmail, context: EditContext): EmailEdit {
   const { fields: read, faults } = readFields(body, editSchema);
   const given = isPlainObject(body) ? onlyNamed(read, body) : {};
-  const unsupported = unsupportedFaults(given, current.email.region, "");
+  const unsupported = [...unsupportedFaults(given, ""), ...movedFaults(given, current)];
   if (unsupported.length > 0) throw notSupported([...unsupported, ...faults]);
   const times = editTimes(given, current, context);
   const { lists, fault } = editRecipients(given, current);
@@ -51,6 +52,13 @@ export function toEdit(body: unknown, current: CurrentEmail, context: EditContex
     ...contentEdit(given, context),
     ...policyEdit(given),
   };
+}
+
+/** An email stays in the region whose queue may hold its job already. */
+function movedFaults({ region }: Given, { email }: CurrentEmail): FieldFault[] {
+  if (region == null || region === email.region) return [];
+  const detail = `expected "${email.region}", where this email is, got ${quoteInput(region)}`;
+  return [{ pointer: "/region", detail }];
 }
 
 type Given = Partial<EmailFields>;
