@@ -80,8 +80,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const workerId = newId();
   const { region, queueHorizonMs: horizonMs, encryptionKeysOld: old } = config;
   const keyRing = createKeyRing({ current: secrets.encryptionKey, old });
-  const bytesMax = bytesMaxOf(config);
-  const semaphore = createByteSemaphore({ bytesMax });
+  const semaphore = createByteSemaphore({ bytesMax: bytesMaxOf(config) });
   const sender = createTransport(config);
   const emails = createEmails(database);
   const presence = createPresenceOf(config, database, workerId);
@@ -118,7 +117,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     database,
     sender,
     queue,
-    bytesMax,
+    bytesMax: bytesMaxOf(config),
     metrics,
     figures: createFigureReader(database),
     delivering: {

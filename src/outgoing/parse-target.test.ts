@@ -106,7 +106,7 @@ describe("refused", () => {
             return `0${number.toString(8)}`;
           case "dotted hex":
             return octets.map((octet) => `0x${octet.toString(16)}`).join(".");
-          default:
+          case "mapped":
             return `[::ffff:${octets.join(".")}]`;
         }
       });

@@ -101,6 +101,9 @@ export function judgeCancel(email: ModelEmail) {
       return "outcome_uncertain" as const;
     case "sending":
       if (email.fencedAt !== null) return "in_flight" as const;
+      break;
+    case "pending":
+    case "held":
   }
   if (email.recipients.includes("sent")) return "already_sent" as const;
   return email.wasUncertain ? ("outcome_uncertain" as const) : ("cancelled" as const);
