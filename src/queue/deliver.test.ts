@@ -91,6 +91,23 @@ describe("deliver", () => {
     expect(recipients).toMatchObject([{ status: "deferred", smtpCode: 452 }]);
   });
 
+  test("a claim whose answer was lost is asked for again, and the email is sent", async () => {
+    const { attempts } = delivery.deps;
+    let isLost = false;
+    delivery.deps.attempts = {
+      ...attempts,
+      async claim(...job) {
+        const answer = await attempts.claim(...job);
+        if (isLost) return answer;
+        isLost = true;
+        throw new AppError("database_unavailable", { publicDetail: "gone" });
+      },
+    };
+    const id = await delivery.accept();
+    expect(await delivery.run(id)).toMatchObject({ state: "sent" });
+    expect(sink.acceptances).toHaveLength(1);
+  });
+
   test("a 554 in the banner spends no attempt and holds the others back", async () => {
     sink.setRules(replyAt("greeting", "554 5.7.1 Go away"));
     const id = await delivery.accept();

@@ -77,10 +77,11 @@ async function claim(
 ): Promise<ClaimedEmail | "suspect" | null> {
   for (;;) {
     signals.drain.throwIfAborted();
-    const answer = await repeatUntilTaken(
-      () => deps.attempts.claim(emailId, wake, { isIsolated }),
-      signals.drain,
-    );
+    let asked = 0;
+    const answer = await repeatUntilTaken(() => {
+      asked += 1;
+      return deps.attempts.claim(emailId, wake, { isIsolated, isAgain: asked > 1 });
+    }, signals.drain);
     switch (answer.kind) {
       case "claimed":
         return answer.email;

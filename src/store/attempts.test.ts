@@ -12,16 +12,22 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
   let opened: OpenDatabase;
   let emails: Emails;
   let attempts: Attempts;
+  let other: Attempts;
   beforeAll(async () => {
     opened = await open();
     emails = createEmails(opened.database);
-    attempts = createAttempts(opened.database, {
+    [attempts, other] = [createWorkerAttempts(), createWorkerAttempts()];
+  }, 60_000);
+
+  function createWorkerAttempts(): Attempts {
+    return createAttempts(opened.database, {
       workerId: Bun.randomUUIDv7(),
       region: "local",
       transport: "smtp.example:25",
       horizonMs: 600_000,
     });
-  }, 60_000);
+  }
+
   afterAll(() => opened.close());
 
   async function claimed(fields: Partial<NewEmail> = {}): Promise<ClaimedEmail> {
@@ -84,6 +90,18 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     );
     expect(answers.filter(({ kind }) => kind === "claimed").length).toBe(1);
     expect(answers.filter(({ kind }) => kind === "stale").length).toBe(19);
+  });
+
+  test("a claim whose answer was lost is granted again to its worker, and only until the fence", async () => {
+    const lost = await claimed();
+    const again = { isAgain: true };
+    expect(await other.claim(lost.id, 1, again)).toEqual({ kind: "stale" });
+    const answer = await attempts.claim(lost.id, 1, again);
+    if (answer.kind !== "claimed") throw new Error(answer.kind);
+    expect(answer.email.token).toBeGreaterThan(lost.token);
+    expect(await attempts.fence(lost.id, lost.token, date)).toMatchObject({ granted: false });
+    expect(await attempts.fence(lost.id, answer.email.token, date)).toEqual({ granted: true });
+    expect(await attempts.claim(lost.id, 1, again)).toEqual({ kind: "stale" });
   });
 
   test("an email is never claimed before its time, and the wait is told", async () => {

@@ -93,9 +93,16 @@ export type ReleaseAnswer =
   | { applied: true; wake: number; delayMs: number | null }
   | { applied: false };
 
+export interface ClaimOptions {
+  /** No other suspect of a crash is under way in this process. */
+  isIsolated?: boolean;
+  /** An earlier claim for this job had no answer: it may have been granted. */
+  isAgain?: boolean;
+}
+
 /** Claim, fence, settle, release: each travels with others of its kind in one commit. */
 export interface Attempts {
-  claim(id: string, wake: number, options?: { isIsolated: boolean }): Promise<ClaimAnswer>;
+  claim(id: string, wake: number, options?: ClaimOptions): Promise<ClaimAnswer>;
   /** A job came far too early: a new wake, for another job. null: that wake is not current. */
   rewake(id: string, wake: number): Promise<{ wake: number; delayMs: number } | null>;
   /** Ciphertext of a large message; null when the token is stale. */
@@ -129,7 +136,7 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   const isElsewhere = ({ region = options.region }: Settlement) => region !== options.region;
 
   const claimCommits = createGroupCommit<
-    { id: string; wake: number; isolated: boolean },
+    { id: string; wake: number; isolated: boolean; again: boolean },
     ClaimAnswer
   >({
     send: async (items) => {
@@ -171,8 +178,8 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   });
 
   return {
-    claim: (id, wake, { isIsolated } = { isIsolated: false }) =>
-      claimCommits.add({ id, wake, isolated: isIsolated }),
+    claim: (id, wake, { isIsolated = false, isAgain = false } = {}) =>
+      claimCommits.add({ id, wake, isolated: isIsolated, again: isAgain }),
     async rewake(id, wake) {
       const args = { id, wake, queued_by: options.workerId };
       const answer = (await database.rpc("rewake_email", args, claims)) as RewakeJson;

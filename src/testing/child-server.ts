@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -88,6 +88,21 @@ export function signalTree(pid: number, signal: NodeJS.Signals): void {
 /** A process and all its descendants, itself first. */
 export function familyOf(pid: number): number[] {
   return [pid, ...descendants(pid)];
+}
+
+/** Processes whose working directory this is; PostgreSQL's are in its data folder. */
+export function processesIn(folder: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        return readlinkSync(`/proc/${name}/cwd`) === folder;
+      } catch {
+        // It ended in between, or is not ours.
+        return false;
+      }
+    })
+    .map(Number);
 }
 
 export function signalAll(pids: number[], signal: NodeJS.Signals): void {

@@ -7,6 +7,7 @@ import {
   freePort,
   guardFolder,
   privateFolder,
+  processesIn,
   signalAll,
   signalTree,
   until,
@@ -63,6 +64,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     if (signal === "SIGKILL") signalTree(server.pid, signal);
     else server.kill(signal);
     await server.exited;
+    if (signal === "SIGKILL") signalAll(processesIn(dataDir), signal);
   };
   return {
     ...serverAt(adminUrl),
@@ -83,10 +85,12 @@ export async function startPostgres(): Promise<PostgresServer> {
     resume: () => signalTree(server.pid, "SIGCONT"),
     async restart() {
       if (server.exitCode === null && server.signalCode === null) await end("SIGINT");
+      // One that was born while the others were killed may wait for a dead one's lock for ever.
+      signalAll(processesIn(dataDir), "SIGKILL");
       server = launch(dataDir, port, user);
       guard(server.pid);
       await until("PostgreSQL answers again", async () => {
-        // A backend that outlived its server for a moment still holds the shared memory.
+        // A dead one may hold the shared memory for a moment longer.
         if (server.exitCode !== null) {
           server = launch(dataDir, port, user);
           guard(server.pid);
