@@ -332,7 +332,7 @@ describe("SMTP", () => {
 
 describe("warnings", () => {
   test("a variable of a feature to come is named, whatever its value", () => {
-    const { warnings } = loadConfig({ RETENTION_DAYS: "forever", METRICS_TOKEN: "canary" });
+    const { warnings } = loadConfig({ RETENTION_DAYS: "forever", SUPABASE_ANON_KEY: "canary" });
     expect(warnings.join("\n")).toContain("RETENTION_DAYS is set but not in use yet");
     expect(warnings).toHaveLength(2);
     expect(warnings.join()).not.toContain("canary");

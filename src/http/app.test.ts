@@ -155,8 +155,10 @@ describe("503", () => {
       "/api/v1/dead-letters/replay": { filter: { all: true } },
       "/api/v1/cancel": { tag: "news" },
     };
+    // They look at what is broken, and are for admins only.
+    const ofOperators = ["/api/v1/doctor", "/api/v1/reconcile"];
     for (const { method, path, auth } of routesOf(gone.deps)) {
-      if (auth === "none") continue;
+      if (auth !== "bearer" || ofOperators.includes(path)) continue;
       const body = bodies[path] ?? mailBody();
       const takesBody = method === "POST" || method === "PATCH";
       const answer = await gone.request(method, concrete(path), takesBody ? { body } : {});

@@ -92,23 +92,19 @@ describe("refused", () => {
   });
 
   test("an address of this machine in any spelling of its number", () => {
+    const spellings = ["decimal", "hex", "octal", "dotted hex", "mapped"] as const;
     const spelled = fc
-      .tuple(fc.nat(0xff_ffff), fc.constantFrom("decimal", "hex", "octal", "dotted hex", "mapped"))
+      .tuple(fc.nat(0xff_ffff), fc.constantFrom(...spellings))
       .map(([rest, spelling]) => {
         const number = 0x7f00_0000 + rest;
         const octets = [24, 16, 8, 0].map((shift) => (number >>> shift) & 255);
-        switch (spelling) {
-          case "decimal":
-            return `${number}`;
-          case "hex":
-            return `0x${number.toString(16)}`;
-          case "octal":
-            return `0${number.toString(8)}`;
-          case "dotted hex":
-            return octets.map((octet) => `0x${octet.toString(16)}`).join(".");
-          case "mapped":
-            return `[::ffff:${octets.join(".")}]`;
-        }
+        return {
+          decimal: `${number}`,
+          hex: `0x${number.toString(16)}`,
+          octal: `0${number.toString(8)}`,
+          "dotted hex": octets.map((octet) => `0x${octet.toString(16)}`).join("."),
+          mapped: `[::ffff:${octets.join(".")}]`,
+        }[spelling];
       });
     fc.assert(fc.property(spelled, (host) => expect(verdict(`https://${host}/`)).toBe("refused")));
   });
