@@ -49,8 +49,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000009", name: "views", sql: views },
   { version: "20261124000010", name: "transport_slots", sql: transportSlots },
   { version: "20261124000011", name: "change_emails", sql: changeEmails },
+  { version: "20261124000012", name: "dead_letters", sql: deadLetters },
   { version: "20261124000013", name: "reconcile_more", sql: reconcileMore },
   { version: "20261124000014", name: "operate", sql: operate },
-  { version: "20261124000012", name: "dead_letters", sql: deadLetters },
   { version: "20261124000016", name: "claim_again", sql: claimAgain },
 ];
