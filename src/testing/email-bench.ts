@@ -59,7 +59,15 @@ export function createBenchWorker(database: Database): BenchWorker {
   const deps = { attempts, enqueue, keyRing, ...rest };
   return {
     id,
-    attempts,
+    attempts: {
+      ...attempts,
+      // The guard against poison has tests of its own; here every suspect is alone.
+      async claim(emailId, wake) {
+        const answer = await attempts.claim(emailId, wake);
+        if (answer.kind !== "suspect") return answer;
+        return await attempts.claim(emailId, wake, { isIsolated: true });
+      },
+    },
     presence,
     settle: (email, verdict) => settle(deps, email, null, verdict),
     async takeOver() {
