@@ -39,7 +39,7 @@ function namesServed(): Set<string> {
 }
 
 test("every figure that the alert rules look at is one that is served", async () => {
-  const path = `${import.meta.dir}/../../../prometheus-alerts.yml`;
+  const path = `${import.meta.dir}/../../../scripts/prometheus-alerts.yml`;
   const { groups } = Bun.YAML.parse(await Bun.file(path).text()) as RuleFile;
   const rules = groups.flatMap((group) => group.rules);
   expect(rules.length).toBeGreaterThan(10);
