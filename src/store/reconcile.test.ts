@@ -79,6 +79,31 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
       expect(await statusOf(draft.id)).toBe("pending");
     });
 
+    test("with more jobs in the queue than one look frees is newly dead until all are free", async () => {
+      const dead = await join("crowded");
+      const alive = await join("crowded");
+      await sql.query(
+        `insert into mailer.emails (id, owner_id, region, created_at, scheduled_at,
+           next_attempt_at, age_from, on_late, on_uncertain, max_retries, max_age_seconds,
+           message_bytes, queued_at, queued_by)
+         select gen_random_uuid(), 'ada', 'crowded', now(), now(), now(), now(), 'send', 'retry',
+           3, 345600, 5, now(), $1 from generate_series(1, 10001)`,
+        [dead.workerId],
+      );
+      await age("workers", dead.workerId, deadMs);
+      const look = () => alive.presence.takeOver({ everything: false });
+      expect((await look()).crashedWorkers).toBe(0);
+      expect((await alive.presence.beat()).hasDead).toBe(true);
+      expect((await look()).crashedWorkers).toBe(1);
+      expect((await alive.presence.beat()).hasDead).toBe(false);
+      const [left] = await sql.query(
+        "select count(*)::integer as n from mailer.emails where queued_by = $1",
+        [dead.workerId],
+      );
+      expect(left?.n).toBe(0);
+      await sql.query("update mailer.emails set state = 'cancelled' where region = 'crowded'");
+    });
+
     test("two that look at the same time count one crash", async () => {
       const draft = newEmail({ region: "counted-once" });
       await store(emails, [draft]);

@@ -207,8 +207,10 @@ begin
   return jsonb_build_object('now', v_now, 'was_reaped', coalesce(v_was_reaped, false),
     'has_dead', exists (select from mailer.dead_workers(v_id, v_region,
       coalesce((v_args ->> 'dead_after_ms')::bigint, 5000)) w where w.reaped_at is null),
-    'has_due', exists (select from mailer.emails e where e.region = v_region
-      and e.state = 'pending' and e.queued_at is null and e.next_attempt_at <= v_now))::text;
+    -- In this order, since the planner takes a bare exists for a scan that ends soon.
+    'has_due', coalesce((select e.next_attempt_at <= v_now from mailer.emails e
+      where e.region = v_region and e.state = 'pending' and e.queued_at is null
+      order by e.next_attempt_at limit 1), false))::text;
 end
 $$;
 
@@ -241,6 +243,8 @@ declare
   v_everything boolean := coalesce((v_args ->> 'everything')::boolean, false);
   v_dead uuid[];
   v_new uuid[];
+  c_batch constant integer := 10000;
+  v_count integer;
   v_rows jsonb;
   v_orphans jsonb;
 begin
@@ -259,13 +263,18 @@ begin
       where e.state = 'pending' and e.queued_by = any (v_new)
         and e.region in (select w.region from mailer.workers w where w.id = any (v_new))
         and e.next_attempt_at <= v_now + interval '1 hour'
-      for update skip locked
+      limit c_batch for update skip locked
     )
     update mailer.emails e set queued_at = null, queued_by = null,
       wake = e.wake + case when e.next_attempt_at <= v_now and exists (
         select from mailer.workers w where w.id = e.queued_by and w.stopped_at is null)
         then 1 else 0 end
     from queued q where e.id = q.id;
+    get diagnostics v_count = row_count;
+    -- There is more: the next beat finds them newly dead again, and nothing is locked for long.
+    if v_count >= c_batch then
+      v_new := '{}';
+    end if;
     update mailer.workers w set reaped_at = v_now where w.id = any (v_new);
   end if;
 
