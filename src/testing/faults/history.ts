@@ -40,6 +40,10 @@ export interface EmailRow {
   onUncertain: string;
   region: string;
   crashes: number;
+  /** Of the attempt that is under way. */
+  workerId: string | null;
+  isFenced: boolean;
+  claims: number;
 }
 
 interface RecipientRow {
@@ -121,6 +125,7 @@ const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;
 
 function emailRows(world: World): Promise<Rows<EmailRow>> {
   return world.sql(`select id as email_id, state, region, crashes, attempts,
+    worker_id as "workerId", fenced_at is not null as "isFenced", claim_token::int as claims,
     max_retries as "maxRetries", attempts_before as "attemptsBefore",
     on_uncertain as "onUncertain", ${ms("scheduled_at")} as "scheduledAt",
     ${ms("created_at")} as "createdAt" from mailer.emails`);

@@ -29,6 +29,9 @@ function row(fields: Partial<NonNullable<EmailHistory["row"]>> = {}) {
     onUncertain: "retry",
     region: "local",
     crashes: 0,
+    workerId: null,
+    isFenced: false,
+    claims: 1,
     ...fields,
   };
 }

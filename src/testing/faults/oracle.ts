@@ -122,7 +122,9 @@ function* overTried({ row, attempts }: EmailHistory, { minuteMs }: OracleSetting
 /** I10: nothing is under way any more. */
 function* restless({ row }: EmailHistory) {
   if (row?.state === "sending" || row?.state === "pending") {
-    yield found("I10", `still ${row.state} when all should be at rest`);
+    const held = row.isFenced ? "fenced" : "not fenced";
+    const how = row.state === "sending" ? `, ${held}, claim ${row.claims} by ${row.workerId}` : "";
+    yield found("I10", `still ${row.state}${how} when all should be at rest`);
   }
 }
 

@@ -1,4 +1,6 @@
-import { loadavg } from "node:os";
+import { writeFileSync } from "node:fs";
+import { loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
 import { until } from "../child-server.ts";
 import type { Fault, Scale } from "./fault.ts";
 import { type EmailHistory, type History, readHistory } from "./history.ts";
@@ -52,11 +54,22 @@ export async function runFault(fault: Fault, settings: RunSettings): Promise<Fau
       tookMs: Math.round(performance.now() - startedAt),
       versions: await versionsOf(world),
     };
-    return { result, report: reportOf(fault, seed, violations, missed, history) };
+    const report = reportOf(fault, seed, violations, missed, history);
+    return { result, report: report && `${report}\n  logs: ${keepLogs(fault, world)}` };
   } finally {
     clearInterval(progress);
     await world.close();
   }
+}
+
+/** What every process said, in a file that stays: a run that failed is looked into. */
+function keepLogs(fault: Fault, { processes }: World): string {
+  const file = join(tmpdir(), `taskforce-mailer-fault-${fault.name}.log`);
+  const parts = processes.map(
+    ({ role, region, workerId, output }) => `== ${role} ${region} ${workerId}\n${output()}`,
+  );
+  writeFileSync(file, parts.join("\n"));
+  return file;
 }
 
 /** I10. Empty once nothing is pending or sending and every queue is empty; else what is left. */
