@@ -6,6 +6,7 @@ import { always, aWorker, isIdle, onEmail, pick, type Real, workerOf } from "./e
 import {
   applyReplies,
   applyUncertainty,
+  clear,
   isHeldBy,
   judgeCancel,
   judgeClaim,
@@ -71,36 +72,42 @@ export const schedule = fc
     ),
   );
 
+const isAlone = fc.constantFrom(false, false, true);
 const wakeOff = fc.constantFrom(0, 0, 0, 0, 0, -1, 1);
 
-export const claim = fc.tuple(pick, aWorker, wakeOff, isIdle).map(([index, by, off, idle]) =>
-  onEmail(
-    index,
-    `claim(by ${by}, wake ${off})`,
-    async (model, email, real) => {
-      const expected = judgeClaim(model, email, email.wake + off);
-      const answer = await workerOf(real, by).attempts.claim(email.id, email.wake + off);
-      expect(answer.kind).toBe(expected);
-      if (expected === "expired" || expected === "held") {
-        email.state = expected;
-        email.token += 1;
+export const claim = fc
+  .tuple(pick, aWorker, wakeOff, isAlone, isIdle)
+  .map(([index, by, off, isIsolated, idle]) =>
+    onEmail(
+      index,
+      `claim(by ${by}, wake ${off}${isIsolated ? ", alone" : ""})`,
+      async (model, email, real) => {
+        const wake = email.wake + off;
+        const expected = judgeClaim(model, email, { wake, isIsolated });
+        const answer = await workerOf(real, by).attempts.claim(email.id, wake, { isIsolated });
+        expect(answer.kind).toBe(expected);
+        if (expected === "expired" || expected === "held") {
+          email.state = expected;
+          email.token += 1;
+          email.entries += 1;
+        }
+        if (answer.kind !== "claimed") return;
+        const { token, attempt, recipients, messageDate, sentBefore } = answer.email;
+        expect(token).toBeGreaterThan(email.token);
+        expect(attempt).toBe(email.attempts + 1);
+        expect(recipients.map(({ position }) => position)).toEqual(untried(email));
+        expect(sentBefore).toBe(email.recipients.filter((status) => status === "sent").length);
+        expect(messageDate).toEqual(email.wasUncertain ? date : null);
+        Object.assign(email, { state: "sending", token, worker: by, claimedAt: model.now });
+        Object.assign(email, { fencedAt: null, isIsolated });
         email.entries += 1;
-      }
-      if (answer.kind !== "claimed") return;
-      const { token, attempt, recipients, messageDate, sentBefore } = answer.email;
-      expect(token).toBeGreaterThan(email.token);
-      expect(attempt).toBe(email.attempts + 1);
-      expect(recipients.map(({ position }) => position)).toEqual(untried(email));
-      expect(sentBefore).toBe(email.recipients.filter((status) => status === "sent").length);
-      expect(messageDate).toEqual(email.wasUncertain ? date : null);
-      Object.assign(email, { state: "sending", token, worker: by, claimedAt: model.now });
-      email.fencedAt = null;
-      email.entries += 1;
-      real.claims.set(email.id, [...(real.claims.get(email.id) ?? []), answer.email]);
-    },
-    (model, email) => idle || !["stale", "not_due"].includes(judgeClaim(model, email, email.wake)),
-  ),
-);
+        real.claims.set(email.id, [...(real.claims.get(email.id) ?? []), answer.email]);
+      },
+      (model, email) =>
+        idle ||
+        !["stale", "not_due"].includes(judgeClaim(model, email, { wake: email.wake, isIsolated })),
+    ),
+  );
 
 export const fence = fc.tuple(pick, back, isIdle).map(([index, by, idle]) =>
   onEmail(
@@ -245,6 +252,7 @@ export const replay = fc.tuple(pick, fc.constantFrom(0, 1), isIdle).map(([index,
       email.wake += 1;
       email.entries += 1;
       email.attemptsBefore = email.attempts;
+      clear(email);
       email.recipients = email.recipients.map((status) =>
         status === "deferred" || status === "bounced" ? "pending" : status,
       );

@@ -12,7 +12,7 @@ import {
   settleWithoutFence,
 } from "./email-actions.ts";
 import { always, aWorker, isIdle, type Real, workerOf } from "./email-command.ts";
-import { applyUncertainty, isLost, isOrphan, type Model } from "./email-model.ts";
+import { applyUncertainty, free, isLost, isOrphan, type Model } from "./email-model.ts";
 
 const pass = fc.constantFrom(1, 1, 2, 4).map((units) =>
   always(`time passes(${units})`, async (model, real) => {
@@ -49,11 +49,7 @@ const takeOver = isIdle.map((idle) =>
       expect(settled.filter((id) => ours.has(id)).sort()).toEqual(
         orphans.map(({ id }) => id).sort(),
       );
-      for (const email of lost) {
-        Object.assign(email, { state: "pending", worker: null });
-        email.wake += 1;
-        email.entries += 1;
-      }
+      for (const email of lost) free(model, email);
       for (const email of orphans) applyUncertainty(model, email);
       await adoptWakes(model, real);
     },

@@ -23,6 +23,10 @@ export interface ModelEmail {
   readonly onUncertain: OnUncertain;
   recipients: RecipientStatus[];
   wasUncertain: boolean;
+  /** Workers that died over it un-fenced, and how many of them had claimed it in isolation. */
+  crashes: number;
+  crashesAlone: number;
+  isIsolated: boolean;
   /** Journal entries that carry a sequence. */
   entries: number;
   /** Tokens whose fence was granted. */
@@ -64,17 +68,28 @@ export function modelEmail(
     attemptsBefore: 0,
     recipients: Array.from({ length: recipientCount }, () => "pending"),
     wasUncertain: false,
+    crashes: 0,
+    crashesAlone: 0,
+    isIsolated: false,
     entries: 1,
     fencedTokens: [],
   };
 }
 
-export function judgeClaim(model: Model, email: ModelEmail, wake: number) {
+const suspectFrom = 2;
+const poisonFrom = 3;
+
+export function judgeClaim(
+  model: Model,
+  email: ModelEmail,
+  { wake, isIsolated }: { wake: number; isIsolated: boolean },
+) {
   if (email.state !== "pending" || email.wake !== wake) return "stale" as const;
   if (email.dueAt > model.now) return "not_due" as const;
   const isLate = email.expiresAt !== null && email.expiresAt < model.now;
   if (isLate && email.onLate === "drop") return "expired" as const;
   if (isLate && email.onLate === "hold") return "held" as const;
+  if (email.crashes >= suspectFrom && !isIsolated) return "suspect" as const;
   return "claimed" as const;
 }
 
@@ -158,7 +173,24 @@ function end(
   email.wake += 1;
   email.entries += 1 + bounced;
   if (next.retryInMs !== null) email.dueAt = model.now + next.retryInMs / unitMs;
+  clear(email);
   letGo(email);
+}
+
+/** A settled attempt, or a person's word, ends all suspicion. */
+export function clear(email: ModelEmail): void {
+  Object.assign(email, { crashes: 0, crashesAlone: 0, isIsolated: false });
+}
+
+/** Frees a lost email; one that cost its third worker in isolation is the poison, and held. */
+export function free(model: Model, email: ModelEmail): void {
+  const isCrash = email.worker !== null && model.silent.has(email.worker);
+  if (isCrash) email.crashes += 1;
+  if (isCrash && email.isIsolated) email.crashesAlone += 1;
+  const isPoison = isCrash && email.isIsolated && email.crashesAlone >= poisonFrom;
+  Object.assign(email, { state: isPoison ? "held" : "pending", worker: null, isIsolated: false });
+  email.wake += 1;
+  email.entries += 1;
 }
 
 export function letGo(email: ModelEmail): void {
