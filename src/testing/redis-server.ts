@@ -30,16 +30,22 @@ export function sharedRedis(): Promise<SharedRedis> {
   return shared;
 }
 
+export interface RedisOptions {
+  maxmemoryPolicy?: string;
+  port?: number;
+  /** `package`: snapshots now and then and no AOF, as redis.conf of Debian and Redis itself has it. */
+  persistence?: "aof" | "package";
+}
+
 /** Starts redis-server as production should run it: AOF on, nothing evicted. */
-export async function startRedis(
-  options: { maxmemoryPolicy?: string; port?: number } = {},
-): Promise<RedisServer> {
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const folder = privateFolder("redis");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const port = options.port ?? (await freePort());
   const url = `redis://127.0.0.1:${port}`;
   const policy = options.maxmemoryPolicy ?? "noeviction";
-  let server = launch(folder, port, policy);
+  const persistence = options.persistence ?? "aof";
+  let server = launch(folder, port, policy, persistence);
   const guard = guardFolder(folder);
   guard(server.pid);
   await until("Redis answers", () => answers(url));
@@ -60,22 +66,22 @@ export async function startRedis(
     resume: () => server.kill("SIGCONT"),
     async restart() {
       await kill();
-      server = launch(folder, port, policy);
+      server = launch(folder, port, policy, persistence);
       guard(server.pid);
       await until("Redis answers again", () => answers(url));
     },
   };
 }
 
-function launch(folder: string, port: number, policy: string) {
+function launch(folder: string, port: number, policy: string, persistence: "aof" | "package") {
   const binary = Bun.which("redis-server") ?? Bun.which("valkey-server");
   if (binary === null) throw new Error("redis-server is not installed");
   const settings = {
     port,
     bind: "127.0.0.1",
     dir: folder,
-    appendonly: "yes",
-    save: "",
+    appendonly: persistence === "aof" ? "yes" : "no",
+    save: persistence === "aof" ? "" : "3600 1 300 100 60 10000",
     "maxmemory-policy": policy,
     daemonize: "no",
   };

@@ -1,5 +1,8 @@
+import { cancelRace } from "./cancel-faults.ts";
+import { clocksOff } from "./clock-faults.ts";
 import { killedAtEveryStep } from "./fail-point-faults.ts";
 import type { Fault } from "./fault.ts";
+import { hopDown } from "./hop-faults.ts";
 import { postgresHung, postgresKilled, postgresReadOnly, replyLost } from "./postgres-faults.ts";
 import {
   redisDowns,
@@ -9,6 +12,7 @@ import {
   workerCutOff,
 } from "./redis-faults.ts";
 import { regionDead, regionsRace } from "./region-faults.ts";
+import { dotReplyLost, everySmtpReply, partialAcceptance } from "./smtp-faults.ts";
 import {
   apiKilled,
   stoppedUnderLoad,
@@ -36,4 +40,10 @@ export const faults: Fault[] = [
   replyLost,
   regionsRace,
   regionDead,
+  everySmtpReply,
+  dotReplyLost,
+  partialAcceptance,
+  hopDown,
+  cancelRace,
+  clocksOff,
 ];

@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { faults } from "./catalogue.ts";
 import type { Fault, Scale } from "./fault.ts";
+import { twinTable } from "./naive-twin/twin-table.ts";
 import { appendResult, renderResults, summary } from "./results.ts";
 import { runFault } from "./run-fault.ts";
 
@@ -20,6 +21,7 @@ Runs faults against the compiled binary on real servers and judges what was sent
 
 const root = resolve(import.meta.dir, "../../..");
 const resultsFile = join(root, "scripts/faults/results.jsonl");
+const twinFile = join(root, "scripts/faults/twin-results.jsonl");
 const tableFile = join(root, "scripts/faults/RESULTS.md");
 
 interface Choice {
@@ -73,11 +75,10 @@ async function runAll({ chosen, scale, seed, isRecording }: Choice): Promise<boo
 }
 
 function render(): void {
-  renderResults(
-    resultsFile,
-    tableFile,
-    faults.map(({ name }) => name),
-  );
+  renderResults(resultsFile, tableFile, {
+    order: faults.map(({ name }) => name),
+    appendix: twinTable(twinFile),
+  });
 }
 
 async function main(): Promise<number> {

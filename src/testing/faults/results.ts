@@ -42,7 +42,7 @@ export function commitOf(root: string): string {
   return `${git("rev-parse", "--short=10", "HEAD")}${isChanged ? "+" : ""}`;
 }
 
-export function appendResult(file: string, result: FaultResult): void {
+export function appendResult(file: string, result: object): void {
   appendFileSync(file, `${JSON.stringify(result)}\n`);
 }
 
@@ -59,10 +59,15 @@ export function newestResults(file: string): FaultResult[] {
   return [...newest.values()];
 }
 
-export function renderResults(from: string, to: string, order: string[]): void {
+/** `appendix` follows the table: what was measured of others. */
+export function renderResults(
+  from: string,
+  to: string,
+  { order, appendix }: { order: string[]; appendix: string },
+): void {
   const place = (fault: string) => (order.includes(fault) ? order.indexOf(fault) : order.length);
   const results = newestResults(from).toSorted((a, b) => place(a.fault) - place(b.fault));
-  writeFileSync(to, page(results));
+  writeFileSync(to, `${page(results)}${appendix}`);
 }
 
 function page(results: FaultResult[]): string {
