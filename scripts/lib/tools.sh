@@ -14,12 +14,16 @@ find_postgres() {
   return 1
 }
 
+find_faketime() { ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; }
+
 missing_packages() {
   command -v redis-server >/dev/null || printf 'redis-server\n'
   find_postgres || printf 'postgresql\n'
   command -v openssl >/dev/null || printf 'openssl\n'
   # For the board and the console; the tests start it from this very path.
   [[ -x "${TEST_CHROMIUM:-/usr/bin/chromium}" ]] || printf 'chromium\n'
+  # For clocks.long.ts only.
+  [[ -z "${is_long:-}" ]] || find_faketime || printf 'libfaketime\n'
 }
 
 # Installs without letting any package start its service, then restores the machine's policy.
