@@ -59,15 +59,7 @@ export function createBenchWorker(database: Database): BenchWorker {
   const deps = { attempts, enqueue, keyRing, ...rest };
   return {
     id,
-    attempts: {
-      ...attempts,
-      // The guard against poison has tests of its own; here every suspect is alone.
-      async claim(emailId, wake) {
-        const answer = await attempts.claim(emailId, wake);
-        if (answer.kind !== "suspect") return answer;
-        return await attempts.claim(emailId, wake, { isIsolated: true });
-      },
-    },
+    attempts,
     presence,
     settle: (email, verdict) => settle(deps, email, null, verdict),
     async takeOver() {
