@@ -255,7 +255,7 @@ const smtp = {
     default: "no limit",
     meaning:
       "Most messages a second, for all processes and regions on one database together; `0.5` is " +
-      "one every two seconds",
+      "one every two seconds. With several processes a single second can see a few more",
     example: "14",
   }),
   MAX_MESSAGE_MB: plain(integer(1, 200), {
