@@ -151,6 +151,10 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     expect(await attempts.claim(draft.id, 1)).toEqual({ kind: "expired" });
     expect(await statusOf(draft.id)).toBe("expired");
     expect(await emails.cancel(draft.id, ada, null)).toBe("already_expired");
+    expect((await emails.events(draft.id, ada))?.at(-1)).toMatchObject({
+      action: "email.expired",
+      detail: { status: "expired", reason: "too_late" },
+    });
   });
 
   test("before the fence a cancel wins, and the fence refuses", async () => {

@@ -24,9 +24,6 @@ import reconcileMore from "../../supabase/migrations/20261124000013_reconcile_mo
   type: "text",
 };
 import operate from "../../supabase/migrations/20261124000014_operate.sql" with { type: "text" };
-import claimAgain from "../../supabase/migrations/20261124000016_claim_again.sql" with {
-  type: "text",
-};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -52,5 +49,4 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000012", name: "dead_letters", sql: deadLetters },
   { version: "20261124000013", name: "reconcile_more", sql: reconcileMore },
   { version: "20261124000014", name: "operate", sql: operate },
-  { version: "20261124000016", name: "claim_again", sql: claimAgain },
 ];

@@ -28,7 +28,8 @@ create trigger emails_cleared before update of attempts, state on mailer.emails
 -- claim_emails: the right to send, and the judgement whether to.
 --
 -- args: { worker_id, region, transport, inline_bytes_max,
---         items: [{ id, wake, isolated }] }
+--         items: [{ id, wake, isolated, again }] }
+--   again: an earlier call for this item by this worker had no answer, and may have committed
 -- answer, one per item:
 --   { kind: "claimed", token, attempt, attempts_before, max_retries, max_age_seconds,
 --     age_ms, on_uncertain, owner_id, wrapped_key, sender, message_date | null,
@@ -41,7 +42,9 @@ create trigger emails_cleared before update of attempts, state on mailer.emails
 --   { kind: "expired" } | { kind: "held" }   too late; the state says so now
 --
 -- Guarantees: of any number of claims for one wake one is granted; never before
--- next_attempt_at by the database's clock; the token rises with every claim.
+-- next_attempt_at by the database's clock; the token rises with every claim. A claim whose
+-- answer was lost is granted again when its worker asks again, until it is fenced: under a new
+-- token, so that whoever may hold the former one is refused at the fence.
 create or replace function mailer.claim_emails(args text) returns text
 language plpgsql
 as $$
@@ -59,13 +62,16 @@ begin
   v_now := clock_timestamp();
 
   with item as (
-    select i.id, i.wake, coalesce(i.isolated, false) as isolated, i.n,
+    select i.id, i.wake, coalesce(i.isolated, false) as isolated,
+      coalesce(i.again, false) as again, i.n,
       row_number() over (partition by i.id, i.wake order by i.n) as turn
     from rows from (jsonb_to_recordset(v_args -> 'items') as (id uuid, wake integer,
-      isolated boolean)) with ordinality as i (id, wake, isolated, n)
+      isolated boolean, again boolean)) with ordinality as i (id, wake, isolated, again, n)
   ),
   judged as materialized (
     select i.n, i.id, i.isolated, e.next_attempt_at, case
+        when i.again and i.turn = 1 and e.state = 'sending' and e.wake = i.wake
+          and e.worker_id = v_worker and e.fenced_at is null then 'claimed'
         when e.id is null or e.state <> 'pending' or e.wake <> i.wake or i.turn > 1 then 'stale'
         when e.next_attempt_at > v_now then 'not_due'
         when e.expires_at < v_now and e.on_late = 'drop' then 'expired'
@@ -117,7 +123,7 @@ begin
     case r ->> 'kind'
       when 'claimed' then jsonb_build_object('status', 'sending', 'attempt', r -> 'attempt',
         'transport', v_args -> 'transport', 'region', v_args -> 'region')
-      else jsonb_build_object('status', r ->> 'kind')
+      else jsonb_build_object('status', r ->> 'kind', 'reason', 'too_late')
     end
   from jsonb_array_elements(v_rows) r
   where r ? 'sequence';
@@ -149,14 +155,15 @@ $$;
 
 -- Processes that are dead to the caller: silent for dead_after_ms, or stopped. Those of another
 -- region only after five seconds more: their own region finds them first, if it lives, and
--- queues what they held at once.
+-- queues what they held at once. One that has stopped in this very moment counts: PGlite's clock
+-- goes by milliseconds.
 create function mailer.dead_workers(caller uuid, caller_region text, dead_after_ms bigint)
 returns setof mailer.workers
 language sql stable
 as $$
   select w.* from mailer.workers w
   where w.id <> caller and coalesce(w.stopped_at, w.beat_at + dead_after_ms * interval '1 ms')
-    < clock_timestamp() - case when w.region = caller_region then interval '0'
+    <= clock_timestamp() - case when w.region = caller_region then interval '0'
       else interval '5 seconds' end
 $$;
 
@@ -202,7 +209,7 @@ begin
   on conflict (id) do update set beat_at = v_now, reaped_at = null, stopped_at = null;
   insert into mailer.regions as r (name, beat_at) values (v_region, v_now)
   on conflict (name) do update set beat_at = v_now
-    where r.beat_at < v_now - interval '500 ms' 
+    where r.beat_at < v_now - interval '500 ms'
       and coalesce((v_args ->> 'can_send')::boolean, v_args ->> 'role' <> 'api');
   return jsonb_build_object('now', v_now, 'was_reaped', coalesce(v_was_reaped, false),
     'has_dead', exists (select from mailer.dead_workers(v_id, v_region,
