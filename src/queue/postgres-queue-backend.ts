@@ -1,6 +1,7 @@
 import { createPostgresBackend, type PgPool, Queue, runMigrations, Worker } from "bullmq";
-import pg from "pg";
+import type pg from "pg";
 import type { Logger } from "../log.ts";
+import { openPool } from "../store/open-pool.ts";
 import type { PgliteEngine } from "../store/pglite-engine.ts";
 import { createPglitePool } from "../store/pglite-pool.ts";
 import { sleep, within } from "./abortable.ts";
@@ -118,7 +119,7 @@ function embeddedPool(engine: PgliteEngine): PgPool {
 
 /** Beside the pool of our own calls: its commits and its LISTEN must not starve a fence. */
 function ownPool(url: string): PgPool {
-  return new pg.Pool({
+  return openPool({
     connectionString: url,
     max: 8,
     connectionTimeoutMillis: 3_000,

@@ -119,6 +119,16 @@ describe("a database that does not answer", () => {
     await database.ping();
   }, 30_000);
 
+  test("a server that dies as it takes the connection rejects the call, and nothing else", async () => {
+    const dying = await startDyingServer();
+    const url = `postgres://mailer@127.0.0.1:${dying.port}/mailer`;
+    const unlucky = createPostgresDatabase({ url, poolSize: 1, deadlineMs: 1_000 });
+    // An error event that nobody hears would end this process, test and all.
+    await expect(unlucky.ping()).rejects.toMatchObject({ code: "database_unavailable" });
+    await unlucky.close();
+    dying.close();
+  });
+
   test("a server that restarts in the usual way is met by new connections", async () => {
     await Promise.all([0, 1, 2, 3].map(() => database.ping()));
     await server.restart();
@@ -126,10 +136,30 @@ describe("a database that does not answer", () => {
   }, 30_000);
 });
 
+/** Says in one packet that the connection is ready and that the postmaster is gone. */
+async function startDyingServer() {
+  const message = (type: string, body: Buffer) => {
+    const head = Buffer.alloc(5);
+    head.write(type);
+    head.writeInt32BE(body.length + 4, 1);
+    return Buffer.concat([head, body]);
+  };
+  const lastWords = "SFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0";
+  const packet = Buffer.concat([
+    message("R", Buffer.alloc(4)),
+    message("Z", Buffer.from("I")),
+    message("E", Buffer.from(lastWords)),
+  ]);
+  return await listenOn((client) => {
+    client.on("error", () => {});
+    client.once("data", () => client.end(packet));
+  });
+}
+
 /** Passes bytes on, until the connections of the moment are told to swallow them. */
 async function startSilenceableProxy(targetPort: number) {
   const present = new Set<Socket>();
-  const server = createServer((client) => {
+  const { port, close } = await listenOn((client) => {
     const target = connect(targetPort, "127.0.0.1");
     present.add(target);
     client.on("data", (chunk) => present.has(target) && target.write(chunk));
@@ -142,13 +172,17 @@ async function startSilenceableProxy(targetPort: number) {
       from.on("close", () => to.destroy());
     }
   });
+  return { port, silencePresent: () => present.clear(), close };
+}
+
+async function listenOn(serve: (client: Socket) => void) {
+  const server = createServer(serve);
   const listening = Promise.withResolvers<void>();
   server.listen(0, "127.0.0.1", listening.resolve);
   await listening.promise;
   const address = server.address();
   return {
     port: typeof address === "object" && address ? address.port : 0,
-    silencePresent: () => present.clear(),
     close: () => server.close(),
   };
 }

@@ -1,6 +1,7 @@
 import pg from "pg";
 import { toCallError, unavailableError } from "./call-error.ts";
 import { type Claims, callText, type Database, deadlineFor, type LargeCall } from "./database.ts";
+import { openPool } from "./open-pool.ts";
 
 export interface PostgresDatabaseOptions {
   /** `postgres://…`; with a pooler, in session mode or one that keeps prepared statements. */
@@ -29,7 +30,7 @@ const CALL_AS = { name: "call_as", text: "select mailer_api.call_as($1, $2, $3) 
 /** The `Database` over a real PostgreSQL; a server that restarts is met by a new connection. */
 export function createPostgresDatabase(options: PostgresDatabaseOptions): PostgresDatabase {
   const { url, poolSize = 10, deadlineMs = 4_000 } = options;
-  const pool = new pg.Pool({
+  const pool = openPool({
     connectionString: url,
     max: poolSize,
     connectionTimeoutMillis: Math.min(CONNECT_TIMEOUT_MS_MAX, deadlineMs),
@@ -40,8 +41,6 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
     keepAliveInitialDelayMillis: 10_000,
     application_name: "taskforce-mailer",
   });
-  // The pool drops an idle connection that broke; unheard, the event would end the process.
-  pool.on("error", () => {});
   let closing: Promise<void> | null = null;
 
   return {
@@ -102,22 +101,16 @@ async function runOn(
   remainingMs: number,
   query: pg.QueryConfig,
 ): Promise<string | null> {
-  // The query itself rejects too; this listener keeps the event from ending the process.
-  const ignore = () => {};
-  client.on("error", ignore);
   const deadline = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     deadline.reject(unavailableError(new Error(`no answer from PostgreSQL in time`)));
   }, remainingMs);
   try {
     const result = await Promise.race([client.query<Answer>(query), deadline.promise]);
-    client.off("error", ignore);
     client.release();
     return result.rows[0]?.answer ?? null;
   } catch (error) {
-    const isBroken = isConnectionSpent(error);
-    if (!isBroken) client.off("error", ignore);
-    client.release(isBroken);
+    client.release(isConnectionSpent(error));
     throw toCallError(error);
   } finally {
     clearTimeout(timer);
