@@ -84,7 +84,7 @@ export async function findOverdue(
   round.promoted += promoted;
   round.requeued += requeued;
   round.foundDue += requeued;
-  if (promoted > 0) log.warn("jobs ran late: a clock is off", { count: promoted });
+  if (promoted > 0) log.warn("jobs whose email was due woken", { count: promoted });
   if (requeued > 0) log.warn("queue had lost jobs", { count: requeued });
 }
 

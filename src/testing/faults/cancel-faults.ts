@@ -7,20 +7,24 @@ import type { World } from "./world.ts";
 const roundSize = 300;
 /** Cancels come at most so long before and after an email's time. */
 const aroundMs = 200;
+/** A round is due over so long: of 300 due at once none goes out within 200 ms, and none races. */
+const spreadMs = 3_000;
 
 /** States that explain a 409, as `cancel_email` does. */
 const explains = ["sent", "partially_sent", "failed", "sending", "uncertain", "pending"];
 
 /** Schedules a round, cancels each of its emails around its time, and returns who said no. */
 async function cancelAround(world: World, round: number): Promise<string[]> {
-  const leadMs = 1_500;
+  // Longer than it takes to accept the round: otherwise all are due, and cancelled, at once.
+  const leadMs = 4_000;
   const dueAt = Date.now() + leadMs;
   const offsets = world.draw(fc.integer({ min: -aroundMs, max: aroundMs }), roundSize);
-  const times = world.draw(fc.integer({ min: 0, max: 300 }), roundSize);
+  const times = world.draw(fc.integer({ min: 0, max: spreadMs }), roundSize);
   const ids = await world.load.burst(roundSize, (index) => ({
     subject: `Round ${round}`,
     scheduled_at: inMs(dueAt + (times[index] ?? 0) - Date.now()),
   }));
+  if (Date.now() > dueAt - aroundMs) world.miss(`round ${round} was accepted too late to race`);
   const refused: string[] = [];
   await Promise.all(
     ids.map(async (id, index) => {
