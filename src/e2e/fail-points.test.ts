@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { Redis } from "ioredis";
 import { deliveryPointNames } from "../queue/fail-points.ts";
 import { schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
 import { faultyBinary } from "../testing/product.ts";
@@ -18,6 +19,7 @@ describe("killed at every step of a delivery", () => {
   test.each([...deliveryPointNames])(
     "at %s the email is kept, and doubled only when uncertain",
     async (point) => {
+      await emptyQueue(stack.redis.url);
       const faulty = await stack.start({ FAIL_POINTS: `${point}=kill` }, { bin: faultyBinary });
       const id = await schedule(faulty, { subject: point });
       await faulty.exited;
@@ -34,3 +36,10 @@ describe("killed at every step of a delivery", () => {
     },
   );
 });
+
+/** What the point before left there would reach this one first and end the process too early. */
+async function emptyQueue(url: string): Promise<void> {
+  const redis = new Redis(url);
+  await redis.flushall();
+  redis.disconnect();
+}
