@@ -20,6 +20,7 @@ export type ErrorCode =
   | "not_held"
   | "changed_meanwhile"
   | "version_mismatch"
+  | "too_many_keys"
   | "payload_too_large"
   | "unsupported_media_type"
   | "invalid_content"
@@ -28,6 +29,7 @@ export type ErrorCode =
   | "idempotency_key_reused"
   | "idempotency_in_flight"
   | "database_unavailable"
+  | "signing_keys_unavailable"
   | "overloaded"
   | "shutting_down"
   | "internal_error";
@@ -47,6 +49,10 @@ export interface AppErrorOptions {
   faults?: FieldFault[];
   /** Seconds; becomes `Retry-After`. */
   retryAfterSeconds?: number;
+  /** Why a credential is refused, in one stable word for the log: `expired`, `missing`, … */
+  reason?: string;
+  /** What an API key would need and lacks; `WWW-Authenticate` names it (RFC 6750). */
+  missingScope?: string;
 }
 
 /** The one error type that crosses rooms. `code` decides what happens, the words are for people. */
@@ -55,6 +61,8 @@ export class AppError extends Error {
   readonly publicDetail: string;
   readonly faults: FieldFault[];
   readonly retryAfterSeconds: number | undefined;
+  readonly reason: string | undefined;
+  readonly missingScope: string | undefined;
 
   constructor(code: ErrorCode, options: AppErrorOptions) {
     super(`${code}: ${options.publicDetail}`, { cause: options.cause });
@@ -63,6 +71,8 @@ export class AppError extends Error {
     this.publicDetail = options.publicDetail;
     this.faults = options.faults ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.reason = options.reason;
+    this.missingScope = options.missingScope;
   }
 }
 

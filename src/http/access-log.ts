@@ -30,10 +30,15 @@ export function accessLog({
       duration_ms: Math.round(durationMs),
       ...(principal ? { owner: principal.ownerId } : {}),
       ...(emailId ? { email_id: emailId } : {}),
-      ...(c.error instanceof AppError ? { code: c.error.code } : {}),
+      ...(c.error instanceof AppError ? faultFields(c.error) : {}),
     };
     if (c.res.status >= 500 && c.error) log.error("request", { ...fields, err: c.error });
     else if (isChatter) log.debug("request", fields);
     else log.info("request", fields);
   };
+}
+
+/** A refused credential by the word for why; the credential itself is nowhere. */
+function faultFields({ code, reason }: AppError) {
+  return { code, ...(reason === undefined ? {} : { reason }) };
 }

@@ -18,6 +18,7 @@ export const problems = {
   not_held: { status: 409, title: "The email is not held" },
   changed_meanwhile: { status: 409, title: "The email was changed meanwhile" },
   version_mismatch: { status: 412, title: "The email has another version" },
+  too_many_keys: { status: 409, title: "Too many API keys" },
   payload_too_large: { status: 413, title: "Too large" },
   unsupported_media_type: { status: 415, title: "Media type not supported" },
   invalid_content: { status: 422, title: "The content is not valid" },
@@ -26,6 +27,7 @@ export const problems = {
   idempotency_key_reused: { status: 422, title: "The Idempotency-Key was used before" },
   idempotency_in_flight: { status: 409, title: "The same request is still running" },
   database_unavailable: { status: 503, title: "The database is not available" },
+  signing_keys_unavailable: { status: 503, title: "Tokens cannot be checked at the moment" },
   overloaded: { status: 503, title: "Too much to do at the moment" },
   shutting_down: { status: 503, title: "The service is shutting down" },
   internal_error: { status: 500, title: "Internal error" },
@@ -65,8 +67,20 @@ function headersOf(error: AppError, status: number): Record<string, string> {
   return {
     "content-type": "application/problem+json",
     ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
-    ...(status === 401 ? { "www-authenticate": 'Bearer realm="taskforce-mailer"' } : {}),
+    ...challengeOf(error, status),
   };
+}
+
+/** RFC 6750, section 3: who sent no credential at all is told no error. */
+function challengeOf({ reason, missingScope }: AppError, status: number): Record<string, string> {
+  const challenge = 'Bearer realm="taskforce-mailer"';
+  if (status === 401) {
+    const isMissing = reason === "missing";
+    return { "www-authenticate": isMissing ? challenge : `${challenge}, error="invalid_token"` };
+  }
+  if (status !== 403 || missingScope === undefined) return {};
+  const lacks = `error="insufficient_scope", scope="${missingScope}"`;
+  return { "www-authenticate": `${challenge}, ${lacks}` };
 }
 
 /** Whatever was thrown, as an error a caller may see. */
