@@ -279,7 +279,7 @@ const security = {
   }),
   JWT_SECRET: hidden(secret(16), {
     default: "generated into `DATA_DIR` with the embedded database",
-    meaning: "Verifies tokens (HS256), ≥ 16 characters. Required with a shared database",
+    meaning: "Verifies and signs tokens (HS256), ≥ 16 characters. Required with a shared database",
     example: "$(openssl rand -hex 32)",
   }),
   JWT_ISSUER: plain(text("any text"), {
@@ -297,8 +297,11 @@ const security = {
     example: "$(openssl rand -hex 32)",
   }),
   JWKS_URL: plain(url("https", "http"), {
-    meaning: "Refused for now: only `JWT_SECRET` verifies tokens",
-    example: "",
+    default: "that of `SUPABASE_URL` when `SUPABASE_ANON_KEY` is set",
+    meaning:
+      "Key set that verifies tokens of another issuer (ES256, RS256), beside `JWT_SECRET`. " +
+      "`http://` only to private addresses",
+    example: "https://abcdefgh.supabase.co/auth/v1/.well-known/jwks.json",
   }),
 };
 

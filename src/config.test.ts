@@ -102,7 +102,7 @@ describe("faults", () => {
     ["ENCRYPTION_KEY", "fifteen letters"],
     ["ENCRYPTION_KEYS_OLD", "short"],
     ["JWT_SECRET", "fifteen letters"],
-    ["JWKS_URL", "https://example.com/jwks.json"],
+    ["JWKS_URL", "ftp://example.com/jwks.json"],
     ["SMTP_USER", "a\r\nb"],
   ])("%s=%j is refused", (name, value) => {
     expect(faultyNames({ [name]: value })).toContain(name);
@@ -120,6 +120,17 @@ describe("which part follows from what", () => {
     const config = loadConfig(production);
     expect(config.database).toMatchObject({ driver: "postgres", url: production.DATABASE_URL });
     expect(config.queue).toEqual({ driver: "postgres", url: production.DATABASE_URL });
+  });
+
+  test("the key set of JWKS_URL, else Supabase Auth's once its anon key lets its users in", () => {
+    const { jwt } = loadConfig({ ...production, JWKS_URL: "https://example.com/keys" });
+    expect(jwt.jwksUrl).toBe("https://example.com/keys");
+    expect(jwt.secret).toBe(production.JWT_SECRET);
+    const supabase = { ...production, SUPABASE_URL: "https://abc.supabase.co/" };
+    const project = { ...supabase, SUPABASE_SERVICE_ROLE_KEY: "sb_secret_abc" };
+    expect(loadConfig(project).jwt.jwksUrl).toBeNull();
+    const open = loadConfig({ ...project, SUPABASE_ANON_KEY: "sb_publishable_abc" });
+    expect(open.jwt.jwksUrl).toBe("https://abc.supabase.co/auth/v1/.well-known/jwks.json");
   });
 
   test("a shared database needs both secrets and a mail server", () => {
@@ -332,7 +343,7 @@ describe("SMTP", () => {
 
 describe("warnings", () => {
   test("a variable of a feature to come is named, whatever its value", () => {
-    const { warnings } = loadConfig({ RETENTION_DAYS: "forever", SUPABASE_ANON_KEY: "canary" });
+    const { warnings } = loadConfig({ RETENTION_DAYS: "forever", SMTP_IN_PORT: "canary" });
     expect(warnings.join("\n")).toContain("RETENTION_DAYS is set but not in use yet");
     expect(warnings).toHaveLength(2);
     expect(warnings.join()).not.toContain("canary");

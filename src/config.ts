@@ -56,6 +56,8 @@ export interface Config {
   readonly encryptionKeysOld: readonly string[];
   readonly jwt: {
     readonly secret: string | null;
+    /** Key set of another issuer's public keys (ES256, RS256); null: only the secret counts. */
+    readonly jwksUrl: string | null;
     readonly issuer: string | null;
     readonly audience: string;
   };
@@ -134,6 +136,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
     encryptionKeysOld: values.ENCRYPTION_KEYS_OLD ?? [],
     jwt: {
       secret: values.JWT_SECRET,
+      jwksUrl: jwksUrlOf(values),
       issuer: values.JWT_ISSUER,
       audience: values.JWT_AUDIENCE ?? "authenticated",
     },
@@ -274,12 +277,15 @@ function checkSecrets(values: VariableValues, faults: Faults): void {
       faults.add(name, `${variables[name].parser.expected}, because ${shared} is set`);
     }
   }
-  if (values.JWKS_URL !== null) {
-    faults.add(
-      "JWKS_URL",
-      "nothing: tokens are verified with JWT_SECRET only, JWKS is not built yet",
-    );
-  }
+}
+
+/**
+ * The users of a project's Supabase Auth are let in when its anon key is given for the console:
+ * without that nobody said that whoever signs up there may send mail here.
+ */
+function jwksUrlOf({ JWKS_URL, SUPABASE_URL, SUPABASE_ANON_KEY }: VariableValues): string | null {
+  if (JWKS_URL !== null || SUPABASE_URL === null || SUPABASE_ANON_KEY === null) return JWKS_URL;
+  return `${SUPABASE_URL.replace(/\/+$/, "")}/auth/v1/.well-known/jwks.json`;
 }
 
 function readVariables(env: Environment, faults: Faults): VariableValues {

@@ -33,8 +33,14 @@ export function createSessions({ secret, now = () => new Date() }: SessionOption
     read: async (cookie) => {
       if (cookie === undefined || cookie === "") return null;
       try {
-        const claims = await verifyClaims(cookie, { key, audience, issuer: null, now: now() });
-        return principalOf(claims, "session");
+        const claims = await verifyClaims(cookie, {
+          key,
+          algorithm: "HS256",
+          audience,
+          issuer: null,
+          now: now(),
+        });
+        return principalOf(claims, "session", { isOurs: true });
       } catch {
         // Expired or foreign: the visitor is a stranger, which is no fault.
         return null;

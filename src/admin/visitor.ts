@@ -60,7 +60,11 @@ export function createVisitors(options: VisitorsOptions): Visitors {
       if (authorization !== undefined) return (await authenticate(authorization)) ?? "refused";
       return await sessions.read(getCookie(c, cookieName));
     },
-    byToken: async (token) => await authenticate(`Bearer ${token.trim()}`),
+    byToken: async (token) => {
+      const principal = await authenticate(`Bearer ${token.trim()}`);
+      // A session lasts for hours: it would outlive a key that is revoked.
+      return principal?.credential === "api_key" ? null : principal;
+    },
     signIn: async (c, principal) => {
       const maxAge = sessionSecondsMax;
       setCookie(c, cookieName, await sessions.create(principal), { ...cookieOf(c), maxAge });

@@ -1,14 +1,35 @@
+/** What an API key may do; `admin` includes the other two. */
+export const scopes = ["send", "read", "admin"] as const;
+export type Scope = (typeof scopes)[number];
+
 /** Who is asking, as a verified credential says. */
 export interface Principal {
   /** Owner of what they schedule: the token's `sub`, 1 to 255 characters. */
   ownerId: string;
   isAdmin: boolean;
-  /** `jwt`: bearer token of the API; `session`: cookie of the console. */
-  credential: "jwt" | "session";
+  /** `jwt`: bearer token of the API; `api_key`: `tfm_…`; `session`: cookie of the console. */
+  credential: "jwt" | "api_key" | "session";
+  /** Of an API key. */
+  key?: { id: string; scopes: readonly Scope[]; expiresAt: Date | null };
 }
 
 /** NUL cannot be stored by PostgreSQL, and half a surrogate pair not be written as UTF-8. */
 export function isOwnerId(sub: unknown): sub is string {
   if (typeof sub !== "string" || sub === "" || sub.length > 255) return false;
   return !sub.includes("\0") && sub.isWellFormed();
+}
+
+/**
+ * What a route needs of whoever asks. `keys`: to make and revoke API keys, which a person may and
+ * a key may not, lest a stolen one outlives its revocation; an admin's may.
+ */
+export type Right = "send" | "read" | "keys" | "admin";
+
+/** The scope that is missing for it; null: may be done. A token of a user has all but `admin`. */
+export function missingScope({ isAdmin, key }: Principal, right: Right): Scope | null {
+  if (isAdmin) return null;
+  if (right === "admin") return "admin";
+  if (key === undefined) return null;
+  if (right === "keys") return "admin";
+  return key.scopes.includes(right) ? null : right;
 }

@@ -1,13 +1,15 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
-import type { JWTPayload } from "jose";
-import { jwtVerify, SignJWT } from "jose";
+import type { CryptoKey, JWTPayload } from "jose";
+import { errors, jwtVerify, SignJWT } from "jose";
 import { isOwnerId, type Principal } from "./principal.ts";
 
 /** Clocks of two machines differ a little; more than this is a fault of theirs. */
 const toleranceSeconds = 5;
 
 export interface VerifyOptions {
-  key: KeyObject;
+  key: KeyObject | CryptoKey;
+  /** The one that belongs to the key; never the token's choice. */
+  algorithm: "HS256" | "ES256" | "RS256";
   issuer: string | null;
   audience: string;
   now: Date;
@@ -15,30 +17,36 @@ export interface VerifyOptions {
 
 /** Rejects unless signature, algorithm, times, audience and the required claims are right. */
 export async function verifyClaims(token: string, options: VerifyOptions): Promise<JWTPayload> {
-  const { key, issuer, audience, now } = options;
+  const { key, algorithm, issuer, audience, now } = options;
   const { payload } = await jwtVerify(token, key, {
-    algorithms: ["HS256"],
+    algorithms: [algorithm],
     audience,
     requiredClaims: ["exp", "iat", "sub", "aud"],
     clockTolerance: toleranceSeconds,
     currentDate: now,
     ...(issuer === null ? {} : { issuer }),
   });
+  // jose asks only that it is a number; one from the future was made up, or by a wrong clock.
+  if ((payload.iat ?? 0) > now.getTime() / 1000 + toleranceSeconds) {
+    throw new errors.JWTClaimValidationFailed("issued in the future", payload, "iat");
+  }
   return payload;
 }
 
 /**
  * Null when the claims name nobody we serve. `user_metadata` is never read: users of Supabase
- * write it themselves.
+ * write it themselves. `role` makes an admin only in what was signed with a secret of ours: to
+ * another issuer the word may mean something else.
  */
 export function principalOf(
   claims: JWTPayload,
-  credential: Principal["credential"],
+  credential: "jwt" | "session",
+  { isOurs }: { isOurs: boolean },
 ): Principal | null {
   if (!isOwnerId(claims.sub) || claims.role === "anon") return null;
   const metadata: unknown = claims.app_metadata;
   const metadataRole = (Object(metadata) as { role?: unknown }).role;
-  const isAdmin = claims.role === "admin" || metadataRole === "admin";
+  const isAdmin = (isOurs && claims.role === "admin") || metadataRole === "admin";
   return { ownerId: claims.sub, isAdmin, credential };
 }
 

@@ -1,11 +1,12 @@
 import type { Context } from "hono";
 import { createSignInLinks, type SignInLinks } from "../admin/sign-in-link.ts";
-import { createAuthenticator, issueToken } from "../auth/jwt.ts";
+import { issueToken } from "../auth/jwt.ts";
 import type { Config } from "../config.ts";
 import type { Secrets } from "../crypto/secrets.ts";
 import { createApp } from "../http/app.ts";
 import type { Logger } from "../log.ts";
 import type { CommandIo } from "./command.ts";
+import { createCredentials } from "./credentials.ts";
 import { examine } from "./doctor/examine.ts";
 import { checkHealth } from "./health.ts";
 import { registerParts } from "./metrics/register-parts.ts";
@@ -39,18 +40,18 @@ export interface Listening {
 /** Starts the HTTP server and says where. */
 export function listen(deps: ListenDeps): Listening {
   const { config, secrets, parts, state, log } = deps;
-  const { audience, issuer } = config.jwt;
-  const authenticator = createAuthenticator({ secret: secrets.jwtSecret, issuer, audience });
+  const { database } = parts;
+  const credentials = createCredentials(config, { database, secret: secrets.jwtSecret });
   const signInLinks = createSignInLinks();
-  const paging = { ...deps, authenticator, signInLinks, peerAddress };
+  const paging = { ...deps, ...credentials, signInLinks, peerAddress };
   const pages = config.role === "worker" ? null : createPages(paging);
   registerParts(parts, config);
   const { reconcileIntervalMs } = config;
   const keyFingerprint = parts.keyRing.fingerprint;
   const app = createApp({
     ...parts,
+    ...credentials,
     config,
-    authenticator,
     knownRegions: () => parts.reconciler.report().standing?.regions ?? [],
     countWorkers: () => parts.presence.countWorkers(),
     metrics: { ...parts.metrics, token: config.metricsToken },

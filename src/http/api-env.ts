@@ -1,6 +1,5 @@
 import type { Context } from "hono";
 import type { Principal } from "../auth/principal.ts";
-import { AppError } from "../errors.ts";
 import type { Claims } from "../store/database.ts";
 
 /** What `app.fetch(req, { server })` hands in, and what the middleware leaves for the endpoints. */
@@ -30,13 +29,6 @@ export function principalOf(c: ApiContext): Principal {
   const principal = c.get("principal");
   if (!principal) throw new Error("the route is not behind authenticate");
   return principal;
-}
-
-/** Who asks, when it is an admin. Throws `forbidden` otherwise. */
-export function adminOf(c: ApiContext): Principal {
-  const principal = principalOf(c);
-  if (principal.isAdmin) return principal;
-  throw new AppError("forbidden", { publicDetail: "This is for admins." });
 }
 
 /** The claims under which the database answers this caller. */

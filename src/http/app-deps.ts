@@ -1,5 +1,6 @@
 import type { Hono } from "hono";
 import type { Authenticator } from "../auth/jwt.ts";
+import type { SigningKeys } from "../auth/signing-keys.ts";
 import type { Config } from "../config.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import type { Logger } from "../log.ts";
@@ -8,8 +9,10 @@ import type { Accept } from "../queue/accept.ts";
 import type { Change } from "../queue/change.ts";
 import type { Enqueue } from "../queue/enqueue.ts";
 import type { RoundReport } from "../queue/reconcile-report.ts";
+import type { ApiKeys } from "../store/api-keys.ts";
 import type { BulkCancel } from "../store/bulk-cancel.ts";
 import type { DeadLetters } from "../store/dead-letters.ts";
+import type { DroppedSigningKeys } from "../store/dropped-signing-keys.ts";
 import type { Emails } from "../store/emails.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
 
@@ -43,6 +46,10 @@ export interface AppDeps {
   config: Pick<Config, "role" | "region" | "messageBytesMax" | "queueHorizonMs" | "sender">;
   log: Logger;
   authenticator: Authenticator;
+  apiKeys: ApiKeys;
+  /** Of JWKS_URL; absent: there is none. */
+  signingKeys?: SigningKeys | undefined;
+  droppedSigningKeys: DroppedSigningKeys;
   emails: Emails;
   deadLetters: DeadLetters;
   bulkCancel: BulkCancel;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { createApiKey } from "../auth/api-key.ts";
 import { AppError } from "../errors.ts";
 import { mailBody, startTestApi, type TestApi } from "../testing/test-api.ts";
 import { routesOf } from "./app.ts";
@@ -13,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => api?.close());
 
-const concrete = (path: string) => path.replace(":id", id).replace(":n", "0");
+const concrete = (path: string) => path.replace(":id", id).replace(":n", "0").replace(":kid", "k");
 
 describe("every answer", () => {
   test("carries the caller's request id, or a new one when that is not fit", async () => {
@@ -80,10 +81,29 @@ describe("401", () => {
       const none = await api.request(method, concrete(path), { as: null });
       expect([path, none.status]).toEqual([path, auth === "none" ? 200 : 401]);
       if (auth === "none") continue;
-      expect(none.headers.get("www-authenticate")).toStartWith("Bearer");
+      // RFC 6750: who shows nothing is told no error.
+      expect(none.headers.get("www-authenticate")).toBe('Bearer realm="taskforce-mailer"');
       const headers = { authorization: "Bearer not.a.token" };
-      expect((await api.request(method, concrete(path), { headers })).status).toBe(401);
+      const bad = await api.request(method, concrete(path), { headers });
+      expect(bad.status).toBe(401);
+      expect(bad.headers.get("www-authenticate")).toEndWith('error="invalid_token"');
     }
+  });
+
+  test.each([
+    [undefined, "missing"],
+    ["Basic YTpi", "malformed"],
+    ["Bearer not.a.token", "malformed"],
+    [`Bearer ${createApiKey().key}`, "api_key_unknown"],
+    ["Bearer tfm_typed", "api_key_malformed"],
+  ])("the log says of %p why, and nothing of the credential", async (authorization, reason) => {
+    const { lines } = api;
+    const from = lines.length;
+    const headers = authorization === undefined ? {} : { authorization };
+    await api.request("GET", "/api/v1/queue-stats", { as: null, headers });
+    const line = lines.slice(from).find(({ status }) => status === 401);
+    expect(line).toMatchObject({ code: "unauthorized", reason });
+    expect(JSON.stringify(line)).not.toContain(authorization?.split(" ")[1] ?? "Bearer");
   });
 });
 
@@ -116,7 +136,8 @@ describe("404 and 405", () => {
 describe("422", () => {
   test("a query parameter no route knows", async () => {
     for (const { method, path, query } of routesOf(api.deps)) {
-      const answer = await api.request(method, `${concrete(path)}?surely_unknown=1`);
+      const target = `${concrete(path)}?surely_unknown=1`;
+      const answer = await api.request(method, target, { role: "admin" });
       if (query) expect(answer).toMatchObject({ status: 422, json: { code: "invalid_query" } });
     }
   });
@@ -154,14 +175,15 @@ describe("503", () => {
       "/api/v1/emails/:id/release": {},
       "/api/v1/dead-letters/replay": { filter: { all: true } },
       "/api/v1/cancel": { tag: "news" },
+      "/api/v1/api-keys": { name: "a key", scopes: ["read"] },
     };
-    // They look at what is broken, and are for admins only.
-    const ofOperators = ["/api/v1/doctor", "/api/v1/reconcile"];
+    // These tell of what is broken, and so answer all the same.
+    const tellers = ["/api/v1/doctor", "/api/v1/reconcile"];
     for (const { method, path, auth } of routesOf(gone.deps)) {
-      if (auth !== "bearer" || ofOperators.includes(path)) continue;
+      if (auth !== "bearer" || tellers.includes(path)) continue;
       const body = bodies[path] ?? mailBody();
-      const takesBody = method === "POST" || method === "PATCH";
-      const answer = await gone.request(method, concrete(path), takesBody ? { body } : {});
+      const asked = method === "POST" || method === "PATCH" ? { body } : {};
+      const answer = await gone.request(method, concrete(path), { ...asked, role: "admin" });
       expect([path, answer.status, answer.json.code]).toEqual([path, 503, "database_unavailable"]);
       expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
     }

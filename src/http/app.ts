@@ -1,10 +1,13 @@
 import { Hono } from "hono";
+import { missingScope, type Principal, type Right } from "../auth/principal.ts";
 import { AppError } from "../errors.ts";
 import { accessLog } from "./access-log.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
+import { createGetApiKey, createListApiKeys, createRevokeApiKey } from "./api-keys.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { createCancelEmail } from "./cancel-email.ts";
 import { createCancelEmails } from "./cancel-emails.ts";
+import { createCreateApiKey } from "./create-api-key.ts";
 import { createExamine } from "./examine.ts";
 import { createGetAttachment } from "./get-attachment.ts";
 import { createGetEmail } from "./get-email.ts";
@@ -29,53 +32,71 @@ import { createScheduleBatch } from "./schedule-batch.ts";
 import { createScheduleMail } from "./schedule-mail.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { createSendTestEmail } from "./send-test-email.ts";
+import { createDropSigningKey, createListSigningKeys } from "./signing-keys.ts";
 
-export interface Route {
+export type Route = {
   method: "GET" | "POST" | "PATCH" | "DELETE";
   path: string;
-  /** `metrics`: an admin, or METRICS_TOKEN; the endpoint looks itself. */
-  auth: "bearer" | "metrics" | "none";
   /** Query parameters it knows; absent: any are let through (probes add their own). */
   query?: readonly string[];
   run: (c: ApiContext) => Promise<Response>;
-}
+} & (
+  | { auth: "none" }
+  /** An admin, or METRICS_TOKEN; the endpoint looks itself. */
+  | { auth: "metrics" }
+  /** What the caller has to have; a route that does not say does not compile. */
+  | { auth: "bearer"; needs: Right }
+);
 
 /** Every route of the API. */
 export function routesOf(deps: AppDeps): Route[] {
-  const get = { method: "GET", auth: "bearer", query: [] } as const;
-  const post = { method: "POST", auth: "bearer", query: [] } as const;
+  const read = { method: "GET", auth: "bearer", needs: "read", query: [] } as const;
+  const send = { method: "POST", auth: "bearer", needs: "send", query: [] } as const;
+  const keys = { ...send, needs: "keys" } as const;
+  const admin = { ...read, needs: "admin" } as const;
   const probe = { method: "GET", auth: "none" } as const;
   const filters = [...filterParameters, ...pageParameters];
   const deadFilters = [...filters, ...deadLetterParameters];
-  const groupParameters = ["limit", "offset", "cursor"];
+  const page = pageParameters;
   const v1 = "/api/v1";
   return [
-    { ...post, path: `${v1}/schedule-mail`, query: ["dry_run"], run: createScheduleMail(deps) },
-    { ...post, path: `${v1}/schedule-mail/batch`, run: createScheduleBatch(deps) },
-    { ...get, path: `${v1}/status/:id`, run: createGetStatus(deps) },
-    { ...get, path: `${v1}/emails/:id`, run: createGetEmail(deps) },
-    { ...post, path: `${v1}/emails/:id`, method: "PATCH", run: createPatchEmail(deps) },
-    { ...post, path: `${v1}/emails/:id/hold`, run: createHoldEmail(deps) },
-    { ...post, path: `${v1}/emails/:id/release`, run: createReleaseEmail(deps) },
-    { ...get, path: `${v1}/emails/:id/raw`, run: createGetRaw(deps) },
-    { ...get, path: `${v1}/emails/:id/attachments/:n`, run: createGetAttachment(deps) },
-    { ...get, path: `${v1}/emails/:id/events`, run: createGetEvents(deps) },
-    { ...get, path: `${v1}/cancel/:id`, method: "DELETE", run: createCancelEmail(deps) },
-    { ...post, path: `${v1}/cancel`, run: createCancelEmails(deps) },
-    { ...get, path: `${v1}/scheduled-emails`, query: filters, run: createListEmails(deps) },
-    { ...get, path: `${v1}/dead-letters`, query: deadFilters, run: createListDeadLetters(deps) },
+    { ...send, path: `${v1}/schedule-mail`, query: ["dry_run"], run: createScheduleMail(deps) },
+    { ...send, path: `${v1}/schedule-mail/batch`, run: createScheduleBatch(deps) },
+    { ...read, path: `${v1}/status/:id`, run: createGetStatus(deps) },
+    { ...read, path: `${v1}/emails/:id`, run: createGetEmail(deps) },
+    { ...send, path: `${v1}/emails/:id`, method: "PATCH", run: createPatchEmail(deps) },
+    { ...send, path: `${v1}/emails/:id/hold`, run: createHoldEmail(deps) },
+    { ...send, path: `${v1}/emails/:id/release`, run: createReleaseEmail(deps) },
+    { ...read, path: `${v1}/emails/:id/raw`, run: createGetRaw(deps) },
+    { ...read, path: `${v1}/emails/:id/attachments/:n`, run: createGetAttachment(deps) },
+    { ...read, path: `${v1}/emails/:id/events`, run: createGetEvents(deps) },
+    { ...send, path: `${v1}/cancel/:id`, method: "DELETE", run: createCancelEmail(deps) },
+    { ...send, path: `${v1}/cancel`, run: createCancelEmails(deps) },
+    { ...read, path: `${v1}/scheduled-emails`, query: filters, run: createListEmails(deps) },
+    { ...read, path: `${v1}/dead-letters`, query: deadFilters, run: createListDeadLetters(deps) },
     {
-      ...get,
+      ...read,
       path: `${v1}/dead-letters/groups`,
-      query: groupParameters,
+      query: page,
       run: createListDeadLetterGroups(deps),
     },
-    { ...post, path: `${v1}/dead-letters/replay`, run: createReplayDeadLetters(deps) },
-    { ...post, path: `${v1}/dead-letters/:id/replay`, run: createReplayDeadLetter(deps) },
-    { ...post, path: `${v1}/test-email`, run: createSendTestEmail(deps) },
-    { ...get, path: `${v1}/queue-stats`, run: createQueueStats(deps) },
-    { ...get, path: `${v1}/doctor`, run: createExamine(deps) },
-    { ...post, path: `${v1}/reconcile`, run: createReconcileNow(deps) },
+    { ...send, path: `${v1}/dead-letters/replay`, run: createReplayDeadLetters(deps) },
+    { ...send, path: `${v1}/dead-letters/:id/replay`, run: createReplayDeadLetter(deps) },
+    { ...send, path: `${v1}/test-email`, run: createSendTestEmail(deps) },
+    { ...read, path: `${v1}/queue-stats`, run: createQueueStats(deps) },
+    { ...keys, path: `${v1}/api-keys`, run: createCreateApiKey(deps) },
+    { ...read, path: `${v1}/api-keys`, query: page, run: createListApiKeys(deps) },
+    { ...read, path: `${v1}/api-keys/:id`, run: createGetApiKey(deps) },
+    { ...keys, path: `${v1}/api-keys/:id`, method: "DELETE", run: createRevokeApiKey(deps) },
+    { ...admin, path: `${v1}/signing-keys`, run: createListSigningKeys(deps) },
+    {
+      ...admin,
+      path: `${v1}/signing-keys/:kid`,
+      method: "DELETE",
+      run: createDropSigningKey(deps),
+    },
+    { ...admin, path: `${v1}/doctor`, run: createExamine(deps) },
+    { ...admin, path: `${v1}/reconcile`, method: "POST", run: createReconcileNow(deps) },
     { ...probe, path: "/health", run: createHealth(deps) },
     { ...probe, path: "/health/live", run: createLive() },
     { ...probe, path: "/health/ready", run: createReady(deps) },
@@ -113,10 +134,25 @@ async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response
   const takesMore = route.method === "POST" || route.method === "PATCH";
   if (takesMore && deps.isDraining()) throw shuttingDown();
   if (route.auth === "bearer") {
-    c.set("principal", await deps.authenticator.authenticate(c.req.header("authorization")));
+    const principal = await deps.authenticator.authenticate(c.req.header("authorization"));
+    c.set("principal", principal);
+    assertRight(principal, route.needs);
   }
   if (route.query) assertQuery(c, route.query);
   return route.run(c);
+}
+
+function assertRight(principal: Principal, needs: Right): void {
+  const missing = missingScope(principal, needs);
+  if (missing === null) return;
+  throw new AppError("forbidden", {
+    publicDetail:
+      principal.key === undefined
+        ? "This is for admins."
+        : `This API key lacks the scope ${missing}.`,
+    reason: "scope",
+    missingScope: missing,
+  });
 }
 
 function methodsByPath(routes: Route[]): Map<string, string[]> {

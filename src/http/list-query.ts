@@ -35,14 +35,7 @@ export function readListQuery(
   blindIndex: (address: string) => string,
 ): { filter: EmailFilter; page: PageQuery } {
   const faults: FieldFault[] = [];
-  const read = <T>(name: string, parse: (text: string) => Parsed<T>): T | null => {
-    const text = c.req.query(name);
-    if (text === undefined) return null;
-    const parsed = parse(text);
-    if ("value" in parsed) return parsed.value;
-    faults.push({ pointer: `/${name}`, detail: parsed.fault });
-    return null;
-  };
+  const read = createReader(c, faults);
   const status = read("status", parseStatus);
   const recipient = read("recipient", parseAddress);
   const filter: EmailFilter = {
@@ -58,21 +51,40 @@ export function readListQuery(
   const smtpCode = read("smtp_code", (text) => parseWhole(text, 200, 599));
   if (group !== null) filter.group = group;
   if (smtpCode !== null) filter.smtpCode = smtpCode;
-  const page = readPage(c, read);
-  if (c.req.query("offset") !== undefined && c.req.query("cursor") !== undefined) {
-    faults.push({ pointer: "/cursor", detail: "expected offset or cursor, got both" });
-  }
+  const page = readPage(c, read, faults);
   if (faults.length > 0) throw invalidQuery(faults);
   return { filter, page };
 }
 
-function readPage(
-  c: ApiContext,
-  read: <T>(name: string, parse: (text: string) => Parsed<T>) => T | null,
-): PageQuery {
+/** The page of a list that has no filter. */
+export function readPageQuery(c: ApiContext): PageQuery {
+  const faults: FieldFault[] = [];
+  const page = readPage(c, createReader(c, faults), faults);
+  if (faults.length > 0) throw invalidQuery(faults);
+  return page;
+}
+
+type Reader = <T>(name: string, parse: (text: string) => Parsed<T>) => T | null;
+
+/** Reads one parameter; null when it is absent or at fault. */
+function createReader(c: ApiContext, faults: FieldFault[]): Reader {
+  return (name, parse) => {
+    const text = c.req.query(name);
+    if (text === undefined) return null;
+    const parsed = parse(text);
+    if ("value" in parsed) return parsed.value;
+    faults.push({ pointer: `/${name}`, detail: parsed.fault });
+    return null;
+  };
+}
+
+function readPage(c: ApiContext, read: Reader, faults: FieldFault[]): PageQuery {
   const limit = read("limit", (text) => parseWhole(text, 1, limitMax)) ?? limitDefault;
   const cursor = read("cursor", readCursor);
   const offset = read("offset", (text) => parseWhole(text, 0, offsetMax));
+  if (c.req.query("offset") !== undefined && c.req.query("cursor") !== undefined) {
+    faults.push({ pointer: "/cursor", detail: "expected offset or cursor, got both" });
+  }
   return { limit, cursor, offset: c.req.query("cursor") === undefined ? (offset ?? 0) : null };
 }
 

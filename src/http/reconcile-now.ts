@@ -1,6 +1,6 @@
 import type { RoundReport } from "../queue/reconcile-report.ts";
 import { answer } from "./answer.ts";
-import { type ApiContext, adminOf } from "./api-env.ts";
+import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 
 /**
@@ -9,7 +9,6 @@ import type { AppDeps } from "./app-deps.ts";
  */
 export function createReconcileNow({ reconcile }: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
-    adminOf(c);
     return answer(c, roundJson(await reconcile()));
   };
 }

@@ -1,4 +1,5 @@
-import { createAuthenticator, issueToken } from "../auth/jwt.ts";
+import { issueToken } from "../auth/jwt.ts";
+import { createCredentials } from "../cli/credentials.ts";
 import type { SmtpReply } from "../email/smtp.ts";
 import type { ApiEnv } from "../http/api-env.ts";
 import { createApp } from "../http/app.ts";
@@ -140,7 +141,7 @@ function apiDeps(
       stream: { write: (line) => lines.push(JSON.parse(line)) },
       isForPeople: false,
     }),
-    authenticator: createAuthenticator(jwt),
+    ...createCredentials({ jwt: { ...jwt, jwksUrl: null } }, { database, secret: jwt.secret }),
     emails,
     deadLetters: createDeadLetters(database),
     bulkCancel: createBulkCancel(database),
