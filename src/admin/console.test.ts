@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Hono } from "hono";
 import { createAuthenticator, issueToken } from "../auth/jwt.ts";
+import { createLogger } from "../log.ts";
 import type { CapturedMail, CapturedMails } from "./captured-mails.ts";
 import { mountConsole } from "./console.tsx";
 import { createSessions } from "./session.ts";
@@ -83,6 +84,7 @@ function createConsole(settings: Settings = {}) {
   const app = new Hono();
   const signInLinks = createSignInLinks();
   mountConsole(app, {
+    log: createLogger({ level: "silent" }),
     authenticator: createAuthenticator(auth),
     sessions: createSessions({ secret }),
     signInLinks,

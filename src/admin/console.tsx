@@ -1,5 +1,6 @@
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import type { Authenticator } from "../auth/jwt.ts";
+import type { Logger } from "../log.ts";
 import { mountAssets } from "./assets.ts";
 import type { CapturedMails } from "./captured-mails.ts";
 import { mountCaptured, sendCapturedList } from "./captured-routes.tsx";
@@ -23,16 +24,19 @@ export interface ConsoleDeps {
   transportTrouble: () => string | null;
   publicUrl: string | null;
   trustProxy: boolean;
+  /** The visitor's network address for the log; default: unknown. */
+  peerAddress?: (c: Context) => string | null;
+  log: Logger;
   /** How this program is called from a shell, for examples; default: by its name. */
   program?: string;
 }
 
 /** `/`, sign-in and -out, the captured mails, and the files that these pages need. */
 export function mountConsole(app: Hono, deps: ConsoleDeps): void {
-  const { captured, transportName, signInLinks, program = "taskforce-mailer" } = deps;
+  const { captured, transportName, program = "taskforce-mailer" } = deps;
   const visitors = createVisitors(deps);
   mountAssets(app);
-  mountSignIn(app, visitors, signInLinks, program);
+  mountSignIn(app, visitors, { ...deps, program });
   if (captured !== null) mountCaptured(app, visitors, captured, program);
 
   app.get("/", async (c) => {

@@ -1,5 +1,6 @@
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { Logger } from "../log.ts";
 import { sendPage } from "./page-response.ts";
 import type { SignInLinks } from "./sign-in-link.ts";
 import { SignInPage } from "./sign-in-page.tsx";
@@ -7,12 +8,16 @@ import type { Visitors } from "./visitor.ts";
 
 const formBytesMax = 16 * 1024;
 
-export function mountSignIn(
-  app: Hono,
-  visitors: Visitors,
-  links: SignInLinks,
-  program: string,
-): void {
+export interface SignInDeps {
+  signInLinks: SignInLinks;
+  peerAddress?: (c: Context) => string | null;
+  log: Logger;
+  program: string;
+}
+
+export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): void {
+  const { signInLinks: links, program } = deps;
+
   app.get("/sign-in", async (c) => {
     const code = c.req.query("code");
     const visitor = await visitors.recognise(c);
@@ -21,11 +26,13 @@ export function mountSignIn(
     // HEAD comes here too: a preview of the link must not use it up.
     if (c.req.method !== "GET") return sendPage(c, <SignInPage program={program} />);
     if (!links.redeem(code)) {
+      logSignIn(c, deps, { code: "link_used_or_old" });
       const fault =
         "This link was used already, or is too old. Restart the server, or use a token.";
       return sendPage(c, <SignInPage program={program} fault={fault} />, 401);
     }
     await visitors.signIn(c, { ownerId: "console", isAdmin: true, credential: "session" });
+    logSignIn(c, deps, { owner: "console" });
     return c.redirect("/", 303);
   });
 
@@ -35,9 +42,11 @@ export function mountSignIn(
     const { token } = await c.req.parseBody();
     const principal = typeof token === "string" ? await visitors.byToken(token) : null;
     if (principal === null) {
+      logSignIn(c, deps, { code: "token_refused" });
       return sendPage(c, <SignInPage program={program} fault="This token is not valid." />, 401);
     }
     await visitors.signIn(c, principal);
+    logSignIn(c, deps, { owner: principal.ownerId });
     return c.redirect("/", 303);
   });
 
@@ -47,6 +56,18 @@ export function mountSignIn(
     visitors.signOut(c);
     return c.redirect("/", 303);
   });
+}
+
+/** Who came in, or by which word somebody did not, and from where; never what was shown for it. */
+function logSignIn(
+  c: Context,
+  { log, peerAddress }: SignInDeps,
+  outcome: { owner: string } | { code: string },
+): void {
+  const host = peerAddress?.(c) ?? undefined;
+  const fields = { ...outcome, ...(host === undefined ? {} : { host }) };
+  if ("owner" in outcome) log.info("signed in", fields);
+  else log.warn("sign-in refused", fields);
 }
 
 const foreign = "This did not come from our own page, so nothing was done.";

@@ -38,6 +38,8 @@ export function createPages(deps: PagesDeps): Hono {
   mountConsole(pages, {
     ...shared,
     signInLinks: deps.signInLinks,
+    peerAddress: deps.peerAddress,
+    log: deps.log,
     captured: config.transport.kind === "capture" ? capturedMails(config.dataDir) : null,
     transportName: parts.sender.name,
     transportTrouble: () => checkTransport(parts).detail ?? null,
