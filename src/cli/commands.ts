@@ -1,3 +1,4 @@
+import { apiKeysCommand } from "./api-keys-command.ts";
 import { type Command, type CommandIo, runCommand } from "./command.ts";
 import { doctorCommand } from "./doctor-command.ts";
 import { healthCommand } from "./health-command.ts";
@@ -11,6 +12,7 @@ const commands: readonly Command[] = [
   migrateCommand,
   doctorCommand,
   tokenCommand,
+  apiKeysCommand,
   healthCommand,
   versionCommand,
 ];
