@@ -135,9 +135,12 @@ const database = {
     meaning: "The project's service_role key, or an `sb_secret_…` key",
     example: "sb_secret_abcdefgh",
   }),
-  SUPABASE_ANON_KEY: unused(
-    hidden(text("the key"), { meaning: "Console sign-in through Supabase", example: "eyJ…" }),
-  ),
+  SUPABASE_ANON_KEY: hidden(text("the key"), {
+    meaning:
+      "Lets the users of the project's Supabase Auth in: its key set verifies their tokens, as " +
+      "with `JWKS_URL`",
+    example: "sb_publishable_abcdefgh",
+  }),
 };
 
 const queue = {
