@@ -25,7 +25,7 @@ export interface Credentials {
 /** Everything by which a caller is known: tokens, API keys, and the keys that tokens are checked with. */
 export function createCredentials(
   { jwt }: Pick<Config, "jwt">,
-  { database, secret }: { database: Database; secret: string },
+  { database, secret, now }: { database: Database; secret: string; now?: () => Date },
 ): Credentials {
   const { issuer, audience, jwksUrl } = jwt;
   const apiKeys = createApiKeys(database);
@@ -36,6 +36,7 @@ export function createCredentials(
     issuer,
     audience,
     signingKeys,
+    ...(now === undefined ? {} : { now }),
     apiKeys: createApiKeyCheck({
       find: async (key) => toFound(await apiKeys.find(key)),
       noteUse: (ids) => apiKeys.noteUse(ids),

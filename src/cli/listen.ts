@@ -41,7 +41,9 @@ export interface Listening {
 export function listen(deps: ListenDeps): Listening {
   const { config, secrets, parts, state, log } = deps;
   const { database } = parts;
-  const credentials = createCredentials(config, { database, secret: secrets.jwtSecret });
+  // Whether a time is past is for the database's clock to say, however wrong this machine's is.
+  const { now } = parts.clockSkew;
+  const credentials = createCredentials(config, { database, secret: secrets.jwtSecret, now });
   const signInLinks = createSignInLinks();
   const paging = { ...deps, ...credentials, signInLinks, peerAddress };
   const pages = config.role === "worker" ? null : createPages(paging);
@@ -60,7 +62,7 @@ export function listen(deps: ListenDeps): Listening {
     examine: shared(() => examine({ config, database: parts.database, keyFingerprint })),
     reconcile: shared(() => parts.reconciler.runOnce()),
     isDraining: () => state.isDraining,
-    now: () => new Date(),
+    now,
     peerAddress,
     mounts: pages === null ? [] : [(mounted) => mounted.route("/", pages)],
   });
@@ -89,7 +91,7 @@ export function listen(deps: ListenDeps): Listening {
 }
 
 async function greet(
-  { config, secrets, io }: ListenDeps,
+  { config, secrets, parts, io }: ListenDeps,
   url: string,
   signInLinks: SignInLinks,
 ): Promise<void> {
@@ -101,7 +103,7 @@ async function greet(
     secret: secrets.jwtSecret,
     audience,
     issuer,
-    now: new Date(),
+    now: parts.clockSkew.now(),
   });
   printWelcome({
     baseUrl,

@@ -11,6 +11,7 @@ import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createBreaker } from "../queue/breaker.ts";
 import { createChange } from "../queue/change.ts";
+import { createClockSkew } from "../queue/clock-skew.ts";
 import { createDestinations } from "../queue/destinations.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
@@ -88,11 +89,10 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const queue = backend.createQueue<WakeJob>(emailQueueName);
   const enqueue = createEnqueue({ queue, presence, log, failPoints });
   const transport = sender.name;
+  const clockSkew = createClockSkew({ log });
+  const claimant = { workerId, region, transport, horizonMs };
   const settling = {
-    attempts: measureAttempts(
-      metrics,
-      createAttempts(database, { workerId, region, transport, horizonMs }),
-    ),
+    attempts: measureAttempts(metrics, createAttempts(database, claimant)),
     enqueue,
     transport,
     minuteMs: config.retryBaseMs,
@@ -112,14 +112,13 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   return {
     ...shared,
     workerId,
-    deadLetters: createDeadLetters(database),
-    bulkCancel: createBulkCancel(database),
+    clockSkew,
+    ...createAggregates(database),
     database,
     sender,
     queue,
     bytesMax: bytesMaxOf(config),
     metrics,
-    figures: createFigureReader(database),
     delivering: {
       ...settling,
       ...shared,
@@ -132,11 +131,21 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
       ...settling,
       ...shared,
       intervalMs: config.reconcileIntervalMs,
+      clockSkew,
       newId,
     }),
     sealer: createSealer({ store: createJournal(database), log }),
     change: createChange({ ...accepting, changes: createChanges(database) }),
     accept: measureAccept(metrics, createAccept(accepting)),
+  };
+}
+
+/** What only the API and the figures ask for. */
+function createAggregates(database: Database) {
+  return {
+    deadLetters: createDeadLetters(database),
+    bulkCancel: createBulkCancel(database),
+    figures: createFigureReader(database),
   };
 }
 

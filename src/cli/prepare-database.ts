@@ -1,6 +1,7 @@
 import type { Config } from "../config.ts";
 import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { ClockSkew } from "../queue/clock-skew.ts";
 import { migrate } from "../store/migrate.ts";
 import { openPostgresSession } from "../store/postgres-session.ts";
 import type { Presence } from "../store/presence.ts";
@@ -8,6 +9,8 @@ import type { Presence } from "../store/presence.ts";
 export interface PrepareDeps {
   config: Pick<Config, "database" | "autoMigrate">;
   presence: Pick<Presence, "beat" | "checkKey">;
+  /** Knows the database's clock before the first request is judged by it. */
+  clockSkew: Pick<ClockSkew, "measure">;
   keyFingerprint: string;
   log: Logger;
 }
@@ -40,7 +43,8 @@ export async function prepareDatabase(deps: PrepareDeps, signal: AbortSignal): P
   }
 }
 
-async function prepareOnce({ config, presence, keyFingerprint, log }: PrepareDeps): Promise<void> {
+async function prepareOnce(deps: PrepareDeps): Promise<void> {
+  const { config, presence, clockSkew, keyFingerprint, log } = deps;
   const url = migrateUrlOf(config.database);
   if (url !== null && config.autoMigrate) {
     const session = await openPostgresSession(url);
@@ -51,7 +55,7 @@ async function prepareOnce({ config, presence, keyFingerprint, log }: PrepareDep
       await session.close().catch(() => undefined);
     }
   }
-  await presence.beat();
+  await clockSkew.measure("database", async () => (await presence.beat()).now);
   if (!(await presence.checkKey(keyFingerprint))) {
     throw new Error(
       "The encryption key is not the one this database was first used with: set ENCRYPTION_KEY " +

@@ -40,6 +40,21 @@ describe.each([
   });
 });
 
+test("the time is the database's as soon as it was heard, and stays so while it is silent", async () => {
+  const { log } = keepingLog();
+  const clock = { now: noon + 3_600_000 };
+  const skew = createClockSkew({ log, wallClock: () => clock.now });
+  expect(skew.now()).toEqual(new Date(clock.now));
+  await skew.measure("database", async () => new Date(noon));
+  const unheard = Promise.withResolvers<Date>();
+  const measuring = skew.measure("database", () => unheard.promise);
+  clock.now += 60_000;
+  expect(Math.abs(skew.now().getTime() - (noon + 60_000))).toBeLessThan(1_000);
+  unheard.reject(new Error("gone"));
+  await measuring.catch(() => {});
+  expect(Math.abs(skew.now().getTime() - (noon + 60_000))).toBeLessThan(1_000);
+});
+
 test("a slow answer alone is no proof of a wrong clock", async () => {
   const { log, lines } = keepingLog();
   const skew = createClockSkew({ log, wallClock: () => noon + 2_005 });

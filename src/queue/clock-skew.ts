@@ -7,6 +7,8 @@ export interface ClockSkew {
   /** How far we are ahead (positive) or behind; null: not known. */
   readonly skewMs: Record<ClockName, number | null>;
   readonly isSkewed: boolean;
+  /** The time by the database's clock; by ours while it was never heard. */
+  now(): Date;
 }
 
 export type ClockName = "database" | "redis";
@@ -38,8 +40,10 @@ export function createClockSkew({ log, wallClock = Date.now }: ClockSkewDeps): C
       const askedAt = performance.now();
       const other = await ask();
       const tookMs = performance.now() - askedAt;
-      skewMs[name] = null;
-      if (other === null) return;
+      if (other === null) {
+        skewMs[name] = null;
+        return;
+      }
       // The other clock was read somewhere between question and answer: half way, if we must say.
       skewMs[name] = wallClock() - tookMs / 2 - other.getTime();
       judge(name, skewMs[name], tookMs / 2);
@@ -48,5 +52,6 @@ export function createClockSkew({ log, wallClock = Date.now }: ClockSkewDeps): C
     get isSkewed() {
       return skewed.size > 0;
     },
+    now: () => new Date(wallClock() - (skewMs.database ?? 0)),
   };
 }

@@ -21,7 +21,7 @@ export interface ReconcilerDeps extends RoundDeps {
   /** How often the database is searched for work that nobody knows of. */
   intervalMs: number;
   newId: () => string;
-  /** Default: one with this machine's clock. */
+  /** Default: one of its own. */
   clockSkew?: ClockSkew;
 }
 
