@@ -87,9 +87,9 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const presence = createPresenceOf(config, database, workerId);
   const backend = createQueueBackend({ config: config.queue, database, region, log });
   const queue = backend.createQueue<WakeJob>(emailQueueName);
-  const enqueue = createEnqueue({ queue, presence, log, failPoints });
-  const transport = sender.name;
   const clockSkew = createClockSkew({ log });
+  const enqueue = createEnqueue({ queue, presence, clockSkew, log, failPoints });
+  const transport = sender.name;
   const claimant = { workerId, region, transport, horizonMs };
   const settling = {
     attempts: measureAttempts(metrics, createAttempts(database, claimant)),
@@ -99,7 +99,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     random: Math.random,
     keyRing,
   };
-  const shared = { keyRing, semaphore, enqueue, emails, presence, backend, log };
+  const shared = { keyRing, semaphore, enqueue, emails, presence, backend, clockSkew, log };
   const accepting = {
     ...shared,
     region,
@@ -112,7 +112,6 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   return {
     ...shared,
     workerId,
-    clockSkew,
     ...createAggregates(database),
     database,
     sender,
@@ -131,7 +130,6 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
       ...settling,
       ...shared,
       intervalMs: config.reconcileIntervalMs,
-      clockSkew,
       newId,
     }),
     sealer: createSealer({ store: createJournal(database), log }),

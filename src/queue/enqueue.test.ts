@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Queue } from "bullmq";
 import { createLogger } from "../log.ts";
-import { createEnqueue, type WakeJob } from "./enqueue.ts";
+import { createEnqueue, leadMs, type WakeJob } from "./enqueue.ts";
 
 interface AddedJob {
   data: WakeJob;
@@ -20,17 +20,22 @@ function fakeQueue() {
   return { calls, state, queue: { addBulk } as unknown as Queue<WakeJob> };
 }
 
-const log = createLogger({ level: "silent" });
+const noon = Date.UTC(2026, 10, 24, 12);
+const deps = {
+  log: createLogger({ level: "silent" }),
+  presence: { unqueue: async () => {} },
+  clockSkew: { now: () => new Date(noon) },
+};
 const email = (n: number) => ({ id: `id-${n}`, wake: n, delayMs: n * 1000 });
 
 test("a burst travels in one call, each job named after its email and wake", async () => {
   const { queue, calls } = fakeQueue();
-  const enqueue = createEnqueue({ queue, presence: { unqueue: async () => {} }, log });
+  const enqueue = createEnqueue({ ...deps, queue });
   for (let n = 1; n <= 3; n++) enqueue.add(email(n));
   await enqueue.flush(1_000);
   expect(calls.length).toBe(1);
   expect(calls[0]?.map(({ opts }) => opts.jobId)).toEqual(["id-1-1", "id-2-2", "id-3-3"]);
-  expect(calls[0]?.[0]?.data).toEqual({ emailId: "id-1", wake: 1 });
+  expect(calls[0]?.[0]?.data).toMatchObject({ emailId: "id-1", wake: 1 });
   expect(calls[0]?.[1]?.opts.delay).toBeGreaterThan(1_500);
   expect(calls[0]?.[0]?.opts).toMatchObject({ attempts: 1, removeOnFail: true });
 });
@@ -38,7 +43,7 @@ test("a burst travels in one call, each job named after its email and wake", asy
 test("what the queue did not take is added when it is back, and nothing throws meanwhile", async () => {
   const { queue, calls, state } = fakeQueue();
   state.isDown = true;
-  const enqueue = createEnqueue({ queue, presence: { unqueue: async () => {} }, log });
+  const enqueue = createEnqueue({ ...deps, queue });
   enqueue.add(email(1));
   await enqueue.flush(50);
   expect(enqueue.backlog).toBe(1);
@@ -52,10 +57,24 @@ test("a backlog that grows too long goes back to the reconciler", async () => {
   state.isDown = true;
   const returned = Promise.withResolvers<number>();
   const presence = { unqueue: async (jobs: unknown[]) => returned.resolve(jobs.length) };
-  const enqueue = createEnqueue({ queue, presence, log });
+  const enqueue = createEnqueue({ ...deps, queue, presence });
   for (let n = 0; n < 20_010; n++) enqueue.add(email(n));
   expect(await returned.promise).toBe(10);
   await enqueue.flush(20);
   expect(enqueue.backlog).toBe(20_000);
   state.isDown = false;
+});
+
+test("a job comes before its time and knows its time; what is due at once is not put off", async () => {
+  const { queue, calls } = fakeQueue();
+  const enqueue = createEnqueue({ ...deps, queue });
+  for (const delayMs of [60_000, 20, 0, -500])
+    enqueue.add({ id: `in-${delayMs}`, wake: 1, delayMs });
+  await enqueue.flush(1_000);
+  const [later, ...soon] = calls.flat();
+  expect(later?.opts.delay).toBeLessThanOrEqual(60_000 - leadMs);
+  expect(later?.opts.delay).toBeGreaterThan(55_000);
+  expect(later?.data.dueAt).toBeLessThanOrEqual(noon + 60_000);
+  expect(later?.data.dueAt).toBeGreaterThan(noon + 55_000);
+  expect(soon.map(({ opts }) => opts.delay)).toEqual([0, 0, 0]);
 });

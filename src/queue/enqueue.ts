@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { DueEmail, Presence } from "../store/presence.ts";
 import { within } from "./abortable.ts";
+import type { ClockSkew } from "./clock-skew.ts";
 import type { FailPoints } from "./fail-points.ts";
 import { jobOptions } from "./queue-options.ts";
 
@@ -23,6 +24,8 @@ export interface Enqueue {
 export interface WakeJob {
   emailId: string;
   wake: number;
+  /** Milliseconds since 1970 by the database's clock. Jobs of earlier versions lack it. */
+  dueAt?: number;
 }
 
 export interface EnqueueDeps {
@@ -30,6 +33,7 @@ export interface EnqueueDeps {
   /** Where emails go that the queue did not take. */
   presence: Pick<Presence, "unqueue">;
   log: Logger;
+  clockSkew: Pick<ClockSkew, "now">;
   /** Only in the build for fault tests. */
   failPoints?: FailPoints;
 }
@@ -38,11 +42,17 @@ const batchMax = 500;
 /** `addBulk` hangs while Redis is down; then the same jobs are added again: same ids, no harm. */
 const addTimeoutMs = 5_000;
 const retryMs = 500;
+/**
+ * A job comes so much before its time, and the worker that takes it waits for the rest: Redis
+ * looks at its clock every 100 ms only, and a burst takes a while to be handed out.
+ */
+export const leadMs = 150;
 /** With more than this waiting, the newest are left to the reconciler, which reads the database. */
 const backlogMax = 20_000;
 
 /** Adds emails to the queue in the background, in bulk, and keeps at it while it is down. */
-export function createEnqueue({ queue, presence, log, failPoints }: EnqueueDeps): Enqueue {
+export function createEnqueue(deps: EnqueueDeps): Enqueue {
+  const { presence, log, failPoints } = deps;
   let backlog: (DueEmail & { addedAt: number })[] = [];
   let isRunning = false;
   let isDown = false;
@@ -53,7 +63,7 @@ export function createEnqueue({ queue, presence, log, failPoints }: EnqueueDeps)
       const batch = backlog.slice(0, batchMax);
       try {
         await failPoints?.("enqueue.before");
-        await addBatch(queue, batch);
+        await addBatch(deps, batch);
         await failPoints?.("enqueue.after");
         backlog = backlog.slice(batch.length);
         if (isDown) log.info("queue takes jobs again", { count: backlog.length });
@@ -99,18 +109,18 @@ export function createEnqueue({ queue, presence, log, failPoints }: EnqueueDeps)
 }
 
 async function addBatch(
-  queue: Queue<WakeJob>,
+  { queue, clockSkew }: EnqueueDeps,
   batch: (DueEmail & { addedAt: number })[],
 ): Promise<void> {
-  const jobs = batch.map(({ id, wake, delayMs, addedAt }) => ({
-    name: "wake",
-    data: { emailId: id, wake },
-    opts: {
-      ...jobOptions,
-      jobId: `${id}-${wake}`,
-      delay: Math.max(0, Math.round(delayMs - (performance.now() - addedAt))),
-    },
-  }));
+  const now = clockSkew.now().getTime();
+  const jobs = batch.map(({ id, wake, delayMs, addedAt }) => {
+    const untilDueMs = Math.round(delayMs - (performance.now() - addedAt));
+    return {
+      name: "wake",
+      data: { emailId: id, wake, dueAt: now + untilDueMs },
+      opts: { ...jobOptions, jobId: `${id}-${wake}`, delay: Math.max(0, untilDueMs - leadMs) },
+    };
+  });
   if ((await within(queue.addBulk(jobs), addTimeoutMs)) === null) {
     throw new AppError("internal_error", { publicDetail: "The queue did not answer." });
   }

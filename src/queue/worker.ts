@@ -1,9 +1,10 @@
 import type { Job, Worker } from "bullmq";
 import type { Logger } from "../log.ts";
 import type { Presence } from "../store/presence.ts";
-import { within } from "./abortable.ts";
+import { sleep, within } from "./abortable.ts";
+import type { ClockSkew } from "./clock-skew.ts";
 import { type DeliverDeps, deliver } from "./deliver.ts";
-import type { WakeJob } from "./enqueue.ts";
+import { leadMs, type WakeJob } from "./enqueue.ts";
 import { createIsolation, type Isolation } from "./isolation.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import { emailQueueName } from "./queue-options.ts";
@@ -11,6 +12,7 @@ import { emailQueueName } from "./queue-options.ts";
 export interface EmailWorkerDeps extends DeliverDeps {
   backend: QueueBackend;
   presence: Pick<Presence, "unqueue">;
+  clockSkew: Pick<ClockSkew, "now">;
   concurrency: number;
 }
 
@@ -78,12 +80,13 @@ async function closeWorker(worker: Worker, timeoutMs: number): Promise<void> {
 
 async function deliverJob(
   deps: EmailWorkerDeps,
-  { emailId, wake }: WakeJob,
+  { emailId, wake, dueAt }: WakeJob,
   signals: { drain: AbortSignal; end: AbortSignal },
   isolation: Isolation,
 ): Promise<void> {
   const log = deps.log.with({ email_id: emailId, wake });
   try {
+    await untilDue(deps.clockSkew, dueAt, signals.drain);
     let delivered = await deliver(deps, { emailId, wake }, signals);
     if (delivered.kind === "suspect") {
       log.warn("workers died with this email; trying it apart from others like it");
@@ -99,6 +102,18 @@ async function deliverJob(
     log.error("delivery failed", { err: error });
     throw error;
   }
+}
+
+/** Waits out the lead that jobs have; whether an email is due, the claim alone decides. */
+async function untilDue(
+  clockSkew: EmailWorkerDeps["clockSkew"],
+  dueAt: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (dueAt === undefined) return;
+  const leftMs = dueAt - clockSkew.now().getTime();
+  // What is further away came by another way, such as a click: the claim says what to do.
+  if (leftMs > 0 && leftMs <= 2 * leadMs) await sleep(leftMs + 1, signal);
 }
 
 function logDelivered(log: Logger, delivered: Awaited<ReturnType<typeof deliver>>): void {

@@ -45,7 +45,7 @@ function heldUnfenced(world: World, workerId: string): Promise<{ id: string }[]>
 }
 
 /** How long a living worker may hold a job before it has claimed its email. */
-const claimWithinMs = 300;
+const claimWithinMs = 500;
 
 /**
  * Jobs that a worker took from the queue and did not live to claim: active now and a moment
