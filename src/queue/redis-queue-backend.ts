@@ -39,9 +39,6 @@ const controlConnection: ConnectionSettings = {
   commandTimeout: 2_000,
 };
 
-/** A Redis that has just started may be too busy for its first INFO. */
-const policyTries = 5;
-
 /** BullMQ on Redis. A Redis that is down, also at the start, is waited for in the background. */
 export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendDeps): QueueBackend {
   const outage = createOutageLog(log, "redis");
@@ -142,15 +139,22 @@ async function findJobs(redis: Redis, prefix: string, jobIds: string[]): Promise
   };
 }
 
-/** From INFO, since managed Redis forbids CONFIG; `unknown` when that is not allowed either. */
+/**
+ * From INFO, since managed Redis forbids CONFIG; `unknown` when that is not allowed either. A
+ * Redis that is too busy to answer is asked again for as long as it is connected.
+ */
 async function readPolicy(redis: Redis): Promise<string> {
-  for (let tries = 0; tries < policyTries && redis.status === "ready"; tries++) {
-    const info = await redis.info("memory").catch(() => "");
-    const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
-    if (policy !== undefined) return policy;
+  while (redis.status === "ready") {
+    const info = await redis.info("memory").catch(refusalOf);
+    if (info !== null) return /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? "unknown";
     await Bun.sleep(1_000);
   }
   return "unknown";
+}
+
+/** Empty for an answer that will stay the same; null for one that was late, or of a start. */
+function refusalOf(error: unknown): "" | null {
+  return /^(NOPERM|ERR|WRONGPASS|NOAUTH)/.test(String((error as Error).message)) ? "" : null;
 }
 
 const remedy = "set maxmemory-policy to noeviction: an evicted job is found late, by the database";
