@@ -1,5 +1,5 @@
 import type { Claims, Database } from "./database.ts";
-import { serviceClaims } from "./database.ts";
+import { partClaims } from "./database.ts";
 import type { ListCursor } from "./stored-email.ts";
 
 export type ApiKeyScope = "send" | "read" | "admin";
@@ -63,7 +63,7 @@ export interface ApiKeys {
 }
 
 export function createApiKeys(database: Database): ApiKeys {
-  const service = serviceClaims("authenticator");
+  const service = partClaims("authenticator");
   return {
     async create({ expiresAt, ...key }, as) {
       const args = { ...key, expires_at: expiresAt };

@@ -1,6 +1,6 @@
 import type { EmailState, OnUncertain, Outcome, RecipientStatus } from "../email/email.ts";
 import type { FenceAnswer } from "../email/smtp.ts";
-import { type Database, serviceClaims } from "./database.ts";
+import { type Database, partClaims } from "./database.ts";
 import { createGroupCommit } from "./group-commit.ts";
 
 /** What a granted claim hands to the worker. Encrypted parts are ciphertext. */
@@ -130,7 +130,7 @@ const inlineBytesMax = 65_536;
 const neverNear = -86_400_000;
 
 export function createAttempts(database: Database, options: AttemptsOptions): Attempts {
-  const claims = serviceClaims(`worker:${options.region}`);
+  const claims = partClaims("worker", options.region);
   const queued = { horizon_ms: options.horizonMs, queued_by: options.workerId };
 
   const isElsewhere = ({ region = options.region }: Settlement) => region !== options.region;

@@ -8,10 +8,10 @@
 /** On whose behalf a function runs; the database checks that this role may call it. */
 export interface Claims {
   /**
-   * `user` sees its own rows (row-level security), `admin` reads and acts for everybody,
-   * `service` is the program itself: accepting, workers, reconciler.
+   * `user` sees its own rows (row-level security), `admin` reads and acts for everybody; the
+   * others are parts of the program, each of which may call what its own work takes.
    */
-  role: "user" | "admin" | "service";
+  role: "user" | "admin" | Part | "service";
   /** The owner for `user`; for the others who acts, as the journal shall name them. */
   sub: string;
 }
@@ -53,7 +53,25 @@ export function deadlineFor(text: string, large: LargeCall | undefined, deadline
   return deadlineMs + Math.floor(megabytes) * 1_000;
 }
 
-/** The program itself, as `accept`, `worker:<region>` or `reconciler:<region>`. */
+/** A part of the program, as the database knows it; what each may call stands in `mailer.functions`. */
+export type Part =
+  | "accept"
+  | "worker"
+  | "reconciler"
+  | "sealer"
+  | "authenticator"
+  | "metrics"
+  | "ping";
+
+/** A part of the program at work, named in the journal as `worker:<region>`, say. */
+export function partClaims(part: Part, region?: string): Claims {
+  return { role: part, sub: region === undefined ? part : `${part}:${region}` };
+}
+
+/**
+ * Every part at once, as programs of the release before call; the database still lets them, so
+ * that they can be replaced one by one. Nothing of this program may: a test looks.
+ */
 export function serviceClaims(sub: string): Claims {
   return { role: "service", sub };
 }

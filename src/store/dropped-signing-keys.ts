@@ -1,4 +1,4 @@
-import { type Claims, type Database, serviceClaims } from "./database.ts";
+import { type Claims, type Database, partClaims } from "./database.ts";
 
 /** Keys of JWKS_URL that an admin no longer trusts, on every process. */
 export interface DroppedSigningKeys {
@@ -9,7 +9,7 @@ export interface DroppedSigningKeys {
 }
 
 export function createDroppedSigningKeys(database: Database): DroppedSigningKeys {
-  const claims = serviceClaims("authenticator");
+  const claims = partClaims("authenticator");
   return {
     async list() {
       const answer = await database.rpc("dropped_signing_keys", {}, claims);

@@ -1,4 +1,4 @@
-import { type Claims, type Database, serviceClaims } from "./database.ts";
+import { type Claims, type Database, partClaims } from "./database.ts";
 import { toPage, toWholeEmail } from "./email-json.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import type {
@@ -58,7 +58,7 @@ export interface Emails {
   stats(as: Claims): Promise<QueueStats>;
 }
 
-const acceptClaims = serviceClaims("accept");
+const acceptClaims = partClaims("accept");
 
 export function createEmails(database: Database): Emails {
   const accepts = createAccepts(database);

@@ -1,4 +1,4 @@
-import { type Database, serviceClaims } from "./database.ts";
+import { type Database, partClaims } from "./database.ts";
 
 /** States an email can be in without being done with: waiting, under way, or a dead letter. */
 export const unfinishedStates = [
@@ -46,7 +46,7 @@ export interface FigureReader {
 export function createFigureReader(database: Database): FigureReader {
   return {
     async read() {
-      const json = (await database.rpc("read_figures", {}, serviceClaims("metrics"))) as FigureJson;
+      const json = (await database.rpc("read_figures", {}, partClaims("metrics"))) as FigureJson;
       return {
         now: new Date(json.now),
         serverVersion: json.server_version,

@@ -1,4 +1,4 @@
-import { type Claims, type Database, serviceClaims } from "./database.ts";
+import { type Claims, type Database, partClaims } from "./database.ts";
 
 /** One thing that happened, as readers see it once it is sealed. */
 export interface JournalEntry {
@@ -68,7 +68,7 @@ export interface Journal {
 }
 
 export function createJournal(database: Database): Journal {
-  const claims = serviceClaims("sealer");
+  const claims = partClaims("sealer");
   return {
     async seal(limit) {
       const answer = (await database.rpc("seal_journal", { limit }, claims)) as SealJson;

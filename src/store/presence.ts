@@ -1,5 +1,5 @@
 import type { OnUncertain } from "../email/email.ts";
-import { type Database, serviceClaims } from "./database.ts";
+import { type Database, partClaims } from "./database.ts";
 
 /** A fenced email whose worker is gone and whose reply will never be known. */
 export interface Orphan {
@@ -122,7 +122,7 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
   };
   const me = { worker_id: workerId, region };
   let jobsGivenUp = 0;
-  const claims = serviceClaims(`reconciler:${region}`);
+  const claims = partClaims("reconciler", region);
   const call = (fn: string, args: unknown) => database.rpc(fn, args, claims);
 
   return {

@@ -6,7 +6,7 @@ import {
   type Database,
   deadlineFor,
   type LargeCall,
-  serviceClaims,
+  partClaims,
 } from "./database.ts";
 import { toSupabaseError } from "./supabase-error.ts";
 
@@ -62,7 +62,7 @@ export function createSupabaseDatabase(options: SupabaseDatabaseOptions): Databa
     driver: "supabase",
     rpc,
     async ping(): Promise<void> {
-      await rpc("clock", {}, serviceClaims("ping"));
+      await rpc("clock", {}, partClaims("ping"));
     },
     async close(): Promise<void> {
       isClosed = true;

@@ -1,4 +1,4 @@
-import { type Database, serviceClaims } from "./database.ts";
+import { type Database, partClaims } from "./database.ts";
 import { createGroupCommit } from "./group-commit.ts";
 
 /** The limit that all processes and regions on this database share. */
@@ -21,7 +21,7 @@ export function createTransportSlots(
   database: Database,
   { region, transport, ratePerSecond }: TransportSlotsOptions,
 ): TransportSlots {
-  const claims = serviceClaims(`worker:${region}`);
+  const claims = partClaims("worker", region);
   const commits = createGroupCommit<null, number>({
     send: async ({ length: count }) => {
       const args = { transport, rate_per_second: ratePerSecond, count };
