@@ -1,0 +1,222 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import pg from "pg";
+import { functionsOfUsers } from "../testing/function-rights.ts";
+import { canaryOf, seedTenants, type Tenants } from "../testing/tenants.ts";
+
+/**
+ * Between two owners stand two walls: the functions check the claims, and row-level security
+ * stands beneath. Each must keep bob out of ada's rows alone, with the other one taken down.
+ */
+const walls: Record<string, { down: string[]; stillUp: string }> = {
+  "with both walls": { down: [], stillUp: "both" },
+  "by row-level security alone": {
+    // To every function the caller looks like an admin, so that none of them checks anything.
+    down: [
+      `create or replace function mailer.claim_role() returns text
+         language sql stable as $$ select 'admin' $$`,
+    ],
+    stillUp: "rows",
+  },
+  "by the functions' own checks alone": {
+    down: [
+      `do $$ declare t regclass; begin
+         for t in select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where n.nspname = 'mailer' and c.relkind in ('r', 'p')
+         loop execute format('alter table %s disable row level security', t); end loop;
+       end $$`,
+    ],
+    stillUp: "checks",
+  },
+};
+
+interface Attempt {
+  /** What bob asks for, knowing every id of ada's. */
+  args(ada: Tenants["ids"]["ada"]): unknown;
+  /** What he is told: exactly what he would be told were there no ada. */
+  told: unknown;
+}
+
+const everything = { filter: {}, limit: 1000, offset: 0 };
+const page = { limit: 100, offset: 0, cursor: null };
+const list = {
+  ...page,
+  statuses: null,
+  is_deferred: false,
+  tag: null,
+  metadata: null,
+  address_index: null,
+  scheduled_after: null,
+  scheduled_before: null,
+  with_attempts: true,
+};
+const change = {
+  origin: null,
+  version: 1,
+  attempts: 0,
+  horizon_ms: 0,
+  queued_by: "00000000-0000-7000-8000-000000000001",
+  fields: ["tags"],
+  change: { tags: ["taken by bob"] },
+};
+const key = {
+  id: "0198b3a0-0000-7000-8000-00000000000b",
+  name: "another",
+  prefix: "tfm_bob2",
+  hash: "ab".repeat(32),
+  expires_at: null,
+  origin: null,
+};
+const notFound = { kind: "not_found" };
+/** All ids of ada's at once, for the functions that take many. */
+const idsOf = ({ pending, held, failed }: Tenants["ids"]["ada"]) => [pending, held, failed];
+
+/** Every function that a user can reach, and how one owner would try to get at another with it. */
+const attempts: Record<string, Attempt[]> = {
+  get_email: [{ args: ({ pending: id }) => ({ id, details: true, message: true }), told: null }],
+  list_emails: [
+    { args: () => ({ ...list, tag: canaryOf("ada") }), told: { emails: [], total: 0 } },
+    { args: () => ({ ...list, metadata: { canary: canaryOf("ada") } }), told: { emails: [] } },
+    { args: () => ({ ...list, address_index: canaryOf("ada") }), told: { emails: [] } },
+    { args: () => list, told: { total: 3 } },
+  ],
+  email_events: [{ args: ({ pending: id }) => ({ id }), told: null }],
+  read_journal: [
+    { args: ({ pending }) => ({ after: 0, limit: 9, email_id: pending }), told: { entries: [] } },
+    { args: () => ({ after: 0, limit: 99, owner_id: "ada", proof: true }), told: {} },
+  ],
+  queue_stats: [{ args: () => ({}), told: { by_status: { pending: 1, held: 1, failed: 1 } } }],
+  cancel_email: [{ args: ({ pending: id }) => ({ id, origin: null }), told: notFound }],
+  change_email: [{ args: ({ pending: id }) => ({ ...change, id }), told: notFound }],
+  hold_email: [{ args: ({ pending: id }) => ({ id, origin: null }), told: notFound }],
+  release_email: [{ args: ({ held: id }) => ({ ...change, id }), told: notFound }],
+  replay_email: [
+    { args: ({ failed: id }) => ({ ...change, id, scheduled_at: null }), told: notFound },
+  ],
+  dead_letter_groups: [
+    { args: () => everything, told: { total: 2 } },
+    { args: () => ({ ...everything, filter: { tag: canaryOf("ada") } }), told: { groups: [] } },
+  ],
+  find_dead_letters: [
+    { args: (ada) => ({ filter: { ids: idsOf(ada) }, limit: 9 }), told: { matched: 0, ids: [] } },
+    { args: () => everything, told: { matched: 2 } },
+  ],
+  replay_emails: [
+    { args: (ada) => ({ ids: idsOf(ada), start: null, first: 0 }), told: { replayed: 0 } },
+  ],
+  find_cancellable: [
+    { args: (ada) => ({ filter: { ids: idsOf(ada) }, limit: 9 }), told: { matched: 0, ids: [] } },
+    { args: () => everything, told: { matched: 2 } },
+  ],
+  cancel_emails: [{ args: (ada) => ({ ids: idsOf(ada), origin: null }), told: { cancelled: 0 } }],
+  create_api_key: [
+    { args: () => ({ ...key, scopes: ["admin"] }), told: "refused" },
+    { args: () => ({ ...key, scopes: ["read"], owner_id: "ada" }), told: { kind: "created" } },
+  ],
+  list_api_keys: [
+    { args: ({ apiKey: id }) => ({ ...page, id }), told: { keys: [], total: 1 } },
+    { args: () => ({ ...page, id: null }), told: { total: 1 } },
+  ],
+  revoke_api_key: [{ args: ({ apiKey: id }) => ({ id, origin: null }), told: notFound }],
+};
+/** These mean whoever asks, so that ada's own question says nothing about bob's. */
+const aboutTheCaller = new Set(["queue_stats", "create_api_key"]);
+
+test("every function that a user can reach is tried", () => {
+  expect(Object.keys(attempts).sort()).toEqual(functionsOfUsers.toSorted());
+});
+
+describe.each(Object.entries(walls))("ada's rows are kept from bob %s", (_, { down, stillUp }) => {
+  let client: pg.Client;
+  let ada: Tenants["ids"]["ada"];
+
+  beforeAll(async () => {
+    const tenants = await seedTenants();
+    ada = tenants.ids.ada;
+    client = new pg.Client({ connectionString: tenants.url });
+    await client.connect();
+    for (const statement of down) await client.query(statement);
+  }, 60_000);
+  afterAll(async () => await client.end());
+
+  /** The answer, and a print of ada's rows after it; undone afterwards. */
+  async function ask(sub: string, fn: string, args: unknown) {
+    await client.query("begin");
+    try {
+      await client.query("set local role mailer_client");
+      const { rows } = await client.query<{ answer: string }>(
+        "select mailer_api.call_as($1, $2, $3) as answer",
+        [JSON.stringify({ role: "user", sub }), fn, JSON.stringify(args)],
+      );
+      await client.query("reset role");
+      return { answer: rows[0]?.answer ?? "", rowsAfter: await printOfAda() };
+    } finally {
+      await client.query("rollback");
+    }
+  }
+
+  /** All there is of hers, and what others' journals say of her emails. */
+  async function printOfAda(): Promise<string> {
+    const { rows } = await client.query<{ name: string }>(
+      `select a.attrelid::regclass::text as name from pg_attribute a
+       join pg_class c on c.oid = a.attrelid
+       where c.relnamespace = 'mailer'::regnamespace and c.relkind in ('r', 'p')
+         and a.attname = 'owner_id' order by 1`,
+    );
+    const prints: unknown[] = [];
+    for (const { name } of rows) {
+      const print = await client.query(
+        `select md5(string_agg(to_jsonb(t)::text, ',' order by to_jsonb(t)::text)) as print,
+           count(*) from ${name} t where owner_id = 'ada'`,
+      );
+      prints.push(print.rows[0]);
+    }
+    const told = await client.query(
+      "select count(*) from mailer.journal where owner_id <> 'ada' and email_id = any ($1)",
+      [idsOf(ada)],
+    );
+    return JSON.stringify([prints, told.rows]);
+  }
+
+  test.each(Object.keys(attempts))("%s", async (fn) => {
+    const before = await printOfAda();
+    for (const { args, told } of attempts[fn] ?? []) {
+      const asked = ask("bob", fn, args(ada));
+      if (told === "refused") {
+        await expect(asked).rejects.toThrow(/forbidden|row-level security/);
+        continue;
+      }
+      const { answer, rowsAfter } = await asked;
+      if (told === null) expect(answer).toBe("null");
+      else expect(JSON.parse(answer)).toMatchObject(told as object);
+      expect(answer).not.toContain(canaryOf("ada"));
+      for (const id of idsOf(ada)) expect(answer).not.toContain(id);
+      expect(rowsAfter).toBe(before);
+    }
+  });
+
+  test("and the same questions do reach them when ada asks herself", async () => {
+    const before = await printOfAda();
+    for (const [fn, tried] of Object.entries(attempts)) {
+      if (aboutTheCaller.has(fn)) continue;
+      for (const { args } of tried) {
+        const { answer, rowsAfter } = await ask("ada", fn, args(ada));
+        const shows =
+          answer.includes(canaryOf("ada")) || idsOf(ada).some((id) => answer.includes(id));
+        const isHers = shows || rowsAfter !== before || answer.includes("email.scheduled");
+        expect([fn, isHers]).toEqual([fn, true]);
+      }
+    }
+  });
+
+  test("the walls that are meant to be down are down", async () => {
+    const { rows } = await client.query(
+      "select relrowsecurity as is_up from pg_class where oid = 'mailer.emails'::regclass",
+    );
+    expect(rows[0]?.is_up).toBe(stillUp !== "checks");
+    await client.query(
+      `select set_config('request.jwt.claims', '{"role":"user","sub":"bob"}', false)`,
+    );
+    const check = await client.query("select mailer.may_see('ada') as sees");
+    expect(check.rows[0]?.sees).toBe(stillUp === "rows");
+  });
+});
