@@ -48,6 +48,7 @@ export interface TestAnswer<Data = Record<string, unknown>> {
 /** The whole API in this process, on a database of its own; the test itself is the worker. */
 export interface TestApi {
   readonly deps: AppDeps;
+  readonly database: Database;
   readonly delivery: Delivery;
   /** Lines of the log, parsed. */
   readonly lines: Record<string, unknown>[];
@@ -96,6 +97,7 @@ export async function startTestApi(overrides: Partial<AppDeps> = {}): Promise<Te
   };
   return {
     deps,
+    database,
     delivery,
     lines,
     request,
