@@ -308,10 +308,18 @@ const security = {
   }),
 };
 
+const limits = {
+  RATE_LIMIT_PER_MINUTE: plain(integer(0, 1_000_000), {
+    default: "`600`",
+    meaning:
+      "Requests a minute of each credential, for writing and reading apart; a batch is one. " +
+      "Shared by the processes of a region through Redis; without Redis each counts for itself. " +
+      "`0`: no limit",
+    example: "600",
+  }),
+};
+
 const later = {
-  RATE_LIMIT_PER_MINUTE: unused(
-    plain(integer(1, 1_000_000), { meaning: "Requests per owner and minute", example: "600" }),
-  ),
   QUOTA_EMAILS_PER_DAY: unused(
     plain(integer(1, 1_000_000_000), { meaning: "E-mails per owner and day", example: "10000" }),
   ),
@@ -337,6 +345,7 @@ export const variables = {
   ...queue,
   ...smtp,
   ...security,
+  ...limits,
   ...later,
 };
 

@@ -18,6 +18,8 @@ export interface Config {
     readonly port: number;
     readonly publicUrl: string | null;
     readonly trustProxy: boolean;
+    /** Of each credential, for writing and reading apart; 0: no limit. */
+    readonly ratePerMinute: number;
   };
   /** Absolute path; captured mails, the embedded database and generated secrets live here. */
   readonly dataDir: string;
@@ -119,6 +121,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
       port: values.PORT ?? 3000,
       publicUrl: values.PUBLIC_URL?.replace(/\/+$/, "") ?? null,
       trustProxy: values.TRUST_PROXY ?? false,
+      ratePerMinute: values.RATE_LIMIT_PER_MINUTE ?? 600,
     },
     dataDir: resolve(values.DATA_DIR ?? "data"),
     database,

@@ -29,6 +29,7 @@ export type ErrorCode =
   | "idempotency_key_reused"
   | "idempotency_in_flight"
   | "database_unavailable"
+  | "rate_limited"
   | "signing_keys_unavailable"
   | "overloaded"
   | "shutting_down"

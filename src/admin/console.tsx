@@ -1,5 +1,6 @@
 import type { Context, Hono } from "hono";
 import type { Authenticator } from "../auth/jwt.ts";
+import type { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { mountAssets } from "./assets.ts";
 import type { CapturedMails } from "./captured-mails.ts";
@@ -26,6 +27,8 @@ export interface ConsoleDeps {
   trustProxy: boolean;
   /** The visitor's network address for the log; default: unknown. */
   peerAddress?: (c: Context) => string | null;
+  /** Counts a sign-in that was refused; an error: there were too many. Default: none are. */
+  countFailure?: (c: Context) => Promise<AppError | null>;
   log: Logger;
   /** How this program is called from a shell, for examples; default: by its name. */
   program?: string;

@@ -3,8 +3,9 @@ import { Hono } from "hono";
 import { createApiKey } from "../auth/api-key.ts";
 import { createApiKeyCheck } from "../auth/api-key-check.ts";
 import { createAuthenticator, issueToken } from "../auth/jwt.ts";
+import { AppError } from "../errors.ts";
 import { createLogger } from "../log.ts";
-import { mountConsole } from "./console.tsx";
+import { type ConsoleDeps, mountConsole } from "./console.tsx";
 import { createSessions } from "./session.ts";
 import { createSignInLinks } from "./sign-in-link.ts";
 
@@ -12,7 +13,7 @@ const base = "http://mailer.example";
 const auth = { secret: "the secret of the tests", audience: "authenticated", issuer: null };
 
 /** A console where any well-formed API key is an admin's. */
-function startConsole() {
+function startConsole(more: Partial<ConsoleDeps> = {}) {
   const app = new Hono();
   const signInLinks = createSignInLinks();
   const lines: Record<string, unknown>[] = [];
@@ -41,6 +42,7 @@ function startConsole() {
       stream: { write: (line) => lines.push(JSON.parse(line)) },
       isForPeople: false,
     }),
+    ...more,
   });
   const signIn = async (token: string) =>
     await app.request(`${base}/sign-in`, {
@@ -74,4 +76,23 @@ test("an API key makes no session, which would outlive it, though it opens the p
   expect([refused.status, refused.headers.get("Set-Cookie")]).toEqual([401, null]);
   const headers = { Authorization: `Bearer ${key}` };
   expect((await app.request(`${base}/`, { headers })).status).toBe(200);
+});
+
+test("after too many tries from one address the form asks to wait; a good token still gets in", async () => {
+  let failures = 0;
+  const countFailure = async () => {
+    failures += 1;
+    const told = { publicDetail: "Try again in 9 s.", retryAfterSeconds: 9 };
+    return failures > 2 ? new AppError("rate_limited", told) : null;
+  };
+  const { app, lines, signIn } = startConsole({ countFailure });
+  expect([(await signIn("x")).status, (await signIn("x")).status]).toEqual([401, 401]);
+  const refused = await signIn("x");
+  expect([refused.status, refused.headers.get("Retry-After")]).toEqual([429, "9"]);
+  expect(await refused.text()).toContain("Try again in 9 s.");
+  expect((await app.request(`${base}/sign-in?code=made-up`)).status).toBe(429);
+  expect(lines.at(-1)).toMatchObject({ code: "rate_limited" });
+  expect((await signIn(await issueToken({ ...auth, sub: "ann", ttlSeconds: 60 }))).status).toBe(
+    303,
+  );
 });

@@ -1,5 +1,6 @@
 import type { Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { sendPage } from "./page-response.ts";
 import type { SignInLinks } from "./sign-in-link.ts";
@@ -11,6 +12,7 @@ const formBytesMax = 16 * 1024;
 export interface SignInDeps {
   signInLinks: SignInLinks;
   peerAddress?: (c: Context) => string | null;
+  countFailure?: (c: Context) => Promise<AppError | null>;
   log: Logger;
   program: string;
 }
@@ -26,10 +28,9 @@ export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): vo
     // HEAD comes here too: a preview of the link must not use it up.
     if (c.req.method !== "GET") return sendPage(c, <SignInPage program={program} />);
     if (!links.redeem(code)) {
-      logSignIn(c, deps, { code: "link_used_or_old" });
       const fault =
         "This link was used already, or is too old. Restart the server, or use a token.";
-      return sendPage(c, <SignInPage program={program} fault={fault} />, 401);
+      return await refuse(c, deps, { code: "link_used_or_old", fault });
     }
     await visitors.signIn(c, { ownerId: "console", isAdmin: true, credential: "session" });
     logSignIn(c, deps, { owner: "console" });
@@ -42,8 +43,7 @@ export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): vo
     const { token } = await c.req.parseBody();
     const principal = typeof token === "string" ? await visitors.byToken(token) : null;
     if (principal === null) {
-      logSignIn(c, deps, { code: "token_refused" });
-      return sendPage(c, <SignInPage program={program} fault="This token is not valid." />, 401);
+      return await refuse(c, deps, { code: "token_refused", fault: "This token is not valid." });
     }
     await visitors.signIn(c, principal);
     logSignIn(c, deps, { owner: principal.ownerId });
@@ -56,6 +56,20 @@ export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): vo
     visitors.signOut(c);
     return c.redirect("/", 303);
   });
+}
+
+/** Says why not; whoever was refused too often is told to wait, and no more than that. */
+async function refuse(
+  c: Context,
+  deps: SignInDeps,
+  { code, fault }: { code: string; fault: string },
+): Promise<Response> {
+  const { program } = deps;
+  const tooMany = (await deps.countFailure?.(c)) ?? null;
+  logSignIn(c, deps, { code: tooMany === null ? code : tooMany.code });
+  if (tooMany === null) return sendPage(c, <SignInPage program={program} fault={fault} />, 401);
+  c.header("Retry-After", String(tooMany.retryAfterSeconds));
+  return sendPage(c, <SignInPage program={program} fault={tooMany.publicDetail} />, 429);
 }
 
 /** Who came in, or by which word somebody did not, and from where; never what was shown for it. */

@@ -11,6 +11,7 @@ import { examine } from "./doctor/examine.ts";
 import { checkHealth } from "./health.ts";
 import { registerParts } from "./metrics/register-parts.ts";
 import { createRequestObserver } from "./metrics/request-observer.ts";
+import { openRateLimits } from "./open-rate-limits.ts";
 import { createPages } from "./pages.ts";
 import type { Parts } from "./parts.ts";
 import { commit, version } from "./version.ts";
@@ -45,7 +46,8 @@ export function listen(deps: ListenDeps): Listening {
   const { now } = parts.clockSkew;
   const credentials = createCredentials(config, { database, secret: secrets.jwtSecret, now });
   const signInLinks = createSignInLinks();
-  const paging = { ...deps, ...credentials, signInLinks, peerAddress };
+  const { rateLimits, close: closeRateLimits } = openRateLimits(config, log);
+  const paging = { ...deps, ...credentials, signInLinks, peerAddress, rateLimits };
   const pages = config.role === "worker" ? null : createPages(paging);
   registerParts(parts, config);
   const { reconcileIntervalMs } = config;
@@ -53,6 +55,7 @@ export function listen(deps: ListenDeps): Listening {
   const app = createApp({
     ...parts,
     ...credentials,
+    rateLimits,
     config,
     knownRegions: () => parts.reconciler.report().standing?.regions ?? [],
     countWorkers: () => parts.presence.countWorkers(),
@@ -86,7 +89,10 @@ export function listen(deps: ListenDeps): Listening {
   return {
     url,
     greet: async () => (isLaptop ? await greet(deps, url, signInLinks) : undefined),
-    stop: () => server.stop(false),
+    stop: async () => {
+      await server.stop(false);
+      closeRateLimits();
+    },
   };
 }
 

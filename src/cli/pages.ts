@@ -6,6 +6,7 @@ import type { SignInLinks } from "../admin/sign-in-link.ts";
 import type { Authenticator } from "../auth/jwt.ts";
 import type { Config } from "../config.ts";
 import type { Secrets } from "../crypto/secrets.ts";
+import type { RateLimits } from "../http/rate-limits.ts";
 import type { Logger } from "../log.ts";
 import { listCaptured, readCaptured } from "../mail/captured.ts";
 import type { WakeJob } from "../queue/enqueue.ts";
@@ -20,6 +21,7 @@ export interface PagesDeps {
   parts: Parts;
   authenticator: Authenticator;
   signInLinks: SignInLinks;
+  rateLimits: RateLimits;
   peerAddress: (c: Context) => string | null;
   log: Logger;
 }
@@ -39,6 +41,7 @@ export function createPages(deps: PagesDeps): Hono {
     ...shared,
     signInLinks: deps.signInLinks,
     peerAddress: deps.peerAddress,
+    countFailure: (c) => deps.rateLimits.fail(deps.peerAddress(c), "sign_in"),
     log: deps.log,
     captured: config.transport.kind === "capture" ? capturedMails(config.dataDir) : null,
     transportName: parts.sender.name,

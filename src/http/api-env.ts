@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import type { Principal } from "../auth/principal.ts";
 import type { Claims } from "../store/database.ts";
+import type { Taken } from "./limiter.ts";
 
 /** What `app.fetch(req, { server })` hands in, and what the middleware leaves for the endpoints. */
 export interface ApiEnv {
@@ -19,6 +20,8 @@ export interface ApiEnv {
     route?: string;
     /** The email the request is about, for the log. */
     emailId?: string;
+    /** What is left of the caller's budget; absent where none is kept. */
+    rateLimit?: Taken & { name: string; perMinute: number };
   };
 }
 

@@ -15,6 +15,7 @@ import type { DeadLetters } from "../store/dead-letters.ts";
 import type { DroppedSigningKeys } from "../store/dropped-signing-keys.ts";
 import type { Emails } from "../store/emails.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
+import type { RateLimits } from "./rate-limits.ts";
 
 /** What `/health` says; `components` is shown as it is, so it holds no secrets. */
 export interface Health {
@@ -46,6 +47,7 @@ export interface AppDeps {
   config: Pick<Config, "role" | "region" | "messageBytesMax" | "queueHorizonMs" | "sender">;
   log: Logger;
   authenticator: Authenticator;
+  rateLimits: RateLimits;
   apiKeys: ApiKeys;
   /** Of JWKS_URL; absent: there is none. */
   signingKeys?: SigningKeys | undefined;

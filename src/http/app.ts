@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { missingScope, type Principal, type Right } from "../auth/principal.ts";
-import { AppError } from "../errors.ts";
+import { AppError, isAppError } from "../errors.ts";
 import { accessLog } from "./access-log.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
 import { createGetApiKey, createListApiKeys, createRevokeApiKey } from "./api-keys.ts";
@@ -24,6 +24,7 @@ import { createPatchEmail } from "./patch-email.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { assertQuery } from "./query.ts";
 import { createQueueStats } from "./queue-stats.ts";
+import { rateLimitHeaders } from "./rate-limits.ts";
 import { createReconcileNow } from "./reconcile-now.ts";
 import { createReplayDeadLetter } from "./replay-dead-letter.ts";
 import { createReplayDeadLetters } from "./replay-dead-letters.ts";
@@ -113,12 +114,16 @@ function servedRoutes(deps: AppDeps): Route[] {
 /** The HTTP application; nothing listens yet. Serve it with `app.fetch(req, { server })`. */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
-  app.use(requestId, accessLog(deps), securityHeaders);
+  app.use(requestId, accessLog(deps), securityHeaders, rateLimitHeaders);
   app.onError((error, c) => failureResponse(error, c));
   app.notFound((c) => failureResponse(noSuchRoute(), c));
 
   const routes = servedRoutes(deps);
-  for (const route of routes) app.on(route.method, route.path, (c) => run(c, route, deps));
+  for (const route of routes) {
+    app.on(route.method, route.path, (c) =>
+      run(c, route, deps).catch((error: unknown) => refuse(c, deps, error)),
+    );
+  }
   for (const [path, methods] of methodsByPath(routes)) {
     app.all(path, (c) => {
       c.set("route", path);
@@ -136,10 +141,17 @@ async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response
   if (route.auth === "bearer") {
     const principal = await deps.authenticator.authenticate(c.req.header("authorization"));
     c.set("principal", principal);
+    await deps.rateLimits.spend(c, principal, route.needs);
     assertRight(principal, route.needs);
   }
   if (route.query) assertQuery(c, route.query);
   return route.run(c);
+}
+
+/** Whoever goes on showing credentials that are not valid is told to stop. */
+async function refuse(c: ApiContext, deps: AppDeps, error: unknown): Promise<never> {
+  if (!isAppError(error, "unauthorized")) throw error;
+  throw (await deps.rateLimits.fail(deps.peerAddress?.(c) ?? null, "credential")) ?? error;
 }
 
 function assertRight(principal: Principal, needs: Right): void {

@@ -50,6 +50,7 @@ const KNOWN_CODES = {
   not_supported_yet: true,
   idempotency_key_reused: true,
   idempotency_in_flight: true,
+  rate_limited: true,
   database_unavailable: true,
   signing_keys_unavailable: true,
   overloaded: true,

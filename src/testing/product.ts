@@ -65,7 +65,9 @@ export function guardedFolder(kind: string): string {
 /** Runs the binary with `args`; does not wait for anything. It dies with the test process. */
 export function spawnProduct(args: string[], options: ProductOptions = {}) {
   const dataDir = options.dataDir ?? guardedFolder("product");
-  const env = { PATH: process.env.PATH ?? "", PORT: "0", DATA_DIR: dataDir, ...options.env };
+  // Tests ask as fast as they can, with one credential.
+  const settings = { PORT: "0", DATA_DIR: dataDir, RATE_LIMIT_PER_MINUTE: "0" };
+  const env = { PATH: process.env.PATH ?? "", ...settings, ...options.env };
   const command = asChild([options.bin ?? productBinary(), ...args], "SIGKILL", null);
   const child = Bun.spawn(command, {
     cwd: dataDir,

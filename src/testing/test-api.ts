@@ -4,6 +4,7 @@ import type { SmtpReply } from "../email/smtp.ts";
 import type { ApiEnv } from "../http/api-env.ts";
 import { createApp } from "../http/app.ts";
 import type { AppDeps } from "../http/app-deps.ts";
+import { createRateLimits } from "../http/rate-limits.ts";
 import { createLogger } from "../log.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
@@ -136,13 +137,15 @@ function apiDeps(
     sender: { from: "mailer@example.org", fromName: "Mailer", allowed: ["example.org"] },
   };
   const workerId = Bun.randomUUIDv7();
+  const log = createLogger({
+    level: "debug",
+    stream: { write: (line) => lines.push(JSON.parse(line)) },
+    isForPeople: false,
+  });
   return {
     config,
-    log: createLogger({
-      level: "debug",
-      stream: { write: (line) => lines.push(JSON.parse(line)) },
-      isForPeople: false,
-    }),
+    log,
+    rateLimits: createRateLimits({ perMinute: 0, redis: null, log }),
     ...createCredentials({ jwt: { ...jwt, jwksUrl: null } }, { database, secret: jwt.secret }),
     emails,
     deadLetters: createDeadLetters(database),
