@@ -26,6 +26,7 @@ import reconcileMore from "../../supabase/migrations/20261124000013_reconcile_mo
 import operate from "../../supabase/migrations/20261124000014_operate.sql" with { type: "text" };
 import apiKeys from "../../supabase/migrations/20261124000015_api_keys.sql" with { type: "text" };
 import tenancy from "../../supabase/migrations/20261124000020_tenancy.sql" with { type: "text" };
+import sessions from "../../supabase/migrations/20261124000021_sessions.sql" with { type: "text" };
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -53,4 +54,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000014", name: "operate", sql: operate },
   { version: "20261124000015", name: "api_keys", sql: apiKeys },
   { version: "20261124000020", name: "tenancy", sql: tenancy },
+  { version: "20261124000021", name: "sessions", sql: sessions },
 ];
