@@ -4417,7 +4417,7 @@ grant select, insert, update (seen_at), delete on mailer.sessions to mailer_serv
 -- Guarantees: the session that the browser had before is over; an owner has at most 20, the
 -- oldest out first; expired ones are removed.
 create function mailer.start_session(args text) returns text
-language plpgsql
+language plpgsql set search_path = ''
 as $$
 declare
   v_args jsonb := args;
@@ -4444,7 +4444,7 @@ $$;
 -- Guarantees: none is found past its time, nor when nobody did anything with it for idle_seconds.
 -- Only is_active counts as doing something; it writes at most once a minute.
 create function mailer.find_session(args text) returns text
-language plpgsql
+language plpgsql set search_path = ''
 as $$
 declare
   v_args jsonb := args;
@@ -4470,7 +4470,7 @@ $$;
 -- Guarantees: with is_everywhere all sessions of its owner end; one that is unknown ends nothing
 -- and leaves no entry.
 create function mailer.end_session(args text) returns text
-language plpgsql
+language plpgsql set search_path = ''
 as $$
 declare
   v_args jsonb := args;
@@ -4496,7 +4496,7 @@ $$;
 -- note_refused_sign_in: args { reason, origin }; answer {}. It belongs to nobody, so only admins
 -- see it; whoever calls it bounds how often.
 create function mailer.note_refused_sign_in(args text) returns text
-language plpgsql
+language plpgsql set search_path = ''
 as $$
 declare
   v_args jsonb := args;
@@ -4515,10 +4515,10 @@ grant execute on function mailer.start_session(text), mailer.find_session(text),
   mailer.end_session(text), mailer.note_refused_sign_in(text) to mailer_service;
 
 insert into mailer.functions (name, roles) values
-  ('start_session', array['service']),
-  ('find_session', array['service']),
-  ('end_session', array['service']),
-  ('note_refused_sign_in', array['service']);
+  ('start_session', array['console']),
+  ('find_session', array['console']),
+  ('end_session', array['console']),
+  ('note_refused_sign_in', array['console']);
 $taskforce_mailer$;
 begin
   if exists (

@@ -60,6 +60,7 @@ export type Part =
   | "reconciler"
   | "sealer"
   | "authenticator"
+  | "console"
   | "metrics"
   | "ping";
 

@@ -14,7 +14,9 @@ const databaseRoles = [
 ];
 /** Every role that claims may name, and some that nobody knows. */
 const claimRoles = [
-  ..."user admin accept worker reconciler sealer authenticator metrics ping service".split(" "),
+  ..."user admin accept worker reconciler sealer authenticator console metrics ping service".split(
+    " ",
+  ),
   ...["anon", "authenticated", "service_role", "mailer_service", "User", ""],
 ];
 

@@ -1,4 +1,4 @@
-import { type Database, serviceClaims } from "./database.ts";
+import { type Database, partClaims } from "./database.ts";
 
 /** How somebody showed who they are. */
 export type SignInWay = "token" | "link" | "password";
@@ -30,7 +30,7 @@ export interface SessionStore {
 }
 
 export function createSessionStore(database: Database): SessionStore {
-  const claims = serviceClaims("console");
+  const claims = partClaims("console");
   return {
     async start({ ownerId, isAdmin, lastsSeconds, ...session }) {
       const who = { owner_id: ownerId, is_admin: isAdmin };

@@ -39,6 +39,7 @@ const rights: Record<string, Record<string, string>> = {
     mailer_owner: "select:own insert:own update:own",
     mailer_service: "select:all insert:all update:all",
   },
+  "mailer.sessions": { mailer_service: "select:all insert:all update:all delete:all" },
   "mailer.idempotency_keys": { mailer_service: "select:all insert:all update:all delete:all" },
   "mailer.workers": { mailer_service: "select:all insert:all update:all delete:all" },
   "mailer.regions": { mailer_service: "select:all insert:all update:all" },

@@ -52,6 +52,10 @@ export const callers: Record<string, string> = {
   find_api_key: "authenticator service",
   note_api_key_use: "authenticator service",
   dropped_signing_keys: "admin authenticator service",
+  start_session: "console",
+  find_session: "console",
+  end_session: "console",
+  note_refused_sign_in: "console",
   read_figures: "metrics service",
   clock: "ping service",
 };

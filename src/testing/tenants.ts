@@ -5,6 +5,7 @@ import { createEmails } from "../store/emails.ts";
 import { createJournal } from "../store/journal.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence } from "../store/presence.ts";
+import { createSessionStore } from "../store/sessions.ts";
 import { createTransportSlots } from "../store/transport-slots.ts";
 import { freshDatabase } from "./fresh-database.ts";
 import { adminClaims, newEmail, store, userClaims } from "./new-email.ts";
@@ -54,6 +55,15 @@ export async function seedTenants(): Promise<Tenants> {
         },
         userClaims(owner),
       );
+      await createSessionStore(database).start({
+        hash,
+        replaces: null,
+        ownerId: owner,
+        isAdmin: false,
+        via: "token",
+        lastsSeconds: 3_600,
+        origin: null,
+      });
       return { pending: ids.pending.id, held: ids.held.id, failed: ids.failed.id, apiKey };
     };
     const ids = { ada: await seed("ada"), bob: await seed("bob") };
