@@ -4532,6 +4532,32 @@ begin
 end
 $migration$;
 
+-- 20261124000022_schema_version
+do $migration$
+declare
+  v_sql text := $taskforce_mailer$-- schema_version: the newest of these files that the database has. args {}; answer { version }.
+-- Every later file replaces this function; a test compares it with the newest file's name.
+create or replace function mailer.schema_version(args text) returns text
+language sql immutable
+return '{"version":"20261124000022"}';
+
+revoke execute on function mailer.schema_version(text) from public;
+grant execute on function mailer.schema_version(text) to mailer_service;
+
+insert into mailer.functions (name, roles) values ('schema_version', array['reconciler']);
+$taskforce_mailer$;
+begin
+  if exists (
+    select from supabase_migrations.schema_migrations where version = '20261124000022'
+  ) then
+    return;
+  end if;
+  execute v_sql;
+  insert into supabase_migrations.schema_migrations (version, statements, name)
+  values ('20261124000022', array[v_sql], 'schema_version');
+end
+$migration$;
+
 notify pgrst, 'reload schema';
 
 commit;

@@ -3,12 +3,13 @@ import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ClockSkew } from "../queue/clock-skew.ts";
 import { migrate } from "../store/migrate.ts";
+import { SCHEMA_VERSION } from "../store/migrations.ts";
 import { openPostgresSession } from "../store/postgres-session.ts";
 import type { Presence } from "../store/presence.ts";
 
 export interface PrepareDeps {
   config: Pick<Config, "database" | "autoMigrate">;
-  presence: Pick<Presence, "beat" | "checkKey">;
+  presence: Pick<Presence, "beat" | "checkKey" | "schemaVersion">;
   /** Knows the database's clock before the first request is judged by it. */
   clockSkew: Pick<ClockSkew, "measure">;
   keyFingerprint: string;
@@ -55,6 +56,7 @@ async function prepareOnce(deps: PrepareDeps): Promise<void> {
       await session.close().catch(() => undefined);
     }
   }
+  await refuseOldSchema(presence);
   await clockSkew.measure("database", async () => (await presence.beat()).now);
   if (!(await presence.checkKey(keyFingerprint))) {
     throw new Error(
@@ -62,6 +64,17 @@ async function prepareOnce(deps: PrepareDeps): Promise<void> {
         "(or restore secrets.json in DATA_DIR) to that one. Nothing was changed.",
     );
   }
+}
+
+/** A newer one is fine: every migration leaves the release before at work. */
+async function refuseOldSchema(presence: PrepareDeps["presence"]): Promise<void> {
+  const version = await presence.schemaVersion();
+  if (version !== null && version >= SCHEMA_VERSION) return;
+  throw new Error(
+    `The database's schema is of ${version ?? "an earlier release"}, and this program needs ` +
+      `${SCHEMA_VERSION}: run \`taskforce-mailer migrate\` (or \`supabase db push\`), or set ` +
+      "AUTO_MIGRATE=true. Nothing was changed.",
+  );
 }
 
 /** The database that `migrate` works on; null: none, or the embedded one, which is always new. */

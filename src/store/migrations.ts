@@ -27,6 +27,9 @@ import operate from "../../supabase/migrations/20261124000014_operate.sql" with 
 import apiKeys from "../../supabase/migrations/20261124000015_api_keys.sql" with { type: "text" };
 import tenancy from "../../supabase/migrations/20261124000020_tenancy.sql" with { type: "text" };
 import sessions from "../../supabase/migrations/20261124000021_sessions.sql" with { type: "text" };
+import schemaVersion from "../../supabase/migrations/20261124000022_schema_version.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -55,4 +58,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000015", name: "api_keys", sql: apiKeys },
   { version: "20261124000020", name: "tenancy", sql: tenancy },
   { version: "20261124000021", name: "sessions", sql: sessions },
+  { version: "20261124000022", name: "schema_version", sql: schemaVersion },
 ];
+
+/** The version of the schema that this program was written for. */
+export const SCHEMA_VERSION = MIGRATIONS.at(-1)?.version ?? "";

@@ -4,6 +4,7 @@ import { newEmail, store, userClaims } from "../testing/new-email.ts";
 import { joinRegion } from "../testing/region-process.ts";
 import type { Attempts, ClaimedEmail } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
+import { SCHEMA_VERSION } from "./migrations.ts";
 import type { PresenceOptions } from "./presence.ts";
 
 const ada = userClaims("ada");
@@ -149,6 +150,7 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
 
   test("a database belongs to the key it was first used with", async () => {
     const { presence } = await process("keys");
+    expect(await presence.schemaVersion()).toBe(SCHEMA_VERSION);
     expect(await presence.checkKey("one")).toBe(true);
     expect(await presence.checkKey("two")).toBe(false);
     expect(await presence.checkKey("one")).toBe(true);

@@ -1,4 +1,5 @@
 import type { OnUncertain } from "../email/email.ts";
+import { isAppError } from "../errors.ts";
 import { type Database, partClaims } from "./database.ts";
 
 /** A fenced email whose worker is gone and whose reply will never be known. */
@@ -96,6 +97,8 @@ export interface Presence {
   countWorkers(): Promise<number>;
   /** False when this database belongs to another encryption key. */
   checkKey(fingerprint: string): Promise<boolean>;
+  /** The newest migration that the database has; null: one from before it could say. */
+  schemaVersion(): Promise<string | null>;
   /** Drops Idempotency-Keys older than 24 h; resolves to how many. */
   forgetIdempotent(): Promise<number>;
 }
@@ -183,10 +186,21 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
     async checkKey(fingerprint) {
       return ((await call("check_key", { fingerprint })) as { matches: boolean }).matches;
     },
+    schemaVersion: () => schemaVersion(call),
     async forgetIdempotent() {
       return (await call("forget_idempotent", {})) as number;
     },
   };
+}
+
+async function schemaVersion(call: Call): Promise<string | null> {
+  try {
+    return ((await call("schema_version", {})) as { version: string }).version;
+  } catch (error) {
+    // What `call_as` says of a function that it does not know.
+    if (isAppError(error, "forbidden")) return null;
+    throw error;
+  }
 }
 
 type Call = (fn: string, args: unknown) => Promise<unknown>;

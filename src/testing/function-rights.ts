@@ -43,6 +43,7 @@ export const callers: Record<string, string> = {
   unqueue: "reconciler service",
   count_workers: "reconciler service",
   check_key: "reconciler service",
+  schema_version: "reconciler",
   forget_idempotent: "reconciler service",
   overdue_emails: "reconciler service",
   adopt_emails: "reconciler service",

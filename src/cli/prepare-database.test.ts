@@ -1,0 +1,45 @@
+import { expect, test } from "bun:test";
+import { createLogger } from "../log.ts";
+import { SCHEMA_VERSION } from "../store/migrations.ts";
+import type { Beat } from "../store/presence.ts";
+import { type PrepareDeps, prepareDatabase } from "./prepare-database.ts";
+
+const beat = { now: new Date() } as Beat;
+
+function depsWith(presence: Partial<PrepareDeps["presence"]>): PrepareDeps {
+  return {
+    config: { database: { driver: "pglite" }, autoMigrate: false },
+    presence: {
+      beat: async () => beat,
+      checkKey: async () => true,
+      schemaVersion: async () => SCHEMA_VERSION,
+      ...presence,
+    },
+    clockSkew: { measure: async (_, ask) => void (await ask()) },
+    keyFingerprint: "f",
+    log: createLogger({ level: "silent" }),
+  };
+}
+
+const prepare = (presence: Partial<PrepareDeps["presence"]>) =>
+  prepareDatabase(depsWith(presence), new AbortController().signal);
+
+test.each([
+  ["of an earlier version", "20261124000009", /schema is of 20261124000009.*migrate.*Nothing/s],
+  ["from before it could say", null, /schema is of an earlier release.*migrate/s],
+])("a schema %s is refused by name, before anything is written", async (_, version, words) => {
+  let beats = 0;
+  const refused = prepare({
+    schemaVersion: async () => version,
+    beat: async () => {
+      beats += 1;
+      return beat;
+    },
+  });
+  await expect(refused).rejects.toThrow(words);
+  expect(beats).toBe(0);
+});
+
+test("a newer schema is fine: its release is being rolled out", async () => {
+  await prepare({ schemaVersion: async () => "20991231000000" });
+});
