@@ -40,7 +40,7 @@ export function verifyChain(part: ChainPart): ChainVerdict {
   let last = part.after ?? chainStart;
   let checked = 0;
   for (const entry of part.entries) {
-    const reason = brokenLink(entry, last, part.ownerId) ?? headFault(entry, part.head);
+    const reason = linkFault(entry, last, part);
     if (reason) return { ok: false, checked, firstBroken: last.number + 1, reason };
     last = { number: entry.number, hash: entry.hash };
     checked += 1;
@@ -49,6 +49,15 @@ export function verifyChain(part: ChainPart): ChainVerdict {
     return { ok: false, checked, firstBroken: last.number + 1, reason: "missing" };
   }
   return { ok: true, checked, head: last };
+}
+
+/** What is wrong with an entry that should follow on `last`; null: nothing. */
+export function linkFault(
+  entry: ProvenEntry,
+  last: ChainHead,
+  { ownerId, head }: Pick<ChainPart, "ownerId" | "head">,
+): BrokenLink | null {
+  return brokenLink(entry, last, ownerId) ?? headFault(entry, head);
 }
 
 function brokenLink(entry: ProvenEntry, last: ChainHead, ownerId: string): BrokenLink | null {

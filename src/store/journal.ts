@@ -87,12 +87,7 @@ export function createJournal(database: Database): Journal {
     async readProven(query, as) {
       const args = toArgs(query, true);
       const answer = (await database.rpc("read_journal", args, as)) as ProvenJson;
-      const entries = answer.entries.map((json) => ({
-        ...toEntry(json),
-        canonical: new Uint8Array(Buffer.from(json.canonical, "base64")),
-        hash: json.hash,
-      }));
-      return { entries, head: answer.head };
+      return { entries: answer.entries.map(toProvenEntry), head: answer.head };
     },
     async lag() {
       const answer = (await database.rpc("journal_lag", {}, claims)) as LagJson;
@@ -126,8 +121,15 @@ interface EntryJson {
   detail: Record<string, unknown>;
 }
 
+/** An entry with its proof, as the database answers it. */
+export interface ProvenEntryJson extends EntryJson {
+  /** base64. */
+  canonical: string;
+  hash: string;
+}
+
 interface ProvenJson {
-  entries: (EntryJson & { canonical: string; hash: string })[];
+  entries: ProvenEntryJson[];
   head: ChainHead | null;
 }
 
@@ -154,4 +156,9 @@ function toEntry(json: EntryJson): JournalEntry {
     sequence: json.sequence,
     detail: json.detail,
   };
+}
+
+export function toProvenEntry(json: ProvenEntryJson): ProvenEntry {
+  const canonical = new Uint8Array(Buffer.from(json.canonical, "base64"));
+  return { ...toEntry(json), canonical, hash: json.hash };
 }

@@ -25,6 +25,7 @@ import reconcileMore from "../../supabase/migrations/20261124000013_reconcile_mo
 };
 import operate from "../../supabase/migrations/20261124000014_operate.sql" with { type: "text" };
 import apiKeys from "../../supabase/migrations/20261124000015_api_keys.sql" with { type: "text" };
+import audit from "../../supabase/migrations/20261124000016_audit.sql" with { type: "text" };
 import tenancy from "../../supabase/migrations/20261124000020_tenancy.sql" with { type: "text" };
 import sessions from "../../supabase/migrations/20261124000021_sessions.sql" with { type: "text" };
 import schemaVersion from "../../supabase/migrations/20261124000022_schema_version.sql" with {
@@ -56,6 +57,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000013", name: "reconcile_more", sql: reconcileMore },
   { version: "20261124000014", name: "operate", sql: operate },
   { version: "20261124000015", name: "api_keys", sql: apiKeys },
+  { version: "20261124000016", name: "audit", sql: audit },
   { version: "20261124000020", name: "tenancy", sql: tenancy },
   { version: "20261124000021", name: "sessions", sql: sessions },
   { version: "20261124000022", name: "schema_version", sql: schemaVersion },

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { drivers, type OpenDatabase } from "../testing/databases.ts";
+import { type DirectSql, directSql } from "../testing/direct-sql.ts";
+import { newEmail, store } from "../testing/new-email.ts";
+import { createEmails } from "./emails.ts";
+import { createJournal } from "./journal.ts";
+
+/** By direct SQL, as each of those who own something here. */
+describe.each(drivers.filter(({ driver }) => driver !== "supabase"))(
+  "the journal on $driver is append-only",
+  ({ open }) => {
+    let opened: OpenDatabase;
+    let sql: DirectSql;
+
+    beforeAll(async () => {
+      opened = await open();
+      sql = await directSql(opened.database);
+      await store(createEmails(opened.database), [newEmail(), newEmail()]);
+      await createJournal(opened.database).seal(10);
+    }, 60_000);
+    afterAll(async () => {
+      await sql.close();
+      await opened.close();
+    });
+
+    const refused = /permission denied|append-only|row-level security/;
+    const roles = [null, "mailer_owner", "mailer_service", "mailer_client"];
+    const tries = [
+      "delete from mailer.journal",
+      "truncate mailer.journal",
+      "update mailer.journal set actor = 'x'",
+      "update mailer.journal set detail = '{}' where position = 1",
+      "update mailer.journal set position = position + 10",
+      "update mailer.journal set position = null, number = null, canonical = null, hash = null",
+      "update mailer.journal set hash = sha256('x')",
+      `insert into mailer.journal (owner_id, actor, action, position, number, canonical, hash)
+        values ('ada', 'ada', 'email.sent', 99, 99, 'x', 'x')`,
+      "delete from mailer.journal_heads",
+      "truncate mailer.journal_heads",
+      "update mailer.journal_heads set number = number - 1",
+      "update mailer.journal_heads set hash = sha256('x')",
+      "update mailer.journal_heads set owner_id = 'eve', number = number + 1",
+      "delete from mailer.sealer",
+      "truncate mailer.sealer",
+      "update mailer.sealer set position = 0",
+    ];
+
+    test.each(roles.flatMap((role) => tries.map((statement) => ({ role, statement }))))(
+      "for $role: $statement",
+      async ({ role, statement }) => {
+        await sql.query("begin");
+        try {
+          if (role !== null) await sql.query(`set local role ${role}`);
+          // As a user it would be seen by, so that no row is missed for want of claims.
+          await sql.query(
+            `select set_config('request.jwt.claims', '{"role":"user","sub":"ada"}', true)`,
+          );
+          await expect(sql.query(statement)).rejects.toThrow(refused);
+        } finally {
+          await sql.query("rollback");
+        }
+      },
+    );
+
+    test("and no trigger of it can be left out but by the tables' owner", async () => {
+      for (const role of ["mailer_owner", "mailer_service", "mailer_client"]) {
+        await sql.query("begin");
+        await sql.query(`set local role ${role}`);
+        const disable = "alter table mailer.journal disable trigger user";
+        await expect(sql.query(disable)).rejects.toThrow(/must be owner|permission denied/);
+        await sql.query("rollback");
+        await sql.query("begin");
+        await sql.query(`set local role ${role}`);
+        const replica = "set local session_replication_role = replica";
+        await expect(sql.query(replica)).rejects.toThrow("permission denied");
+        await sql.query("rollback");
+      }
+    });
+  },
+);

@@ -1,0 +1,89 @@
+import type { Claims, Database } from "./database.ts";
+import {
+  type ChainHead,
+  type ProvenEntry,
+  type ProvenEntryJson,
+  toProvenEntry,
+} from "./journal.ts";
+
+/** What is asked of the journal's entries; absent: whatever it is. */
+export interface AuditFilter {
+  /** Only an admin may ask for somebody else's. */
+  ownerId?: string;
+  emailId?: string;
+  action?: string;
+  actor?: string;
+  /** Inclusive. */
+  atFrom?: Date;
+  /** Exclusive. */
+  atTo?: Date;
+}
+
+export interface AuditQuery extends AuditFilter {
+  limit: number;
+  isNewestFirst: boolean;
+  /** Positions, both exclusive. */
+  after?: number;
+  before?: number;
+}
+
+/** The state of the chains at one moment, as a checkpoint signs it. */
+export interface JournalState {
+  /** UTC with microseconds, by the database's clock. */
+  at: string;
+  /** Of the newest sealed entry; 0: there is none. */
+  position: number;
+  /** How many owners have entries. */
+  chains: number;
+  /** Hex; see `rootOf` in `journal/checkpoint.ts`. */
+  root: string;
+}
+
+/** Reads the journal as an audit trail. A user gets its own entries, whatever is asked for. */
+export interface Audit {
+  /** Sealed entries in order of position, or the other way round. */
+  read(query: AuditQuery, as: Claims): Promise<ProvenEntry[]>;
+  /** Of everybody's chains, or of one owner's. */
+  state(ownerId: string | null, as: Claims): Promise<JournalState>;
+  /** Where each chain has got to, by owner, in pages that begin after an owner. */
+  heads(
+    page: { ownerId: string | null; after: string | null; limit: number },
+    as: Claims,
+  ): Promise<(ChainHead & { ownerId: string })[]>;
+}
+
+export function createAudit(database: Database): Audit {
+  return {
+    async read(query, as) {
+      const { entries } = (await database.rpc("read_audit", toArgs(query), as)) as {
+        entries: ProvenEntryJson[];
+      };
+      return entries.map(toProvenEntry);
+    },
+    async state(ownerId, as) {
+      return (await database.rpc("journal_state", { owner_id: ownerId }, as)) as JournalState;
+    },
+    async heads({ ownerId, after, limit }, as) {
+      const args = { owner_id: ownerId, after, limit };
+      const { heads } = (await database.rpc("list_journal_heads", args, as)) as {
+        heads: { owner_id: string; number: number; hash: string }[];
+      };
+      return heads.map(({ owner_id, number, hash }) => ({ ownerId: owner_id, number, hash }));
+    },
+  };
+}
+
+function toArgs(query: AuditQuery): object {
+  return {
+    limit: query.limit,
+    is_newest_first: query.isNewestFirst,
+    after: query.after ?? null,
+    before: query.before ?? null,
+    owner_id: query.ownerId ?? null,
+    email_id: query.emailId ?? null,
+    action: query.action ?? null,
+    actor: query.actor ?? null,
+    at_from: query.atFrom ?? null,
+    at_to: query.atTo ?? null,
+  };
+}
