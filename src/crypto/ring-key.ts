@@ -8,6 +8,8 @@ export interface RingKey {
   readonly wrapKey: Uint8Array;
   readonly indexKey: Uint8Array;
   readonly textKey: Uint8Array;
+  /** Seed of the Ed25519 key that signs the journal's checkpoints. */
+  readonly signKey: Uint8Array;
 }
 
 /**
@@ -23,6 +25,7 @@ export function createRingKey(keyText: string): RingKey {
     wrapKey: derive(master, "wrap data keys", 32),
     indexKey: derive(master, "blind index", 32),
     textKey: derive(master, "encrypt texts", 32),
+    signKey: derive(master, "sign checkpoints", 32),
   };
 }
 

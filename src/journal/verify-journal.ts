@@ -1,0 +1,117 @@
+import type { JournalState } from "../store/audit.ts";
+import type { ChainHead, ProvenEntry } from "../store/journal.ts";
+import { rootOf } from "./checkpoint.ts";
+import { type BrokenLink, chainStart, linkFault } from "./verify.ts";
+
+/** What the entries are held against, beside each other. */
+export interface JournalWitnesses {
+  /** Where each chain must have got to at least. */
+  heads?: ReadonlyMap<string, ChainHead>;
+  /** What must follow from the entries up to its position: the database's own word, a checkpoint. */
+  states?: readonly StateWitness[];
+  /** Everybody's entries from the first on are there, so that positions have no gap. */
+  isWhole?: boolean;
+}
+
+export interface StateWitness extends Pick<JournalState, "position" | "chains" | "root"> {
+  /** Of this owner's chain alone; null: of everybody's. */
+  ownerId: string | null;
+}
+
+export interface BrokenEntry {
+  /** null: the entry is gone, and nothing says whose it was. */
+  ownerId: string | null;
+  /** Of the owner's entry; null: unknown. */
+  number: number | null;
+  /** null: unknown. */
+  position: number | null;
+  /** `state`: sound in itself, but not what was witnessed at this position. */
+  reason: BrokenLink | "state";
+}
+
+export type JournalVerdict =
+  | { ok: true; checked: number; chains: number; position: number }
+  | { ok: false; checked: number; broken: BrokenEntry };
+
+/**
+ * Recomputes the chains of all owners in one pass, entries coming in order of position, and names
+ * the first that is broken. Holds one hash for each owner, however long the journal is.
+ */
+export async function verifyJournal(
+  entries: AsyncIterable<ProvenEntry> | Iterable<ProvenEntry>,
+  witnesses: JournalWitnesses = {},
+): Promise<JournalVerdict> {
+  const verifier = createVerifier(witnesses);
+  for await (const entry of entries) {
+    const broken = verifier.add(entry);
+    if (broken) return { ok: false, checked: verifier.checked(), broken };
+  }
+  const broken = verifier.end();
+  return broken
+    ? { ok: false, checked: verifier.checked(), broken }
+    : { ok: true, checked: verifier.checked(), ...verifier.reached() };
+}
+
+function createVerifier({ heads, states = [], isWhole = false }: JournalWitnesses) {
+  const chains = new Map<string, ChainHead>();
+  const waiting = [...states].sort((a, b) => a.position - b.position);
+  let position = 0;
+  let gap: number | null = null;
+  let checked = 0;
+
+  /** States below a position can be judged now. */
+  function stateFault(below: number): BrokenEntry | null {
+    for (let state = waiting[0]; state && state.position < below; state = waiting[0]) {
+      waiting.shift();
+      if (state.ownerId === null && position < state.position) return missingAt(position + 1);
+      const at = { ownerId: state.ownerId, number: null, position: state.position };
+      if (!follows(state, chains)) return { ...at, reason: "state" };
+    }
+    return null;
+  }
+
+  /** A position that is not there says more than a state that does not follow. */
+  function orGap(fault: BrokenEntry | null): BrokenEntry | null {
+    return isWhole && gap !== null ? missingAt(gap) : fault;
+  }
+
+  return {
+    add(entry: ProvenEntry): BrokenEntry | null {
+      if (entry.position !== position + 1) gap ??= position + 1;
+      const fault = stateFault(entry.position);
+      if (fault) return orGap(fault);
+      const { ownerId } = entry;
+      const last = chains.get(ownerId) ?? chainStart;
+      const head = heads?.get(ownerId);
+      const reason = linkFault(entry, last, head ? { ownerId, head } : { ownerId });
+      if (reason) {
+        const at = reason === "missing" ? null : entry.position;
+        return { ownerId, number: last.number + 1, position: at, reason };
+      }
+      chains.set(ownerId, { number: entry.number, hash: entry.hash });
+      position = entry.position;
+      checked += 1;
+      return null;
+    },
+    end(): BrokenEntry | null {
+      for (const [ownerId, head] of heads ?? []) {
+        const { number } = chains.get(ownerId) ?? chainStart;
+        const at = { ownerId, number: number + 1, position: null };
+        if (number < head.number) return { ...at, reason: "missing" };
+      }
+      return orGap(stateFault(Number.POSITIVE_INFINITY));
+    },
+    checked: () => checked,
+    reached: () => ({ chains: chains.size, position }),
+  };
+}
+
+function follows({ ownerId, ...state }: StateWitness, all: ReadonlyMap<string, ChainHead>) {
+  const own = ownerId === null ? undefined : all.get(ownerId);
+  const heads = ownerId === null ? all : new Map(own ? [[ownerId, own]] : []);
+  return heads.size === state.chains && rootOf(heads) === state.root;
+}
+
+function missingAt(position: number): BrokenEntry {
+  return { ownerId: null, number: null, position, reason: "missing" };
+}
