@@ -158,6 +158,17 @@ export function encryptionKey(): Parser<string> {
   };
 }
 
+/** 32 random bytes, which a passphrase is not. */
+export function signingSeed(): Parser<string> {
+  return {
+    expected: "64 hex digits or base64 of 32 bytes",
+    parse: (value) => {
+      const text = value.trim();
+      return /^([0-9a-f]{64}|[A-Za-z0-9+/]{43}=)$/i.test(text) ? text : undefined;
+    },
+  };
+}
+
 export function secret(charactersMin: number): Parser<string> {
   return {
     expected: `a secret of at least ${charactersMin} characters`,

@@ -10,6 +10,7 @@ import {
   oneOf,
   secret,
   serviceRoleKey,
+  signingSeed,
   supabaseUrl,
   text,
   url,
@@ -293,6 +294,12 @@ const security = {
     default: "`authenticated`",
     meaning: "`aud` of a token must contain it",
     example: "authenticated",
+  }),
+  AUDIT_SIGNING_KEY: hidden(signingSeed(), {
+    default: "derived from `ENCRYPTION_KEY`",
+    meaning:
+      "Ed25519 key that signs checkpoints of the journal: 64 hex digits or base64 of 32 bytes",
+    example: "$(openssl rand -hex 32)",
   }),
   METRICS_TOKEN: hidden(secret(16), {
     default: "none: only an admin's token reads them",

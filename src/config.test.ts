@@ -102,6 +102,7 @@ describe("faults", () => {
     ["ENCRYPTION_KEY", "fifteen letters"],
     ["ENCRYPTION_KEYS_OLD", "short"],
     ["JWT_SECRET", "fifteen letters"],
+    ["AUDIT_SIGNING_KEY", "a passphrase that is long enough"],
     ["JWKS_URL", "ftp://example.com/jwks.json"],
     ["SMTP_USER", "a\r\nb"],
   ])("%s=%j is refused", (name, value) => {
@@ -110,7 +111,9 @@ describe("faults", () => {
 
   test("every variable's example is accepted by its own parser", () => {
     for (const { name, parser, example } of configVariables) {
-      if (example !== "") expect([name, parser.parse(example)]).not.toEqual([name, undefined]);
+      // The shell puts in what the example asks it for.
+      const value = example.replace("$(openssl rand -hex 32)", "0a".repeat(32));
+      if (value !== "") expect([name, parser.parse(value)]).not.toEqual([name, undefined]);
     }
   });
 });

@@ -63,6 +63,8 @@ export interface Config {
     readonly issuer: string | null;
     readonly audience: string;
   };
+  /** Signs checkpoints of the journal; null: a key derived from `encryptionKey` does. */
+  readonly auditSigningKey: string | null;
   /** Reads `/metrics` and nothing else; null: only an admin's token does. */
   readonly metricsToken: string | null;
   /** What a person should know though it is no fault, in sentences; `serve` logs them. */
@@ -143,6 +145,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
       issuer: values.JWT_ISSUER,
       audience: values.JWT_AUDIENCE ?? "authenticated",
     },
+    auditSigningKey: values.AUDIT_SIGNING_KEY,
     metricsToken: values.METRICS_TOKEN,
     warnings,
   };

@@ -3,8 +3,10 @@ import { createSignInLinks, type SignInLinks } from "../admin/sign-in-link.ts";
 import { issueToken } from "../auth/jwt.ts";
 import type { Config } from "../config.ts";
 import type { Secrets } from "../crypto/secrets.ts";
+import { createSigningKey } from "../crypto/signing-key.ts";
 import { createApp } from "../http/app.ts";
 import type { Logger } from "../log.ts";
+import { createAudit } from "../store/audit.ts";
 import type { CommandIo } from "./command.ts";
 import { createCredentials } from "./credentials.ts";
 import { examine } from "./doctor/examine.ts";
@@ -57,6 +59,8 @@ export function listen(deps: ListenDeps): Listening {
     ...credentials,
     rateLimits,
     config,
+    audit: createAudit(database),
+    checkpointKey: createSigningKey({ ...config, ...secrets }),
     knownRegions: () => parts.reconciler.report().standing?.regions ?? [],
     countWorkers: () => parts.presence.countWorkers(),
     metrics: { ...parts.metrics, token: config.metricsToken },

@@ -3,6 +3,7 @@ import type { Authenticator } from "../auth/jwt.ts";
 import type { SigningKeys } from "../auth/signing-keys.ts";
 import type { Config } from "../config.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
+import type { SigningKey } from "../crypto/signing-key.ts";
 import type { Logger } from "../log.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import type { Accept } from "../queue/accept.ts";
@@ -10,6 +11,7 @@ import type { Change } from "../queue/change.ts";
 import type { Enqueue } from "../queue/enqueue.ts";
 import type { RoundReport } from "../queue/reconcile-report.ts";
 import type { ApiKeys } from "../store/api-keys.ts";
+import type { Audit } from "../store/audit.ts";
 import type { BulkCancel } from "../store/bulk-cancel.ts";
 import type { DeadLetters } from "../store/dead-letters.ts";
 import type { DroppedSigningKeys } from "../store/dropped-signing-keys.ts";
@@ -55,6 +57,9 @@ export interface AppDeps {
   emails: Emails;
   deadLetters: DeadLetters;
   bulkCancel: BulkCancel;
+  audit: Audit;
+  /** Signs checkpoints of the journal. */
+  checkpointKey: SigningKey;
   accept: Accept;
   change: Change;
   enqueue: Enqueue;

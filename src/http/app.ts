@@ -5,6 +5,7 @@ import { accessLog } from "./access-log.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
 import { createGetApiKey, createListApiKeys, createRevokeApiKey } from "./api-keys.ts";
 import type { AppDeps } from "./app-deps.ts";
+import { auditParameters } from "./audit-query.ts";
 import { createCancelEmail } from "./cancel-email.ts";
 import { createCancelEmails } from "./cancel-emails.ts";
 import { createCreateApiKey } from "./create-api-key.ts";
@@ -17,6 +18,7 @@ import { createGetRaw } from "./get-raw.ts";
 import { createGetStatus } from "./get-status.ts";
 import { createHealth, createLive, createReady } from "./health.ts";
 import { createHoldEmail, createReleaseEmail } from "./hold-email.ts";
+import { createListAudit } from "./list-audit.ts";
 import { createListDeadLetterGroups } from "./list-dead-letter-groups.ts";
 import { createListDeadLetters, createListEmails } from "./list-emails.ts";
 import { deadLetterParameters, filterParameters, pageParameters } from "./list-query.ts";
@@ -34,6 +36,7 @@ import { createScheduleMail } from "./schedule-mail.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { createSendTestEmail } from "./send-test-email.ts";
 import { createDropSigningKey, createListSigningKeys } from "./signing-keys.ts";
+import { createGetCheckpoint, createVerifyAudit } from "./verify-audit.ts";
 
 export type Route = {
   method: "GET" | "POST" | "PATCH" | "DELETE";
@@ -85,6 +88,14 @@ export function routesOf(deps: AppDeps): Route[] {
     { ...send, path: `${v1}/dead-letters/:id/replay`, run: createReplayDeadLetter(deps) },
     { ...send, path: `${v1}/test-email`, run: createSendTestEmail(deps) },
     { ...read, path: `${v1}/queue-stats`, run: createQueueStats(deps) },
+    { ...read, path: `${v1}/audit`, query: auditParameters, run: createListAudit(deps) },
+    { ...read, path: `${v1}/audit/verify`, query: ["owner_id"], run: createVerifyAudit(deps) },
+    {
+      ...read,
+      path: `${v1}/audit/checkpoint`,
+      query: ["owner_id"],
+      run: createGetCheckpoint(deps),
+    },
     { ...keys, path: `${v1}/api-keys`, run: createCreateApiKey(deps) },
     { ...read, path: `${v1}/api-keys`, query: page, run: createListApiKeys(deps) },
     { ...read, path: `${v1}/api-keys/:id`, run: createGetApiKey(deps) },

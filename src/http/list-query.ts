@@ -64,10 +64,10 @@ export function readPageQuery(c: ApiContext): PageQuery {
   return page;
 }
 
-type Reader = <T>(name: string, parse: (text: string) => Parsed<T>) => T | null;
+export type Reader = <T>(name: string, parse: (text: string) => Parsed<T>) => T | null;
 
 /** Reads one parameter; null when it is absent or at fault. */
-function createReader(c: ApiContext, faults: FieldFault[]): Reader {
+export function createReader(c: ApiContext, faults: FieldFault[]): Reader {
   return (name, parse) => {
     const text = c.req.query(name);
     if (text === undefined) return null;

@@ -1,5 +1,6 @@
 import { issueToken } from "../auth/jwt.ts";
 import { createCredentials } from "../cli/credentials.ts";
+import { createSigningKey } from "../crypto/signing-key.ts";
 import type { SmtpReply } from "../email/smtp.ts";
 import type { ApiEnv } from "../http/api-env.ts";
 import { createApp } from "../http/app.ts";
@@ -10,6 +11,7 @@ import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createChange } from "../queue/change.ts";
 import { emptyRound } from "../queue/reconcile-report.ts";
+import { createAudit } from "../store/audit.ts";
 import { createBulkCancel } from "../store/bulk-cancel.ts";
 import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
@@ -150,6 +152,8 @@ function apiDeps(
     emails,
     deadLetters: createDeadLetters(database),
     bulkCancel: createBulkCancel(database),
+    audit: createAudit(database),
+    checkpointKey: createSigningKey({ auditSigningKey: "ab".repeat(32), encryptionKey: "" }),
     accept: createAccept({
       emails,
       keyRing,
@@ -216,7 +220,7 @@ function tokenOf(sub: string, role: "admin" | undefined): Promise<string> {
 
 async function read<Data>(res: Response): Promise<TestAnswer<Data>> {
   const text = await res.text();
-  const isJson = res.headers.get("content-type")?.includes("json") ?? false;
+  const isJson = /\bjson\b/.test(res.headers.get("content-type") ?? "");
   return {
     status: res.status,
     headers: res.headers,
