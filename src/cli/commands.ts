@@ -1,4 +1,5 @@
 import { apiKeysCommand } from "./api-keys-command.ts";
+import { auditCommand } from "./audit-command.ts";
 import { type Command, type CommandIo, runCommand } from "./command.ts";
 import { doctorCommand } from "./doctor-command.ts";
 import { healthCommand } from "./health-command.ts";
@@ -13,6 +14,7 @@ const commands: readonly Command[] = [
   doctorCommand,
   tokenCommand,
   apiKeysCommand,
+  auditCommand,
   healthCommand,
   versionCommand,
 ];

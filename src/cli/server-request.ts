@@ -1,4 +1,4 @@
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { issueToken } from "../auth/jwt.ts";
 import type { Config } from "../config.ts";
 import { loadSecrets } from "../crypto/secrets.ts";
@@ -54,6 +54,35 @@ export function askServer({ method, url, token, body }: ServerRequest): Promise<
     req.on("error", reject);
     req.end(text);
   });
+}
+
+/** The bytes of an answer as they come, however many; rejects with its `detail` unless it is 200. */
+export async function* streamFromServer({
+  url,
+  token,
+  accept,
+}: {
+  url: URL;
+  token: string;
+  accept: string;
+}): AsyncGenerator<Uint8Array, void, undefined> {
+  const headers = { authorization: `Bearer ${token}`, accept };
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const req = request(url, { headers, agent: false }, resolve);
+  req.setTimeout(answerWithinMs, () => req.destroy(new Error("no answer in time")));
+  req.on("error", reject);
+  req.end();
+  const res = await promise;
+  try {
+    if (res.statusCode !== 200) {
+      const body = Buffer.concat(await Array.fromAsync<Buffer>(res)).toString();
+      throw new Error(`it answers HTTP ${res.statusCode}: ${detailOf(body)}`);
+    }
+    yield* res;
+    if (!res.complete) throw new Error("the answer broke off");
+  } finally {
+    req.destroy();
+  }
 }
 
 function detailOf(body: string): string {
