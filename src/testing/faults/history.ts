@@ -1,4 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
+import { checkJournal } from "../../journal/check-journal.ts";
+import type { JournalVerdict } from "../../journal/verify-journal.ts";
+import { createAudit } from "../../store/audit.ts";
+import { createPostgresDatabase } from "../../store/postgres-database.ts";
+import { until } from "../child-server.ts";
 import type { World } from "./world.ts";
 
 /** Everything that is known of a run once it has come to rest; times in ms since the epoch. */
@@ -6,6 +11,8 @@ export interface History {
   emails: Map<string, EmailHistory>;
   /** Acceptances under a Message-ID that belongs to no email of the database. */
   strays: AcceptanceRecord[];
+  /** What the verifier says of the chains of all owners, and how many entries nobody sealed. */
+  chain: { verdict: JournalVerdict; unsealed: number };
 }
 
 export interface EmailHistory {
@@ -44,6 +51,8 @@ export interface EmailRow {
   workerId: string | null;
   isFenced: boolean;
   claims: number;
+  /** Place of its newest journal entry. */
+  sequence: number;
 }
 
 interface RecipientRow {
@@ -64,6 +73,8 @@ export interface JournalEntry {
   at: number;
   action: string;
   actor: string;
+  /** Null: it tells of the email, and is none of its steps. */
+  sequence: number | null;
   detail: Record<string, unknown>;
 }
 
@@ -90,7 +101,7 @@ export async function readHistory(world: World): Promise<History> {
     if (email) email.acceptances.push(acceptance);
     else strays.push(acceptance);
   }
-  return { emails, strays };
+  return { emails, strays, chain: await readChain(world) };
 }
 
 function emptyHistory(id: string): EmailHistory {
@@ -125,7 +136,7 @@ const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;
 
 function emailRows(world: World): Promise<Rows<EmailRow>> {
   return world.sql(`select id as email_id, state, region, crashes, attempts,
-    worker_id as "workerId", fenced_at is not null as "isFenced", claim_token::int as claims,
+    worker_id as "workerId", fenced_at is not null as "isFenced", claim_token::int as claims, sequence,
     max_retries as "maxRetries", attempts_before as "attemptsBefore",
     on_uncertain as "onUncertain", ${ms("scheduled_at")} as "scheduledAt",
     ${ms("created_at")} as "createdAt" from mailer.emails`);
@@ -143,6 +154,30 @@ function attemptRows(world: World): Promise<Rows<AttemptRow>> {
 }
 
 function journalRows(world: World): Promise<Rows<JournalEntry>> {
-  return world.sql(`select email_id, action, actor, detail, ${ms("at")} as at
+  return world.sql(`select email_id, action, actor, sequence, detail, ${ms("at")} as at
     from mailer.journal where email_id is not null order by email_id, sequence, id`);
+}
+
+/** Processes that live seal what there is within a second; somebody's last entry is waited for. */
+async function readChain(world: World): Promise<History["chain"]> {
+  let unsealed = 0;
+  await until(
+    "the journal is sealed",
+    async () => {
+      const [row] = await world.sql<{ count: number }>(
+        "select count(*)::int as count from mailer.journal where position is null",
+      );
+      unsealed = row?.count ?? 0;
+      return unsealed === 0;
+    },
+    15_000,
+  ).catch(() => undefined);
+  const database = createPostgresDatabase({ url: world.directUrl, deadlineMs: 60_000 });
+  try {
+    const as = { role: "admin", sub: "oracle" } as const;
+    const verdict = await checkJournal(createAudit(database), { ownerId: null, as });
+    return { verdict, unsealed };
+  } finally {
+    await database.close();
+  }
 }

@@ -1,11 +1,18 @@
 import { describe, expect, test } from "bun:test";
-import type { AcceptanceRecord, AttemptRow, EmailHistory } from "./history.ts";
+import type {
+  AcceptanceRecord,
+  AttemptRow,
+  EmailHistory,
+  History,
+  JournalEntry,
+} from "./history.ts";
 import { extraCopies, judge, timelineOf } from "./oracle.ts";
 
 const due = Date.parse("2026-11-24T09:00:00Z");
 
+/** One whose journal agrees with its row and attempts, unless a journal is given. */
 function email(fields: Partial<EmailHistory> = {}): EmailHistory {
-  return {
+  const merged: EmailHistory = {
     id: "e1",
     ackedAt: due - 1_000,
     cancelledAt: null,
@@ -16,7 +23,32 @@ function email(fields: Partial<EmailHistory> = {}): EmailHistory {
     journal: [],
     ...fields,
   };
+  const journal = fields.journal ?? told(merged);
+  const counted = merged.row && { ...merged.row, sequence: journal.length };
+  return { ...merged, row: counted, journal };
 }
+
+function told({ row, attempts }: EmailHistory): JournalEntry[] {
+  if (row === null) return [];
+  const details: Record<string, unknown>[] = attempts.flatMap(({ number, outcome }) => [
+    { status: "sending", attempt: number },
+    { status: "pending", attempt: number, outcome },
+  ]);
+  const all = [{ status: "pending" }, ...details];
+  const last = all.pop();
+  return [...all, { ...last, status: row.state }].map((detail, index) => ({
+    at: due,
+    action: "email.step",
+    actor: "w",
+    sequence: index + 1,
+    detail,
+  }));
+}
+
+const soundChain = {
+  verdict: { ok: true, checked: 3, chains: 1, position: 3 },
+  unsealed: 0,
+} as const;
 
 function row(fields: Partial<NonNullable<EmailHistory["row"]>> = {}) {
   return {
@@ -32,6 +64,7 @@ function row(fields: Partial<NonNullable<EmailHistory["row"]>> = {}) {
     workerId: null,
     isFenced: false,
     claims: 1,
+    sequence: 3,
     ...fields,
   };
 }
@@ -59,8 +92,8 @@ function acceptance(fields: Partial<AcceptanceRecord> = {}): AcceptanceRecord {
   };
 }
 
-function verdict(subject: EmailHistory): string[] {
-  const history = { emails: new Map([[subject.id, subject]]), strays: [] };
+function verdict(subject: EmailHistory, chain: History["chain"] = soundChain): string[] {
+  const history = { emails: new Map([[subject.id, subject]]), strays: [], chain };
   return judge(history, { minuteMs: 100 }).map(({ invariant }) => invariant);
 }
 
@@ -131,6 +164,34 @@ describe("the oracle", () => {
     expect(verdict(email({ acceptances: [acceptance({ at: due })] }))).toEqual([]);
   });
 
+  test("finds a chain that does not verify, and entries that nobody sealed", () => {
+    const broken = { ownerId: "ada", number: 2, position: 7, reason: "hash" } as const;
+    expect(verdict(email(), { verdict: { ok: false, checked: 1, broken }, unsealed: 0 })).toEqual([
+      "I7",
+    ]);
+    expect(verdict(email(), { ...soundChain, unsealed: 1 })).toEqual(["I7"]);
+  });
+
+  test("finds a row that says something else than the journal", () => {
+    const { journal } = email();
+    const last = journal.length - 1;
+    const changed = (detail: Record<string, unknown>) =>
+      journal.map((step, index) => (index === last ? { ...step, detail } : step));
+    const stale = { ...journal[0], sequence: null, detail: { status: "cancelled" } };
+    expect(verdict({ ...email(), journal: [...journal, stale as JournalEntry] })).toEqual([]);
+    const lies = [
+      changed({ status: "failed", attempt: 1, outcome: "sent" }),
+      changed({ status: "sent", attempt: 1, outcome: "deferred" }),
+      changed({ status: "sent" }),
+    ];
+    for (const lie of lies) expect(verdict({ ...email(), journal: lie })).toEqual(["I7"]);
+    for (const index of [0, 1, last]) {
+      const gone = journal.filter((_, place) => place !== index);
+      expect(verdict({ ...email(), journal: gone })).toContain("I7");
+    }
+    expect(verdict({ ...email(), row: null, ackedAt: null, acceptances: [] })).toEqual(["I7"]);
+  });
+
   test("finds attempts beyond the budget and sooner than the schedule", () => {
     const soon = [attempt({ outcome: "deferred" }), attempt({ number: 2, startedAt: due + 200 })];
     expect(verdict(email({ attempts: soon }))).toEqual(["I8"]);
@@ -141,12 +202,16 @@ describe("the oracle", () => {
   test("finds what never came to rest, and a Message-ID of nobody", () => {
     expect(verdict(email({ row: row({ state: "sending" }) }))).toEqual(["I10"]);
     const strays = [acceptance({ messageId: "<other@example.test>" })];
-    expect(judge({ emails: new Map(), strays }, { minuteMs: 1 })).toHaveLength(1);
+    expect(judge({ emails: new Map(), strays, chain: soundChain }, { minuteMs: 1 })).toHaveLength(
+      1,
+    );
   });
 
   test("tells an email's story in order", () => {
     const story = timelineOf(
-      email({ journal: [{ at: due, action: "email.sending", actor: "w", detail: {} }] }),
+      email({
+        journal: [{ at: due, action: "email.sending", actor: "w", sequence: 1, detail: {} }],
+      }),
     );
     expect(story.map((line) => line.slice(15))).toEqual([
       "201 reached the caller",

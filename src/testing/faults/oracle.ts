@@ -2,7 +2,7 @@ import type { EmailHistory, History } from "./history.ts";
 
 /** A promise of GUARANTEES.md that one email broke. */
 export interface Violation {
-  invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I8" | "I10";
+  invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I10";
   emailId: string;
   words: string;
 }
@@ -13,12 +13,15 @@ export interface OracleSettings {
 }
 
 /** Judges every email of a run that has come to rest; an empty answer means all was kept. */
-export function judge({ emails, strays }: History, settings: OracleSettings): Violation[] {
+export function judge({ emails, strays, chain }: History, settings: OracleSettings): Violation[] {
   const violations: Violation[] = strays.map(({ messageId }) => ({
     invariant: "I3",
     emailId: messageId,
     words: "accepted by the next hop under a Message-ID of no email",
   }));
+  for (const words of brokenChain(chain)) {
+    violations.push({ invariant: "I7", emailId: "the journal", words });
+  }
   for (const email of emails.values()) {
     for (const [invariant, words] of faultsOf(email, settings)) {
       violations.push({ invariant, emailId: email.id, words });
@@ -35,6 +38,7 @@ function faultsOf(email: EmailHistory, settings: OracleSettings): Found[] {
     ...sentAfterCancel(email),
     ...doubled(email),
     ...early(email),
+    ...untold(email),
     ...overTried(email, settings),
     ...restless(email),
   ];
@@ -98,6 +102,35 @@ function* early({ row, acceptances }: EmailHistory) {
   const first = acceptances[0];
   if (!row || !first || first.at >= Math.floor(row.scheduledAt)) return;
   yield found("I5", `accepted ${Math.ceil(row.scheduledAt - first.at)} ms before its time`);
+}
+
+/** I7: the chains verify, and everything is in them. */
+function* brokenChain({ verdict, unsealed }: History["chain"]) {
+  if (unsealed > 0) yield `${unsealed} entries that nobody sealed`;
+  if (!verdict.ok) yield `the chain is broken: ${JSON.stringify(verdict.broken)}`;
+}
+
+/** I7: the journal agrees with the rows: no step without its entry, and the last says the state. */
+function* untold({ row, journal, attempts }: EmailHistory) {
+  const steps = journal.filter(({ sequence }) => sequence !== null);
+  const gap = steps.findIndex(({ sequence }, index) => sequence !== index + 1);
+  if (gap !== -1) yield found("I7", `no journal entry ${gap + 1}, but one after it`);
+  if (row === null) {
+    if (journal.length > 0) yield found("I7", "in the journal and not in the database");
+    return;
+  }
+  if (steps.length !== row.sequence) {
+    yield found("I7", `${steps.length} journal entries, the row counts ${row.sequence}`);
+  }
+  const told = steps.at(-1)?.detail.status;
+  if (told !== row.state) yield found("I7", `state ${row.state}, the journal says ${told}`);
+  for (const { number, outcome } of attempts) {
+    const ends = steps.filter((step) => step.detail.attempt === number && step.detail.outcome);
+    if (ends.length !== 1 || ends[0]?.detail.outcome !== outcome) {
+      const said = JSON.stringify(ends.map(({ detail }) => detail.outcome));
+      yield found("I7", `attempt ${number} ended as ${outcome}, the journal says ${said}`);
+    }
+  }
 }
 
 /** I8: at most max_retries + 1 attempts, and between two of them never less than 2^n minutes. */

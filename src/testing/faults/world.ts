@@ -63,6 +63,8 @@ export interface World {
   readonly seed: number;
   readonly env: Record<string, string>;
   readonly databaseUrl: string;
+  /** Past the proxy, where there is one. */
+  readonly directUrl: string;
   /** Throws unless `postgres: "own"` was asked for. */
   readonly postgres: PostgresServer;
   readonly sink: SmtpSink;
@@ -164,6 +166,7 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
     seed,
     env,
     databaseUrl,
+    directUrl: direct,
     get postgres() {
       if (!own) throw new Error('this fault needs `parts: { postgres: "own" }`');
       return own;
