@@ -66,6 +66,10 @@ const rows: Record<string, Row> = {
   // Nobody works here, so what is sent is refused before it is waited for.
   "POST /api/v1/test-email": { needs: "send", body: () => ({ to: 7 }), own: 422 },
   "GET /api/v1/queue-stats": { needs: "read", own: 200, isOverview: true },
+  // Nothing is sealed here; list-audit.test.ts has entries.
+  "GET /api/v1/audit": { needs: "read", own: 200 },
+  "GET /api/v1/audit/verify": { needs: "read", own: 200 },
+  "GET /api/v1/audit/checkpoint": { needs: "read", own: 200 },
   "POST /api/v1/api-keys": {
     needs: "keys",
     body: () => ({ name: "one more", scopes: ["read"] }),

@@ -24,6 +24,7 @@ const list = {
   scheduled_before: null,
   with_attempts: true,
 };
+const audit = { limit: 99, is_newest_first: false };
 const change = {
   origin: null,
   version: 1,
@@ -58,6 +59,16 @@ const attempts: Record<string, Attempt[]> = {
   read_journal: [
     { args: ({ pending }) => ({ after: 0, limit: 9, email_id: pending }), told: { entries: [] } },
     { args: () => ({ after: 0, limit: 99, owner_id: "ada", proof: true }), told: {} },
+  ],
+  read_audit: [
+    { args: ({ pending }) => ({ ...audit, email_id: pending }), told: { entries: [] } },
+    { args: () => ({ ...audit, actor: "ada" }), told: { entries: [] } },
+    { args: () => ({ ...audit, owner_id: "ada" }), told: {} },
+  ],
+  // A count and a hash of the heads, which the next one shows.
+  journal_state: [{ args: () => ({ owner_id: "ada" }), told: {} }],
+  list_journal_heads: [
+    { args: () => ({ limit: 99, owner_id: null }), told: { heads: [{ owner_id: "bob" }] } },
   ],
   queue_stats: [{ args: () => ({}), told: { by_status: { pending: 1, held: 1, failed: 1 } } }],
   cancel_email: [{ args: ({ pending: id }) => ({ id, origin: null }), told: notFound }],
@@ -94,7 +105,12 @@ const attempts: Record<string, Attempt[]> = {
   revoke_api_key: [{ args: ({ apiKey: id }) => ({ id, origin: null }), told: notFound }],
 };
 /** These mean whoever asks, so that ada's own question says nothing about bob's. */
-const aboutTheCaller = new Set(["queue_stats", "create_api_key"]);
+const aboutTheCaller = new Set([
+  "queue_stats",
+  "create_api_key",
+  "journal_state",
+  "list_journal_heads",
+]);
 
 test("every function that a user can reach is tried", () => {
   expect(Object.keys(attempts).sort()).toEqual(functionsOfUsers.toSorted());
