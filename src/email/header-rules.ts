@@ -24,8 +24,15 @@ export function headerNameFault(name: string): string | null {
     : `expected one of the headers ${allowed}, got ${quoteInput(name)}`;
 }
 
+/** Ids of messages, which are ASCII: an encoded-word in one would be an id nobody has. */
+const ids = /^[\x21-\x7e]+(?: +[\x21-\x7e]+)*$/;
+
 /** A sentence on what is wrong with the value of a header; null: nothing. */
-export function headerValueFault(value: unknown): string | null {
+export function headerValueFault(value: unknown, name = ""): string | null {
+  if (/^(?:references|in-reply-to)$/i.test(name) && typeof value === "string") {
+    const isIds = ids.test(value.trim()) && !value.includes("=?");
+    if (!isIds) return `expected ids such as <a@example.com>, got ${quoteInput(value)}`;
+  }
   const isFine =
     typeof value === "string" &&
     value.trim() !== "" &&

@@ -88,6 +88,10 @@ describe("refused", () => {
     "a@exam\u00adple.com",
     "a@\u202eexample.com",
     "\ud800 <a@example.com>",
+    // Encoded-words hide from us what they show to people (CR LF and a turned name here).
+    "=?utf-8?b?DQpCY2M6IGV2aWxAZXZpbC5leGFtcGxl?= <a@example.com>",
+    '"=?UTF-8?Q?=E2=80=AEgnp.exe?=" <a@example.com>',
+    "A =?x?q?b?= <a@example.com>",
     "a@ex\udc00ample.com",
     // Local parts.
     "@example.com",
@@ -155,6 +159,7 @@ describe("refused", () => {
     [{ address: "a@example.com", name: 7 }],
     [{ address: "N <a@example.com>" }],
     [{ address: "a@example.com>\r\nx", name: "N" }],
+    [{ address: "a@example.com", name: "=?utf-8?q?=0d=0a?=" }],
     [{ address: "a@example.com", name: "N\r\nBcc: b@evil.example" }],
     [{ address: "a@example.com, b@evil.example" }],
     [{ address: ["a@example.com"] }],

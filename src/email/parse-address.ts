@@ -10,6 +10,11 @@ const addressLengthMax = 254;
 const nameLengthMax = 256;
 /** Control characters, line separators, halves of pairs, and what turns the direction of text. */
 const unsafeInName = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
+/**
+ * An encoded-word of RFC 2047. Mail programs decode it, in quotes too, though they should not: what
+ * is refused above would come in that way. Names are written in UTF-8, and encoded by us.
+ */
+const encodedWord = /=\?[^?]*\?[bq]\?/i;
 /** Outside quotes these mean a list, a group, a comment or another address. */
 const specialInName = /[<>()[\]\\,;:@"]/;
 
@@ -67,6 +72,9 @@ function withName(name: string, address: string): Parsed<Address> {
     return {
       fault: `expected a name of at most ${nameLengthMax} characters without control characters, got ${quoteInput(trimmed)}`,
     };
+  }
+  if (encodedWord.test(trimmed)) {
+    return { fault: `expected a name in UTF-8, not encoded, got ${quoteInput(trimmed)}` };
   }
   return { value: { address: parsed.value, name: trimmed === "" ? null : trimmed } };
 }

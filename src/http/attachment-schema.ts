@@ -15,9 +15,10 @@ const mediaType = new RegExp(
 const ownParts = /^(?:message|multipart)\//i;
 
 const filename = z.string(expecting("a file name")).refine((name) => {
-  const isNamed = name.length >= 1 && name.length <= 255 && name !== "." && name !== "..";
-  return isNamed && !unsafeInFilename.test(name);
-}, expecting("a file name of 1 to 255 characters without slashes and control characters"));
+  const isNamed = name.trim() !== "" && name.length <= 255 && name !== "." && name !== "..";
+  // Mail programs decode an encoded-word, and whatever it hides would be the name.
+  return isNamed && !unsafeInFilename.test(name) && !/=\?[^?]*\?[bq]\?/i.test(name);
+}, expecting("a file name of 1 to 255 characters in UTF-8 without slashes and control characters"));
 
 const contentType = z
   .string(expecting("a media type such as application/pdf"))

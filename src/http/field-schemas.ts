@@ -93,7 +93,7 @@ export const headersField = z
     for (const [name, value] of Object.entries(input)) {
       const message = repeated.includes(name)
         ? `expected each header once, got ${quoteInput(name)} in several letter cases`
-        : (headerNameFault(name) ?? headerValueFault(value));
+        : (headerNameFault(name) ?? headerValueFault(value, name));
       if (message !== null) addFault(ctx, { path: [name], message, input: value });
     }
     return input as Record<string, string>;

@@ -167,6 +167,15 @@ describe("attachments", () => {
     expect(read).toMatchObject({ contentId: "logo", contentType: "image/png" });
   });
 
+  test("that are texts stay files, also with a content id", async () => {
+    const file = attachment({ filename: "a.txt", contentType: "text/plain", contentId: "part-1" });
+    const message = await compose({ body: "The body.", attachments: [file] });
+    const { mail, read } = await parseTwice(message);
+    expect([trimmedLines(mail.text), trimmedLines(read.text)]).toEqual(Array(2).fill("The body."));
+    expect(mail.attachments.map(({ filename }) => filename)).toEqual(["a.txt"]);
+    expect(read.attachments.map(({ filename }) => filename)).toEqual(["a.txt"]);
+  });
+
   test("stand alone when there is no text", async () => {
     const message = await compose({ body: "", attachments: [attachment()] });
     const read = await readAttachments(message);

@@ -106,10 +106,15 @@ function attachmentPart({ filename, contentType, contentId, content }: Attachmen
     filename: withoutControls(filename) || "attachment",
     contentType: safeContentType(contentType),
     contentTransferEncoding: "base64",
-    contentDisposition: contentId === null ? "attachment" : "inline",
+    contentDisposition: contentId === null || isText(contentType) ? "attachment" : "inline",
   };
   if (contentId !== null) part.cid = contentId.replace(/[^\x21-\x7e]|[<>]/g, "");
   return part;
+}
+
+/** Inline, a reader takes a text for a part of the body: the file would be gone, the body longer. */
+function isText(contentType: string): boolean {
+  return /^text\//i.test(contentType);
 }
 
 /**

@@ -76,11 +76,17 @@ export function mailBody(fields: Record<string, unknown> = {}) {
   return { recipients: ["bob@example.com"], subject: "Hello", body: "A few words.", ...fields };
 }
 
-export async function startTestApi(overrides: Partial<AppDeps> = {}): Promise<TestApi> {
+/** With `transport` emails really go there, whatever `deliver` says is replied. */
+export async function startTestApi(
+  overrides: Partial<AppDeps> = {},
+  { transport }: { transport?: Transport } = {},
+): Promise<TestApi> {
   const { url } = await freshDatabase();
   const database = createPostgresDatabase({ url });
   const script = { reply: okReply };
-  const delivery = createDelivery(database, { transport: scriptedTransport(script) });
+  const delivery = createDelivery(database, {
+    transport: transport ?? scriptedTransport(script),
+  });
   const lines: Record<string, unknown>[] = [];
   const deps = { ...apiDeps(database, delivery, lines), ...overrides };
   const app = createApp(deps);
