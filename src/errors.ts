@@ -16,6 +16,8 @@ export type ErrorCode =
   | "already_suppressed"
   | "outcome_uncertain"
   | "already_cancelled"
+  | "not_finished"
+  | "content_unreadable"
   | "not_a_dead_letter"
   | "not_held"
   | "changed_meanwhile"

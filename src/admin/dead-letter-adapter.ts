@@ -77,13 +77,10 @@ export class DeadLetterAdapter extends BaseAdapter {
     return deadLetterJob(email, this.#decrypt(email), () => this.#replay(email.id));
   }
 
-  /** One email of a lost key must not hide all the others. */
+  /** Null: its key is not in the ring, or a part of it was changed. */
   #decrypt(email: StoredEmail): DecryptedEmail | null {
-    try {
-      return decryptEmail(email, this.#deps.keyRing);
-    } catch {
-      return null;
-    }
+    const decrypted = decryptEmail(email, this.#deps.keyRing);
+    return decrypted.fault === undefined ? decrypted : null;
   }
 
   async #replay(id: string): Promise<void> {

@@ -182,10 +182,10 @@ describe("exit 1, with what to do", () => {
   test("another encryption key than the database's own", async () => {
     const { url } = await freshDatabase();
     const database = createPostgresDatabase({ url });
-    const { fingerprint } = createKeyRing({ current: "cd".repeat(32), old: [] });
+    const keyRing = createKeyRing({ current: "cd".repeat(32), old: [] });
     const options = { region: "local", role: "all", replyTimeoutMs: 1, horizonMs: 1 } as const;
     const workerId = Bun.randomUUIDv7();
-    await createPresence(database, { ...options, workerId, deadAfterMs: 1 }).checkKey(fingerprint);
+    await createPresence(database, { ...options, workerId, deadAfterMs: 1 }).checkKey(keyRing);
     await database.close();
     const { code, of } = await report({ DATABASE_URL: url });
     expect([code, of("encryption key").status]).toEqual([1, "failed"]);

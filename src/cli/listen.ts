@@ -5,6 +5,7 @@ import type { Config } from "../config.ts";
 import type { Secrets } from "../crypto/secrets.ts";
 import { createSigningKey } from "../crypto/signing-key.ts";
 import { createApp } from "../http/app.ts";
+import { createUnreadableNote } from "../http/unreadable-note.ts";
 import type { Logger } from "../log.ts";
 import { createAudit } from "../store/audit.ts";
 import type { CommandIo } from "./command.ts";
@@ -53,7 +54,7 @@ export function listen(deps: ListenDeps): Listening {
   const pages = config.role === "worker" ? null : createPages(paging);
   registerParts(parts, config);
   const { reconcileIntervalMs } = config;
-  const keyFingerprint = parts.keyRing.fingerprint;
+  const key = parts.keyRing;
   const app = createApp({
     ...parts,
     ...credentials,
@@ -64,9 +65,10 @@ export function listen(deps: ListenDeps): Listening {
     knownRegions: () => parts.reconciler.report().standing?.regions ?? [],
     countWorkers: () => parts.presence.countWorkers(),
     metrics: { ...parts.metrics, token: config.metricsToken },
+    noteUnreadable: createUnreadableNote(log),
     observeRequest: createRequestObserver(parts.metrics),
     health: () => checkHealth({ ...parts, reconcileIntervalMs }, state),
-    examine: shared(() => examine({ config, database: parts.database, keyFingerprint })),
+    examine: shared(() => examine({ config, database: parts.database, key })),
     reconcile: shared(() => parts.reconciler.runOnce()),
     isDraining: () => state.isDraining,
     now,

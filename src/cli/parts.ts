@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Config, processEnvironment, type SmtpSettings } from "../config.ts";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
 import { loadOrCreateSecrets, type Secrets } from "../crypto/secrets.ts";
 import { createSealer } from "../journal/seal.ts";
 import type { Logger } from "../log.ts";
@@ -67,7 +68,17 @@ export function secretsOf(config: Config): Secrets {
   const given = { encryptionKey, jwtSecret: config.jwt.secret };
   if (config.database.driver === "pglite") return loadOrCreateSecrets(config.dataDir, given);
   // loadConfig refuses a shared database without both.
-  return { encryptionKey: given.encryptionKey ?? "", jwtSecret: given.jwtSecret ?? "" };
+  return {
+    encryptionKey: given.encryptionKey ?? "",
+    encryptionKeysOld: [],
+    jwtSecret: given.jwtSecret ?? "",
+  };
+}
+
+/** The current key and every former one that is known, from wherever. */
+export function keyRingOf({ encryptionKeysOld }: Config, secrets: Secrets): KeyRing {
+  const old = [...encryptionKeysOld, ...secrets.encryptionKeysOld];
+  return createKeyRing({ current: secrets.encryptionKey, old });
 }
 
 /** Everything between the API and the wires, connected but not running. */
@@ -79,8 +90,8 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const newId = () => Bun.randomUUIDv7();
   const failPoints = openFailPoints();
   const workerId = newId();
-  const { region, queueHorizonMs: horizonMs, encryptionKeysOld: old } = config;
-  const keyRing = createKeyRing({ current: secrets.encryptionKey, old });
+  const { region, queueHorizonMs: horizonMs } = config;
+  const keyRing = keyRingOf(config, secrets);
   const semaphore = createByteSemaphore({ bytesMax: bytesMaxOf(config) });
   const sender = createTransport(config);
   const emails = createEmails(database);

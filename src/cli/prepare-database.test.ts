@@ -16,7 +16,7 @@ function depsWith(presence: Partial<PrepareDeps["presence"]>): PrepareDeps {
       ...presence,
     },
     clockSkew: { measure: async (_, ask) => void (await ask()) },
-    keyFingerprint: "f",
+    keyRing: { currentKeyId: "id", fingerprint: "f", oldFingerprints: [] },
     log: createLogger({ level: "silent" }),
   };
 }

@@ -5,14 +5,14 @@ import type { ClockSkew } from "../queue/clock-skew.ts";
 import { migrate } from "../store/migrate.ts";
 import { SCHEMA_VERSION } from "../store/migrations.ts";
 import { openPostgresSession } from "../store/postgres-session.ts";
-import type { Presence } from "../store/presence.ts";
+import type { KeyIdentity, Presence } from "../store/presence.ts";
 
 export interface PrepareDeps {
   config: Pick<Config, "database" | "autoMigrate">;
   presence: Pick<Presence, "beat" | "checkKey" | "schemaVersion">;
   /** Knows the database's clock before the first request is judged by it. */
   clockSkew: Pick<ClockSkew, "measure">;
-  keyFingerprint: string;
+  keyRing: KeyIdentity;
   log: Logger;
 }
 
@@ -45,7 +45,7 @@ export async function prepareDatabase(deps: PrepareDeps, signal: AbortSignal): P
 }
 
 async function prepareOnce(deps: PrepareDeps): Promise<void> {
-  const { config, presence, clockSkew, keyFingerprint, log } = deps;
+  const { config, presence, clockSkew, keyRing, log } = deps;
   const url = migrateUrlOf(config.database);
   if (url !== null && config.autoMigrate) {
     const session = await openPostgresSession(url);
@@ -58,12 +58,19 @@ async function prepareOnce(deps: PrepareDeps): Promise<void> {
   }
   await refuseOldSchema(presence);
   await clockSkew.measure("database", async () => (await presence.beat()).now);
-  if (!(await presence.checkKey(keyFingerprint))) {
-    throw new Error(
-      "The encryption key is not the one this database was first used with: set ENCRYPTION_KEY " +
-        "(or restore secrets.json in DATA_DIR) to that one. Nothing was changed.",
-    );
-  }
+  if (!(await presence.checkKey(keyRing))) throw new Error(wrongKeyWords(config.database));
+}
+
+/** Says which setting, and what to do in either case: mistaken, or replaced on purpose. */
+export function wrongKeyWords({ driver }: Config["database"]): string {
+  const remedy =
+    driver === "pglite"
+      ? "set it (or restore secrets.json in DATA_DIR) to that one"
+      : "set it to that one";
+  return (
+    `ENCRYPTION_KEY is not the one this database is used with: ${remedy}; or, if you replaced ` +
+    "it, put the former one into ENCRYPTION_KEYS_OLD. Nothing was changed."
+  );
 }
 
 /** A newer one is fine: every migration leaves the release before at work. */

@@ -106,8 +106,7 @@ function startWork({ config, parts, server, state, log, stopping }: WorkDeps): {
   const failed = Promise.withResolvers<"failed">();
   const start = async (): Promise<EmailWorker | null> => {
     const { presence, clockSkew, keyRing, reconciler } = parts;
-    const keyFingerprint = keyRing.fingerprint;
-    await prepareDatabase({ config, presence, clockSkew, keyFingerprint, log }, stopping);
+    await prepareDatabase({ config, presence, clockSkew, keyRing, log }, stopping);
     if (stopping.aborted) return null;
     // Under the folder's lock nobody else can be sending: settle what a crash left at once.
     if (config.database.driver === "pglite") await reconciler.runOnce({ everything: true });

@@ -18,30 +18,33 @@ export function createKeyRing({ current, old }: KeyRingOptions): KeyRing {
   const currentKey = createRingKey(current);
   const keys = new Map(old.map(createRingKey).map((key) => [key.id, key]));
   keys.set(currentKey.id, currentKey);
+  const oldKeys = [...keys.values()].filter((key) => key !== currentKey);
+  const openKey = (wrappedKey: string, emailId: string, ownerId: string) => {
+    const { id, body } = splitKeyed(wrappedKey);
+    return decrypt(find(keys, id).wrapKey, body, wrapPlace(id, emailId, ownerId));
+  };
+  const wrap = (key: Uint8Array, emailId: string, ownerId: string) => {
+    const place = wrapPlace(currentKey.id, emailId, ownerId);
+    return joinText([currentKey.id], encrypt(currentKey.wrapKey, key, place));
+  };
+
   return {
     currentKeyId: currentKey.id,
     fingerprint: currentKey.fingerprint,
+    oldFingerprints: oldKeys.map(({ fingerprint }) => fingerprint),
+    oldKeyIds: oldKeys.map(({ id }) => id),
     createDataKey: (emailId, ownerId) => {
       const key = randomBytes(32);
-      const wrapped = encrypt(currentKey.wrapKey, key, wrapPlace(currentKey.id, emailId, ownerId));
       return {
         dataKey: createDataKey(key, emailId, ownerId),
-        wrappedKey: joinText([currentKey.id], wrapped),
+        wrappedKey: wrap(key, emailId, ownerId),
       };
     },
-    openDataKey: (wrappedKey, emailId, ownerId) => {
-      const { id, body } = splitKeyed(wrappedKey);
-      const { wrapKey } = find(keys, id);
-      return createDataKey(
-        decrypt(wrapKey, body, wrapPlace(id, emailId, ownerId)),
-        emailId,
-        ownerId,
-      );
-    },
-    blindIndex: (address) =>
-      createHmac("sha256", currentKey.indexKey).update(withLowerDomain(address)).digest("hex"),
-    blindIndexOf: (kind, text) =>
-      createHmac("sha256", currentKey.indexKey).update(placeOf(kind, text)).digest("hex"),
+    openDataKey: (wrappedKey, emailId, ownerId) =>
+      createDataKey(openKey(wrappedKey, emailId, ownerId), emailId, ownerId),
+    rewrapDataKey: (wrappedKey, emailId, ownerId) =>
+      wrap(openKey(wrappedKey, emailId, ownerId), emailId, ownerId),
+    ...createIndexes([currentKey, ...oldKeys]),
     encryptText: (plaintext, context) => {
       const place = placeOf(currentKey.id, "text", context);
       return joinText([currentKey.id], encrypt(currentKey.textKey, Buffer.from(plaintext), place));
@@ -50,6 +53,21 @@ export function createKeyRing({ current, old }: KeyRingOptions): KeyRing {
       const { id, body } = splitKeyed(ciphertext);
       return decrypt(find(keys, id).textKey, body, placeOf(id, "text", context)).toString();
     },
+  };
+}
+
+/** The first key's index is the one that is stored with what is written now. */
+function createIndexes(
+  ringKeys: RingKey[],
+): Pick<KeyRing, "blindIndex" | "blindIndexOf" | "blindIndexes" | "blindIndexesOf"> {
+  const indexes = (text: string) =>
+    ringKeys.map(({ indexKey }) => createHmac("sha256", indexKey).update(text).digest("hex"));
+  const indexesOf = (kind: string, text: string) => indexes(placeOf(kind, text));
+  return {
+    blindIndex: (address) => indexes(withLowerDomain(address))[0] ?? "",
+    blindIndexes: (address) => indexes(withLowerDomain(address)),
+    blindIndexOf: (kind, text) => indexesOf(kind, text)[0] ?? "",
+    blindIndexesOf: indexesOf,
   };
 }
 

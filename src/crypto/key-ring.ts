@@ -19,14 +19,22 @@ export interface KeyRing {
   readonly currentKeyId: string;
   /** Compared with the database's at boot: a one-way fingerprint of the current key. */
   readonly fingerprint: string;
+  /** Those of the keys that only read, and their ids, in the same order. */
+  readonly oldFingerprints: readonly string[];
+  readonly oldKeyIds: readonly string[];
   /** A fresh random data key for one email, and its wrapped form for the database. */
   createDataKey(emailId: string, ownerId: string): { dataKey: DataKey; wrappedKey: string };
   /** Throws `UnknownKeyError` when the wrapping key is not in the ring, `DecryptError` when it does not open. */
   openDataKey(wrappedKey: string, emailId: string, ownerId: string): DataKey;
+  /** The same data key, wrapped by the current key; throws as `openDataKey` does. */
+  rewrapDataKey(wrappedKey: string, emailId: string, ownerId: string): string;
   /** HMAC under a derived key of the address, local part as is, domain lower-cased: finds equal addresses without showing them. Hex. */
   blindIndex(address: string): string;
   /** The same for texts of another kind, which is bound in: finds equal ones. Hex. Another current key gives another index. */
   blindIndexOf(kind: string, text: string): string;
+  /** `blindIndex` under every key of the ring, the current one first: what a search looks for. */
+  blindIndexes(address: string): string[];
+  blindIndexesOf(kind: string, text: string): string[];
   /** Encrypts directly under a derived key of the ring (stored answers of idempotent requests). */
   encryptText(plaintext: string, context: string): string;
   decryptText(ciphertext: string, context: string): string;

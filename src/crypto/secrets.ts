@@ -13,6 +13,8 @@ import { dirname, join } from "node:path";
 /** The two secrets without which nothing starts. */
 export interface Secrets {
   encryptionKey: string;
+  /** Former ones that may still open something: a rotation is under way. */
+  encryptionKeysOld: readonly string[];
   jwtSecret: string;
 }
 
@@ -29,13 +31,44 @@ export interface GivenSecrets {
  */
 export function loadOrCreateSecrets(dataDir: string, given: GivenSecrets): Secrets {
   if (given.encryptionKey !== null && given.jwtSecret !== null) {
-    return { encryptionKey: given.encryptionKey, jwtSecret: given.jwtSecret };
+    return {
+      encryptionKey: given.encryptionKey,
+      encryptionKeysOld: [],
+      jwtSecret: given.jwtSecret,
+    };
   }
-  const stored = loadSecrets(dataDir) ?? createSecrets(dataDir);
+  return givenOver(given, loadSecrets(dataDir) ?? createSecrets(dataDir));
+}
+
+/** A key that is given says itself, by ENCRYPTION_KEYS_OLD, what it replaces. */
+export function givenOver(given: GivenSecrets, stored: Secrets): Secrets {
   return {
     encryptionKey: given.encryptionKey ?? stored.encryptionKey,
+    encryptionKeysOld: given.encryptionKey === null ? stored.encryptionKeysOld : [],
     jwtSecret: given.jwtSecret ?? stored.jwtSecret,
   };
+}
+
+/**
+ * Another generated key, beside which the former is kept until `endRotation`, whatever happens in
+ * between. Under the folder's lock. A rotation that was begun before goes on with its own key.
+ */
+export function beginRotation(dataDir: string): Secrets {
+  const stored = loadSecrets(dataDir) ?? createSecrets(dataDir);
+  if (stored.encryptionKeysOld.length > 0) return stored;
+  const secrets = {
+    ...stored,
+    encryptionKey: randomKey(),
+    encryptionKeysOld: [stored.encryptionKey],
+  };
+  writeSecrets(dataDir, secrets);
+  return secrets;
+}
+
+/** Forgets the former key. Only once nothing is left that it opens. */
+export function endRotation(dataDir: string): void {
+  const stored = loadSecrets(dataDir);
+  if (stored !== null) writeSecrets(dataDir, { ...stored, encryptionKeysOld: [] });
 }
 
 /** Null when the folder has none yet; throws when the file is there but unfit. */
@@ -43,21 +76,34 @@ export function loadSecrets(dataDir: string): Secrets | null {
   const path = secretsPath(dataDir);
   const text = readIfPresent(path);
   if (text === null) return null;
-  const { encryption_key: encryptionKey, jwt_secret: jwtSecret } = parse(text, path);
+  const parsed = parse(text, path);
+  const { encryption_key: encryptionKey, jwt_secret: jwtSecret } = parsed;
+  const { encryption_keys_old: encryptionKeysOld = [] } = parsed;
   if (typeof encryptionKey !== "string" || typeof jwtSecret !== "string") throw unfit(path);
-  return { encryptionKey, jwtSecret };
+  if (!isTextList(encryptionKeysOld)) throw unfit(path);
+  return { encryptionKey, encryptionKeysOld, jwtSecret };
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
 }
 
 function createSecrets(dataDir: string): Secrets {
-  const secrets = {
-    encryptionKey: randomBytes(32).toString("hex"),
-    jwtSecret: randomBytes(32).toString("hex"),
-  };
-  const { encryptionKey: encryption_key, jwtSecret: jwt_secret } = secrets;
+  const secrets = { encryptionKey: randomKey(), encryptionKeysOld: [], jwtSecret: randomKey() };
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const text = `${JSON.stringify({ encryption_key, jwt_secret }, null, 2)}\n`;
-  writeDurably(secretsPath(dataDir), text);
+  writeSecrets(dataDir, secrets);
   return secrets;
+}
+
+function randomKey(): string {
+  return randomBytes(32).toString("hex");
+}
+
+function writeSecrets(dataDir: string, secrets: Secrets): void {
+  const { encryptionKey: encryption_key, jwtSecret: jwt_secret, encryptionKeysOld } = secrets;
+  const old = encryptionKeysOld.length === 0 ? {} : { encryption_keys_old: encryptionKeysOld };
+  const text = `${JSON.stringify({ encryption_key, ...old, jwt_secret }, null, 2)}\n`;
+  writeDurably(secretsPath(dataDir), text);
 }
 
 /** Written aside, synced, then renamed: a crash leaves either no file or a whole one. */

@@ -18,6 +18,7 @@ import type { DroppedSigningKeys } from "../store/dropped-signing-keys.ts";
 import type { Emails } from "../store/emails.ts";
 import type { ApiContext, ApiEnv } from "./api-env.ts";
 import type { RateLimits } from "./rate-limits.ts";
+import type { UnreadableNote } from "./unreadable-note.ts";
 
 /** What `/health` says; `components` is shown as it is, so it holds no secrets. */
 export interface Health {
@@ -64,6 +65,8 @@ export interface AppDeps {
   change: Change;
   enqueue: Enqueue;
   keyRing: KeyRing;
+  /** Told of every email that does not open. */
+  noteUnreadable: UnreadableNote;
   /** Shared with accepting and sending; bodies are counted while they are read. */
   semaphore: ByteSemaphore;
   health: () => Promise<Health>;

@@ -35,6 +35,7 @@ import { createScheduleBatch } from "./schedule-batch.ts";
 import { createScheduleMail } from "./schedule-mail.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { createSendTestEmail } from "./send-test-email.ts";
+import { createShredContent } from "./shred-content.ts";
 import { createDropSigningKey, createListSigningKeys } from "./signing-keys.ts";
 import { createGetCheckpoint, createVerifyAudit } from "./verify-audit.ts";
 
@@ -74,6 +75,12 @@ export function routesOf(deps: AppDeps): Route[] {
     { ...read, path: `${v1}/emails/:id/raw`, run: createGetRaw(deps) },
     { ...read, path: `${v1}/emails/:id/attachments/:n`, run: createGetAttachment(deps) },
     { ...read, path: `${v1}/emails/:id/events`, run: createGetEvents(deps) },
+    {
+      ...send,
+      path: `${v1}/emails/:id/content`,
+      method: "DELETE",
+      run: createShredContent(deps),
+    },
     { ...send, path: `${v1}/cancel/:id`, method: "DELETE", run: createCancelEmail(deps) },
     { ...send, path: `${v1}/cancel`, run: createCancelEmails(deps) },
     { ...read, path: `${v1}/scheduled-emails`, query: filters, run: createListEmails(deps) },

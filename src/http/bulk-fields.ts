@@ -115,7 +115,7 @@ export function narrowingOf(fields: Partial<Record<keyof typeof narrowing, unkno
  */
 export function deadLetterFilterOf(
   fields: FilterFields,
-  domainIndex: (domain: string) => string,
+  domainIndexes: (domain: string) => string[],
 ): DeadLetterFilter {
   const { status, group, smtp_code: smtpCode, domain, ids } = fields;
   const certain = deadLetterStates.filter((state) => state !== "uncertain");
@@ -125,7 +125,7 @@ export function deadLetterFilterOf(
     statuses,
     ...(group ? { group } : {}),
     ...(smtpCode ? { smtpCode } : {}),
-    ...(domain ? { domainIndex: domainIndex(domain) } : {}),
+    ...(domain ? { domainIndex: domainIndexes(domain) } : {}),
     ...(ids ? { ids } : {}),
   };
 }

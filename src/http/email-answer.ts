@@ -1,22 +1,34 @@
-import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
+import type { KeyRing } from "../crypto/key-ring.ts";
 import type { EmailDetails } from "../email/email-details.ts";
 import { showMailbox } from "../email/mailbox.ts";
-import { decryptEmail } from "../queue/decrypt-email.ts";
+import { decryptEmail, isUnreadable, openDataKeyOf, orUnreadable } from "../queue/decrypt-email.ts";
 import type {
   StoredAttempt,
   StoredEmail,
   StoredRecipient,
   WholeEmail,
 } from "../store/stored-email.ts";
+import type { UnreadableNote } from "./unreadable-note.ts";
 
-/** The status object of API.md; with `attempts` unless it stands in a list that leaves them out. */
+/** What opens an email, and who is told when a part of it does not open. */
+export interface EmailOpener {
+  keyRing: KeyRing;
+  noteUnreadable: UnreadableNote;
+}
+
+/**
+ * The status object of API.md; with `attempts` unless it stands in a list that leaves them out.
+ * What does not open is null, and `unreadable` says that it was not shredded.
+ */
 export function emailAnswer(
   email: StoredEmail,
-  keyRing: KeyRing,
+  { keyRing, noteUnreadable }: EmailOpener,
   { withAttempts }: { withAttempts: boolean },
 ) {
-  const { subject, attempts, recipients } = decryptEmail(email, keyRing);
+  const { subject, attempts, recipients, fault } = decryptEmail(email, keyRing);
+  if (fault) noteUnreadable(email.id, fault);
   return {
+    ...(fault ? { unreadable: true } : {}),
     id: email.id,
     status: email.status,
     scheduled_at: email.scheduledAt,
@@ -35,10 +47,12 @@ export function emailAnswer(
 }
 
 /** The status object and what was asked for; all of the latter is null once shredded. */
-export function wholeEmailAnswer(email: WholeEmail, keyRing: KeyRing) {
-  const details = openDetails(email, keyRing);
+export function wholeEmailAnswer(email: WholeEmail, opener: EmailOpener) {
+  const { details, fault } = tryDetails(email, opener.keyRing);
+  if (fault) opener.noteUnreadable(email.id, fault);
   return {
-    ...emailAnswer(email, keyRing, { withAttempts: true }),
+    ...emailAnswer(email, opener, { withAttempts: true }),
+    ...(fault ? { unreadable: true } : {}),
     expires_at: email.expiresAt,
     max_lateness: email.maxLatenessSeconds,
     on_late: email.onLate,
@@ -57,22 +71,31 @@ export function wholeEmailAnswer(email: WholeEmail, keyRing: KeyRing) {
   };
 }
 
-/** What was asked for; null once shredded. */
+function tryDetails(email: WholeEmail, keyRing: KeyRing) {
+  try {
+    return { details: readDetails(email, keyRing) };
+  } catch (error) {
+    if (isUnreadable(error)) return { details: null, fault: error };
+    throw error;
+  }
+}
+
+/** What was asked for; null once shredded. Throws `content_unreadable`. */
 export function openDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails | null {
-  const dataKey = dataKeyOf(email, keyRing);
-  return dataKey && email.details && JSON.parse(dataKey.decryptText(email.details, "details"));
+  return orUnreadable(() => readDetails(email, keyRing));
 }
 
-/** The message without its Date; null once shredded. */
+/** The message without its Date; null once shredded. Throws `content_unreadable`. */
 export function openMessage(email: WholeEmail, keyRing: KeyRing): Uint8Array | null {
-  const dataKey = dataKeyOf(email, keyRing);
-  return dataKey && email.message && dataKey.decryptBytes(email.message, "message");
+  return orUnreadable(() => {
+    const dataKey = openDataKeyOf(email, keyRing);
+    return dataKey && email.message && dataKey.decryptBytes(email.message, "message");
+  });
 }
 
-function dataKeyOf(email: StoredEmail, keyRing: KeyRing): DataKey | null {
-  return email.wrappedKey === null
-    ? null
-    : keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
+function readDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails | null {
+  const dataKey = openDataKeyOf(email, keyRing);
+  return dataKey && email.details && JSON.parse(dataKey.decryptText(email.details, "details"));
 }
 
 function attemptAnswers(attempts: StoredAttempt[]) {

@@ -8,6 +8,6 @@ import { findEmail } from "./find-email.ts";
 export function createGetEmail(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
     const email = await findEmail(c, deps, { details: true });
-    return answer(c, wholeEmailAnswer(email, deps.keyRing));
+    return answer(c, wholeEmailAnswer(email, deps));
   };
 }

@@ -8,6 +8,6 @@ import { findEmail } from "./find-email.ts";
 export function createGetStatus(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
     const email = await findEmail(c, deps);
-    return answer(c, emailAnswer(email, deps.keyRing, { withAttempts: true }));
+    return answer(c, emailAnswer(email, deps, { withAttempts: true }));
   };
 }

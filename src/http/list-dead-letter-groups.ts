@@ -39,11 +39,8 @@ function groupAnswer(group: DeadLetterGroup, keyRing: KeyRing) {
   };
 }
 
-/** One email of a lost key must not hide all the others. */
+/** Null: its key is not in the ring, or a part of it was changed. */
 function decryptSample({ sample }: DeadLetterGroup, keyRing: KeyRing): DecryptedEmail | null {
-  try {
-    return decryptEmail(sample, keyRing);
-  } catch {
-    return null;
-  }
+  const decrypted = decryptEmail(sample, keyRing);
+  return decrypted.fault === undefined ? decrypted : null;
 }

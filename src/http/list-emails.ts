@@ -22,16 +22,16 @@ export function createListDeadLetters(deps: AppDeps) {
 
 async function list(
   c: ApiContext,
-  { emails, keyRing }: AppDeps,
+  deps: AppDeps,
   { withAttempts, within }: ListOptions,
 ): Promise<Response> {
-  const { filter, page } = readListQuery(c, keyRing.blindIndex);
+  const { filter, page } = readListQuery(c, deps.keyRing.blindIndexes);
   const statuses = within && (filter.statuses?.filter((one) => within.includes(one)) ?? within);
   const asked = statuses === undefined ? filter : { ...filter, statuses };
-  const found = await emails.list(asked, page, claimsOf(c), { withAttempts });
+  const found = await deps.emails.list(asked, page, claimsOf(c), { withAttempts });
   return answer(
     c,
-    found.emails.map((email) => emailAnswer(email, keyRing, { withAttempts })),
+    found.emails.map((email) => emailAnswer(email, deps, { withAttempts })),
     { page: pageAnswer(page, found) },
   );
 }

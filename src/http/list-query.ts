@@ -29,10 +29,10 @@ export const limitMax = 100;
 /** PostgreSQL's integer. */
 export const offsetMax = 2_147_483_647;
 
-/** Filter and page of a list, every fault at once. `blindIndex` hides the recipient's address. */
+/** Filter and page of a list, every fault at once. `blindIndexes` hides the recipient's address. */
 export function readListQuery(
   c: ApiContext,
-  blindIndex: (address: string) => string,
+  blindIndexes: (address: string) => string[],
 ): { filter: EmailFilter; page: PageQuery } {
   const faults: FieldFault[] = [];
   const read = createReader(c, faults);
@@ -43,7 +43,7 @@ export function readListQuery(
     isDeferred: status?.isDeferred ?? false,
     tag: c.req.query("tag") ?? null,
     metadata: metadataOf(c.req.query()),
-    addressIndex: recipient && blindIndex(recipient.address),
+    addressIndex: recipient && blindIndexes(recipient.address),
     scheduledAfter: read("scheduled_after", parseInstant),
     scheduledBefore: read("scheduled_before", parseInstant),
   };

@@ -33,7 +33,7 @@ export function targetOf(c: ApiContext, deps: AppDeps) {
 /** The status object as it is after a change. */
 export async function statusAnswer(c: ApiContext, deps: AppDeps): Promise<Response> {
   const email = await findEmail(c, deps);
-  return answer(c, emailAnswer(email, deps.keyRing, { withAttempts: true }));
+  return answer(c, emailAnswer(email, deps, { withAttempts: true }));
 }
 
 /** The versions If-Match names; null: any will do. Tags that are no version of ours never match. */

@@ -14,6 +14,8 @@ export const problems = {
   already_suppressed: { status: 409, title: "The email was suppressed" },
   outcome_uncertain: { status: 409, title: "Whether the email was sent is not known" },
   already_cancelled: { status: 409, title: "The email was cancelled" },
+  not_finished: { status: 409, title: "The email may still be sent" },
+  content_unreadable: { status: 409, title: "The content cannot be decrypted" },
   not_a_dead_letter: { status: 409, title: "The email is not a dead letter" },
   not_held: { status: 409, title: "The email is not held" },
   changed_meanwhile: { status: 409, title: "The email was changed meanwhile" },

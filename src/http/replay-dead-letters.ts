@@ -1,5 +1,5 @@
 import { type BulkReplay, replayInBulk } from "../queue/bulk.ts";
-import { domainIndex } from "../queue/failure-index.ts";
+import { domainIndexes } from "../queue/failure-index.ts";
 import { answer } from "./answer.ts";
 import { type ApiContext, claimsOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
@@ -54,7 +54,7 @@ function readRequest(deps: AppDeps, body: unknown): Omit<BulkReplay, "origin"> {
   }
   if (faults.length > 0) throw invalidContent(faults);
   return {
-    filter: deadLetterFilterOf(filter, (domain) => domainIndex(deps.keyRing, domain)),
+    filter: deadLetterFilterOf(filter, (domain) => domainIndexes(deps.keyRing, domain)),
     ratePerMinute: fields.rate_per_minute ?? null,
     scheduledAt: fields.scheduled_at ?? null,
     isDryRun: fields.dry_run ?? false,

@@ -78,8 +78,8 @@ function hasEnded({ status }: WholeEmail): boolean {
   return status !== "pending" && status !== "sending";
 }
 
-function testAnswer(email: WholeEmail, { keyRing }: AppDeps, durationMs: number) {
-  const { id, status, attempts } = emailAnswer(email, keyRing, { withAttempts: true });
+function testAnswer(email: WholeEmail, deps: AppDeps, durationMs: number) {
+  const { id, status, attempts } = emailAnswer(email, deps, { withAttempts: true });
   const last = attempts?.at(-1);
   return {
     id,

@@ -46,6 +46,7 @@ const rows: Record<string, Row> = {
   "GET /api/v1/emails/:id/raw": { needs: "read", of: "pending", own: 200 },
   "GET /api/v1/emails/:id/attachments/:n": { needs: "read", of: "pending", own: 200 },
   "GET /api/v1/emails/:id/events": { needs: "read", of: "pending", own: 200 },
+  "DELETE /api/v1/emails/:id/content": { needs: "send", of: "failed", own: 200 },
   "DELETE /api/v1/cancel/:id": { needs: "send", of: "pending", own: 200 },
   "POST /api/v1/cancel": {
     needs: "send",

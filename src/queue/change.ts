@@ -18,6 +18,7 @@ import {
   versionMismatch,
 } from "./change-refusal.ts";
 import { type CurrentEmail, openCurrentEmail } from "./current-email.ts";
+import { orUnreadable } from "./decrypt-email.ts";
 import { encryptEdit } from "./encrypt-edit.ts";
 import type { Enqueue } from "./enqueue.ts";
 
@@ -163,7 +164,7 @@ async function prepare(
   const { fields } = request;
   const asRead = { ...target, version, attempts, fields };
   if (fields.length === 0) return { ...asRead, change: {} };
-  const current = openCurrentEmail(email, deps.keyRing);
+  const current = orUnreadable(() => openCurrentEmail(email, deps.keyRing));
   if (!current) throw contentDestroyed();
   const edit = request.revise(current);
   return { ...asRead, change: await encrypt(deps, request, current, edit) };

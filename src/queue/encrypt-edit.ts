@@ -8,6 +8,7 @@ import { askedAttachments } from "../mail/asked-attachments.ts";
 import { composeMessage, messageIdFor } from "../mail/compose.ts";
 import type { StoredAddressee, StoredChange, StoredContent } from "../store/changes.ts";
 import type { CurrentEmail } from "./current-email.ts";
+import { orUnreadable } from "./decrypt-email.ts";
 
 export interface EncryptEditDeps {
   keyRing: KeyRing;
@@ -42,7 +43,8 @@ async function storedAttachments(
   { readMessage }: EncryptEditDeps,
 ): Promise<Attachment[]> {
   if (details.attachments.length === 0) return [];
-  const message = dataKey.decryptBytes(await readMessage(), "message");
+  const ciphertext = await readMessage();
+  const message = orUnreadable(() => dataKey.decryptBytes(ciphertext, "message"));
   const found = await askedAttachments(details.attachments, message);
   const attachments = found.filter((attachment) => attachment !== undefined);
   // Better no edit than one that drops a file in silence.

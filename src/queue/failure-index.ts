@@ -23,16 +23,36 @@ const groupDigits = 24;
 /** Keyed, so that the database can group what failed alike and learns nothing of it. */
 export function failureIndex(
   keyRing: Pick<KeyRing, "blindIndexOf">,
-  { domain, smtpCode, enhancedCode, reply }: Failure,
+  failure: Failure,
 ): FailureIndex {
-  const alike = JSON.stringify([smtpCode, enhancedCode, reply && replyPattern(reply), domain]);
+  const { domain } = failure;
   return {
-    group: keyRing.blindIndexOf("failure", alike).slice(0, groupDigits),
+    group: keyRing.blindIndexOf("failure", alikeText(failure)).slice(0, groupDigits),
     domain: domain === null ? null : domainIndex(keyRing, domain),
   };
 }
 
-export function domainIndex(keyRing: Pick<KeyRing, "blindIndexOf">, domain: string): string {
+/** What failures of one group have in common. */
+function alikeText({ domain, smtpCode, enhancedCode, reply }: Failure): string {
+  return JSON.stringify([smtpCode, enhancedCode, reply && replyPattern(reply), domain]);
+}
+
+/** Whether the group was named after this failure, by whichever key of the ring. */
+function isOfGroup(
+  keyRing: Pick<KeyRing, "blindIndexesOf">,
+  failure: Failure,
+  group: string,
+): boolean {
+  const indexes = keyRing.blindIndexesOf("failure", alikeText(failure));
+  return indexes.some((index) => index.slice(0, groupDigits) === group);
+}
+
+/** Under every key of the ring: what a search looks for. */
+export function domainIndexes(keyRing: Pick<KeyRing, "blindIndexesOf">, domain: string): string[] {
+  return keyRing.blindIndexesOf("domain", domain.toLowerCase());
+}
+
+function domainIndex(keyRing: Pick<KeyRing, "blindIndexOf">, domain: string): string {
   return keyRing.blindIndexOf("domain", domain.toLowerCase());
 }
 
@@ -66,7 +86,7 @@ export function attemptFailure(
  * since an earlier attempt may have refused others with other words.
  */
 export function storedFailure(
-  keyRing: Pick<KeyRing, "blindIndexOf">,
+  keyRing: Pick<KeyRing, "blindIndexesOf">,
   { recipients, attempts }: DecryptedEmail,
   group: string,
 ): Failure {
@@ -78,11 +98,40 @@ export function storedFailure(
     reply: reply ?? error,
   }));
   const first = refusedFirst(recipients) ?? recipients.find(({ status }) => status !== "sent");
-  const fits = failures.find((failure) => failureIndex(keyRing, failure).group === group);
+  const fits = failures.find((failure) => isOfGroup(keyRing, failure, group));
   const told = fits ?? (first && failures[recipients.indexOf(first)]);
   // A group without a fingerprint is of many domains.
   if (told) return fits ?? { ...told, domain: null };
   return { domain: null, smtpCode: null, enhancedCode: null, reply: error };
+}
+
+/**
+ * The fingerprints of a stored email under the current key. One that no recipient or reply on
+ * record fits any more, since it was edited meanwhile, stays as it is: it still groups.
+ */
+export function renewedIndex(
+  keyRing: Pick<KeyRing, "blindIndexOf" | "blindIndexesOf">,
+  { recipients, attempts }: DecryptedEmail,
+  old: { group: string | null; domain: string | null },
+): { group: string | null; domain: string | null } {
+  const domains = recipients.map(({ address }) => (address === null ? null : domainOf(address)));
+  const known = domains.find(
+    (domain) => domain !== null && domainIndexes(keyRing, domain).includes(old.domain ?? ""),
+  );
+  const failures = recipients.flatMap(({ smtpCode, enhancedCode, reply }, index) => {
+    const domain = domains[index] ?? null;
+    const replies = [reply, ...attempts.map((attempt) => attempt.reply), null];
+    return replies.flatMap((said) => [
+      { domain, smtpCode, enhancedCode, reply: said },
+      { domain, smtpCode: null, enhancedCode: null, reply: said },
+    ]);
+  });
+  const { group } = old;
+  const fits = group && failures.find((failure) => isOfGroup(keyRing, failure, group));
+  return {
+    group: fits ? failureIndex(keyRing, fits).group : group,
+    domain: known ? domainIndex(keyRing, known) : old.domain,
+  };
 }
 
 /** One that bounced, else one that was deferred; null: neither. */

@@ -38,6 +38,8 @@ const KNOWN_CODES = {
   already_suppressed: true,
   outcome_uncertain: true,
   already_cancelled: true,
+  not_finished: true,
+  content_unreadable: true,
   not_a_dead_letter: true,
   not_held: true,
   changed_meanwhile: true,

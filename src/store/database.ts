@@ -62,6 +62,7 @@ export type Part =
   | "authenticator"
   | "console"
   | "metrics"
+  | "keys"
   | "ping";
 
 /** A part of the program at work, named in the journal as `worker:<region>`, say. */

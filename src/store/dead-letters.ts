@@ -16,8 +16,8 @@ export interface DeadLetterFilter {
   group?: string;
   /** Of a recipient who has not got it. */
   smtpCode?: number;
-  /** Fingerprint of the domain that refused it. */
-  domainIndex?: string;
+  /** Fingerprint of the domain that refused it, or its fingerprint under each key of the ring. */
+  domainIndex?: string | string[];
 }
 
 /** Dead letters that failed alike. */

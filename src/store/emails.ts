@@ -13,6 +13,7 @@ import type {
   ReplayAnswer,
   ScheduleAnswer,
   ScheduleRequest,
+  ShredAnswer,
   StoredEmail,
   WholeEmail,
 } from "./stored-email.ts";
@@ -44,6 +45,8 @@ export interface Emails {
   /** The timeline in order; null: no such email for these claims. */
   events(id: string, as: Claims): Promise<EmailEvent[] | null>;
   cancel(id: string, as: Claims, origin: string | null): Promise<CancelAnswer>;
+  /** Destroys the content of one that has ended, for good; again is no change. */
+  shred(id: string, as: Claims, origin: string | null): Promise<ShredAnswer>;
   /** Sends a dead letter again to those who have not got it. */
   replay(
     id: string,
@@ -99,6 +102,10 @@ export function createEmails(database: Database): Emails {
     async cancel(id, as, origin) {
       const answer = await database.rpc("cancel_email", { id, origin }, as);
       return (answer as { kind: CancelAnswer }).kind;
+    },
+
+    async shred(id, as, origin) {
+      return (await database.rpc("shred_email", { id, origin }, as)) as ShredAnswer;
     },
 
     async replay(id, as, options) {

@@ -34,7 +34,7 @@ export interface Figures {
   oldestUnsealedMs: number;
   /** No count goes beyond this. */
   countedMax: number;
-  /** Of the encryption key this database was first used with; null: not used yet. */
+  /** Of the encryption key this database is used with; null: not used yet. */
   keyFingerprint: string | null;
 }
 

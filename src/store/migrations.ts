@@ -26,6 +26,9 @@ import reconcileMore from "../../supabase/migrations/20261124000013_reconcile_mo
 import operate from "../../supabase/migrations/20261124000014_operate.sql" with { type: "text" };
 import apiKeys from "../../supabase/migrations/20261124000015_api_keys.sql" with { type: "text" };
 import audit from "../../supabase/migrations/20261124000016_audit.sql" with { type: "text" };
+import rotateKeys from "../../supabase/migrations/20261124000017_rotate_keys.sql" with {
+  type: "text",
+};
 import tenancy from "../../supabase/migrations/20261124000020_tenancy.sql" with { type: "text" };
 import sessions from "../../supabase/migrations/20261124000021_sessions.sql" with { type: "text" };
 import schemaVersion from "../../supabase/migrations/20261124000022_schema_version.sql" with {
@@ -58,6 +61,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000014", name: "operate", sql: operate },
   { version: "20261124000015", name: "api_keys", sql: apiKeys },
   { version: "20261124000016", name: "audit", sql: audit },
+  { version: "20261124000017", name: "rotate_keys", sql: rotateKeys },
   { version: "20261124000020", name: "tenancy", sql: tenancy },
   { version: "20261124000021", name: "sessions", sql: sessions },
   { version: "20261124000022", name: "schema_version", sql: schemaVersion },

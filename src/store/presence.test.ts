@@ -148,12 +148,19 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
     expect((await presence.queueDue(100)).emails).toEqual([{ id: draft.id, wake: 1, delayMs: 0 }]);
   });
 
-  test("a database belongs to the key it was first used with", async () => {
+  test("a database belongs to one key, and to another only when that reads the former", async () => {
     const { presence } = await process("keys");
     expect(await presence.schemaVersion()).toBe(SCHEMA_VERSION);
-    expect(await presence.checkKey("one")).toBe(true);
-    expect(await presence.checkKey("two")).toBe(false);
-    expect(await presence.checkKey("one")).toBe(true);
+    const key = (fingerprint: string, ...oldFingerprints: string[]) =>
+      presence.checkKey({ currentKeyId: `id-of-${fingerprint}`, fingerprint, oldFingerprints });
+    expect(await key("one")).toBe(true);
+    expect(await key("two")).toBe(false);
+    expect(await key("two", "three")).toBe(false);
+    expect(await key("one")).toBe(true);
+    // One that can read with the former takes over, and the former alone is refused from then on.
+    expect(await key("two", "three", "one")).toBe(true);
+    expect(await key("one")).toBe(false);
+    expect(await key("two")).toBe(true);
   });
 
   test("workers that beat are counted", async () => {

@@ -1,6 +1,6 @@
 import type { OnUncertain } from "../email/email.ts";
 import { isAppError } from "../errors.ts";
-import { type Database, partClaims } from "./database.ts";
+import { type Claims, type Database, partClaims } from "./database.ts";
 
 /** A fenced email whose worker is gone and whose reply will never be known. */
 export interface Orphan {
@@ -69,6 +69,24 @@ export interface OverduePage {
   until: OverdueCursor;
 }
 
+/** What the database knows an encryption key by; a key ring is one. */
+export interface KeyIdentity {
+  currentKeyId: string;
+  fingerprint: string;
+  /** Of the keys that this process can also read with. */
+  oldFingerprints: readonly string[];
+}
+
+/** Whether the database takes the key; a new one that reads the former is its own from now on. */
+export async function checkKey(
+  database: Database,
+  { currentKeyId, fingerprint, oldFingerprints }: KeyIdentity,
+  { claims, workerId }: { claims: Claims; workerId: string | null },
+): Promise<boolean> {
+  const args = { fingerprint, old: oldFingerprints, key_id: currentKeyId, worker_id: workerId };
+  return ((await database.rpc("check_key", args, claims)) as { matches: boolean }).matches;
+}
+
 /** Who lives, what dead ones held, and what belongs into the region's queue. */
 export interface Presence {
   /** Says that this process lives; `canSend`: and so does its region, having a queue. */
@@ -95,8 +113,8 @@ export interface Presence {
   /** How this region stands; emails are counted up to `countMax`. */
   standing(countMax: number): Promise<Standing>;
   countWorkers(): Promise<number>;
-  /** False when this database belongs to another encryption key. */
-  checkKey(fingerprint: string): Promise<boolean>;
+  /** False when this database belongs to another encryption key, and to none of the old ones. */
+  checkKey(key: KeyIdentity): Promise<boolean>;
   /** The newest migration that the database has; null: one from before it could say. */
   schemaVersion(): Promise<string | null>;
   /** Drops Idempotency-Keys older than 24 h; resolves to how many. */
@@ -183,9 +201,7 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
     async countWorkers() {
       return (await call("count_workers", {})) as number;
     },
-    async checkKey(fingerprint) {
-      return ((await call("check_key", { fingerprint })) as { matches: boolean }).matches;
-    },
+    checkKey: (key) => checkKey(database, key, { claims, workerId }),
     schemaVersion: () => schemaVersion(call),
     async forgetIdempotent() {
       return (await call("forget_idempotent", {})) as number;

@@ -146,8 +146,8 @@ export interface EmailFilter {
   tag: string | null;
   /** All must be equal, compared as text. */
   metadata: Record<string, string> | null;
-  /** Blind index of a recipient's address. */
-  addressIndex: string | null;
+  /** Blind index of a recipient's address, or its index under each key of the ring. */
+  addressIndex: string | string[] | null;
   /** Of dead letters only: the group by what they failed of, and the code of the refusal. */
   group?: string;
   smtpCode?: number;
@@ -185,6 +185,11 @@ export type CancelAnswer =
   | "already_expired"
   | "already_suppressed"
   | "outcome_uncertain";
+
+export type ShredAnswer =
+  | { kind: "shredded"; status: EmailState }
+  | { kind: "not_finished"; status: EmailState }
+  | { kind: "not_found" };
 
 export type ReplayAnswer =
   | { kind: "replayed"; wake: number; delayMs: number | null }

@@ -22,8 +22,9 @@ const rights: Record<string, Record<string, string>> = {
     authenticated: "select:own",
   },
   "mailer.attempts": {
-    mailer_owner: "select:own",
-    mailer_service: "select:all insert:all",
+    // Of the reply alone, which shredding takes out.
+    mailer_owner: "select:own update:own",
+    mailer_service: "select:all insert:all update:all",
   },
   "mailer.journal": {
     mailer_owner: "select:own insert:own",
@@ -44,7 +45,7 @@ const rights: Record<string, Record<string, string>> = {
   "mailer.workers": { mailer_service: "select:all insert:all update:all delete:all" },
   "mailer.regions": { mailer_service: "select:all insert:all update:all" },
   "mailer.transports": { mailer_service: "select:all insert:all update:all" },
-  "mailer.settings": { mailer_service: "select:all insert:all" },
+  "mailer.settings": { mailer_service: "select:all insert:all update:all" },
   "mailer.sealer": { mailer_service: "select:all update:all" },
   "mailer.dropped_signing_keys": { mailer_service: "select:all insert:all" },
   "mailer.functions": { mailer_service: "select:all" },

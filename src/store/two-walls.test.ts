@@ -71,6 +71,7 @@ const attempts: Record<string, Attempt[]> = {
     { args: () => ({ limit: 99, owner_id: null }), told: { heads: [{ owner_id: "bob" }] } },
   ],
   queue_stats: [{ args: () => ({}), told: { by_status: { pending: 1, held: 1, failed: 1 } } }],
+  shred_email: [{ args: ({ failed: id }) => ({ id, origin: null }), told: notFound }],
   cancel_email: [{ args: ({ pending: id }) => ({ id, origin: null }), told: notFound }],
   change_email: [{ args: ({ pending: id }) => ({ ...change, id }), told: notFound }],
   hold_email: [{ args: ({ pending: id }) => ({ id, origin: null }), told: notFound }],

@@ -76,7 +76,7 @@ export async function seedTenants(): Promise<Tenants> {
       deadAfterMs: 5_000,
     });
     await presence.beat();
-    await presence.checkKey("fingerprint");
+    await presence.checkKey({ currentKeyId: "x", fingerprint: "fingerprint", oldFingerprints: [] });
     await createTransportSlots(database, {
       region: "local",
       transport: "smtp",

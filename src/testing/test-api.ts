@@ -6,6 +6,7 @@ import type { ApiEnv } from "../http/api-env.ts";
 import { createApp } from "../http/app.ts";
 import type { AppDeps } from "../http/app-deps.ts";
 import { createRateLimits } from "../http/rate-limits.ts";
+import { createUnreadableNote } from "../http/unreadable-note.ts";
 import { createLogger } from "../log.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
@@ -154,6 +155,7 @@ function apiDeps(
     config,
     log,
     rateLimits: createRateLimits({ perMinute: 0, redis: null, log }),
+    noteUnreadable: createUnreadableNote(log),
     ...createCredentials({ jwt: { ...jwt, jwksUrl: null } }, { database, secret: jwt.secret }),
     emails,
     deadLetters: createDeadLetters(database),

@@ -9,15 +9,23 @@ export function checkWork(patient: Patient, seen: SeenFigures): Finding[] {
   return [checkKey(patient, seen), checkDue(seen), checkDeadLetters(seen), checkJournal(seen)];
 }
 
-function checkKey({ keyFingerprint }: Patient, { figures }: SeenFigures): Finding {
+function checkKey({ key }: Patient, { figures }: SeenFigures): Finding {
   if (figures.keyFingerprint === null) return ok("encryption key", "the database has none yet");
-  if (figures.keyFingerprint === keyFingerprint) {
-    return ok("encryption key", "is the one this database was first used with");
+  if (figures.keyFingerprint === key?.fingerprint) {
+    return ok("encryption key", "is the one this database is used with");
+  }
+  if (key?.oldFingerprints.includes(figures.keyFingerprint)) {
+    return warning(
+      "encryption key",
+      "is new to this database, which knows the former one in ENCRYPTION_KEYS_OLD",
+      "Start every server with it, then run `taskforce-mailer keys rotate`.",
+    );
   }
   return failed(
     "encryption key",
-    "is not the one this database was first used with",
-    "Set ENCRYPTION_KEY (or restore secrets.json in DATA_DIR) to that one.",
+    "is not the one this database is used with",
+    "Set ENCRYPTION_KEY (or restore secrets.json in DATA_DIR) to that one; if you replaced it, " +
+      "put the former into ENCRYPTION_KEYS_OLD.",
   );
 }
 

@@ -2,12 +2,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Config, loadConfig } from "../../config.ts";
 import { ConfigError } from "../../config-error.ts";
-import { createKeyRing } from "../../crypto/create-key-ring.ts";
-import { loadSecrets, type Secrets } from "../../crypto/secrets.ts";
+import { givenOver, loadSecrets, type Secrets } from "../../crypto/secrets.ts";
 import type { Database } from "../../store/database.ts";
 import { FolderInUseError } from "../../store/folder-lock.ts";
 import type { CommandIo } from "../command.ts";
-import { openDatabase } from "../parts.ts";
+import { keyRingOf, openDatabase } from "../parts.ts";
 import { findServer } from "./ask-server.ts";
 import { examine } from "./examine.ts";
 import { type Finding, failed, type Patient, reasonOf } from "./finding.ts";
@@ -44,8 +43,8 @@ async function lookFromHere(config: Config, wantsFix: boolean): Promise<Diagnosi
   const database = await openExisting(config);
   const secrets = secretsOf(config);
   try {
-    const keyFingerprint = secrets === null ? null : fingerprintOf(config, secrets);
-    const patient: Patient = { config, database, keyFingerprint };
+    const key = secrets === null ? null : keyRingOf(config, secrets);
+    const patient: Patient = { config, database, key };
     const checks = await examine(patient);
     const canFix = wantsFix && secrets !== null && database !== null;
     if (!canFix) return { checks, fix: null, server: null };
@@ -66,17 +65,10 @@ async function openExisting(config: Config): Promise<Database | null> {
 /** Those in force, without making any. */
 function secretsOf({ encryptionKey, jwt, dataDir }: Config): Secrets | null {
   if (encryptionKey !== null && jwt.secret !== null)
-    return { encryptionKey, jwtSecret: jwt.secret };
+    return { encryptionKey, encryptionKeysOld: [], jwtSecret: jwt.secret };
   const stored = loadSecrets(dataDir);
   if (stored === null) return null;
-  return {
-    encryptionKey: encryptionKey ?? stored.encryptionKey,
-    jwtSecret: jwt.secret ?? stored.jwtSecret,
-  };
-}
-
-function fingerprintOf({ encryptionKeysOld }: Config, { encryptionKey }: Secrets): string {
-  return createKeyRing({ current: encryptionKey, old: encryptionKeysOld }).fingerprint;
+  return givenOver({ encryptionKey, jwtSecret: jwt.secret }, stored);
 }
 
 async function lookFromServer(config: Config, wantsFix: boolean): Promise<Diagnosis> {

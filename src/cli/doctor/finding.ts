@@ -1,6 +1,7 @@
 import type { Config } from "../../config.ts";
 import type { Database } from "../../store/database.ts";
 import type { Figures } from "../../store/figures.ts";
+import type { KeyIdentity } from "../../store/presence.ts";
 
 export type FindingStatus = "ok" | "warning" | "failed";
 
@@ -20,7 +21,8 @@ export interface Patient {
   config: Config;
   /** Open; null: the embedded database that no server has made yet. */
   database: Database | null;
-  keyFingerprint: string | null;
+  /** null: there are no secrets yet. */
+  key: KeyIdentity | null;
 }
 
 /** One call's answer, and our own clock in the middle of it. */
