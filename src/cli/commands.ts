@@ -3,6 +3,7 @@ import { auditCommand } from "./audit-command.ts";
 import { type Command, type CommandIo, runCommand } from "./command.ts";
 import { doctorCommand } from "./doctor-command.ts";
 import { healthCommand } from "./health-command.ts";
+import { keysCommand } from "./keys-command.ts";
 import { migrateCommand } from "./migrate.ts";
 import { serveCommand } from "./serve.ts";
 import { tokenCommand } from "./token.ts";
@@ -15,6 +16,7 @@ const commands: readonly Command[] = [
   tokenCommand,
   apiKeysCommand,
   auditCommand,
+  keysCommand,
   healthCommand,
   versionCommand,
 ];
