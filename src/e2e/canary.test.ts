@@ -130,6 +130,106 @@ describe("what must stay inside", () => {
     expectNoCanary(dump, "database dump");
   });
 
+  test("neither do changes, replays, searches, keys and looks at the works, those that fail included", async () => {
+    const server = await stack.start();
+    const later = { scheduled_at: inMs(3_600_000) };
+    const said: string[] = [];
+    const call = async (method: string, path: string, body?: unknown, as = "ada") => {
+      const { status, text } = await server.api(method, `/api/v1${path}`, body, as);
+      said.push(`${method} ${path} ${status}`);
+      return { status, text };
+    };
+    // What a person types into an edit, fit or not.
+    const pending = await schedule(server, { ...later, recipients: ["bob@example.test"] });
+    const { recipients, subject, body, headers, attachments } = email;
+    const edits: [unknown, number][] = [
+      [{ recipients, subject, body, headers, attachments }, 200],
+      [{ html_body: canaries.body }, 200],
+      [{ reply_to: canaries.recipient }, 200],
+      [{ from: canaries.recipient, subject }, 200],
+      [{ recipients: [`${canaries.recipient} ${canaries.recipient}`] }, 422],
+      [{ [canaries.header]: canaries.body }, 422],
+      [{ subject: `${canaries.subject}\r\nBcc: ${canaries.recipient}` }, 422],
+      [`{"subject": "${canaries.subject}`, 422],
+    ];
+    for (const [edit, status] of edits) {
+      const answer = await call("PATCH", `/emails/${pending}`, edit);
+      expect([answer.status, answer.text]).toEqual([status, answer.text]);
+    }
+    for (const step of ["hold", "release"]) await call("POST", `/emails/${pending}/${step}`);
+    for (const part of ["", "/raw", "/attachments/0", "/events"]) {
+      expect((await call("GET", `/emails/${pending}${part}`)).status).toBe(200);
+    }
+
+    // Dead letters: grouped, searched, replayed one by one and in bulk, and shredded.
+    const refusal = `550 5.1.1 <${canaries.recipient}> is unknown: ${canaries.subject}`;
+    stack.sink.setRules(replyAt("rcpt", refusal, { times: 4 }));
+    const failed = await Promise.all([1, 2, 3].map(() => schedule(server, email)));
+    for (const id of failed) await statusOf(server, id, ["failed"]);
+    const [one, two, three] = failed;
+    const groups = await call("GET", "/dead-letters/groups");
+    expect(groups.text).toContain(canaries.subject);
+    await call("POST", `/dead-letters/${one}/replay`, { subject: canaries.subject, body });
+    await statusOf(server, String(one), ["failed"]);
+    const domain = canaries.recipient.slice(canaries.recipient.indexOf("@") + 1);
+    const bulk = { filter: { ids: [two], domain } };
+    expect((await call("POST", "/dead-letters/replay", bulk)).status).toBe(202);
+    await statusOf(server, String(two));
+    await call("POST", "/dead-letters/replay", { filter: { domain: canaries.recipient } });
+    await call("POST", "/cancel", { tag: canaries.recipient, dry_run: true });
+    expect((await call("DELETE", `/emails/${three}/content`)).status).toBe(200);
+    const searches = ["scheduled-emails?recipient=", "scheduled-emails?cursor=", "dead-letters?x="];
+    for (const path of searches) {
+      await call("GET", `/${path}${encodeURIComponent(canaries.recipient)}`);
+    }
+    await call("GET", `/status/${encodeURIComponent(canaries.subject)}`);
+    await call("GET", `/${encodeURIComponent(canaries.subject)}`);
+    await call("POST", "/schedule-mail?dry_run=true", emailRequest(email));
+    await call("POST", "/schedule-mail/batch", { emails: [email, { ...email, to: "x" }] });
+    await call("POST", "/test-email", { to: canaries.recipient });
+
+    // An API key is shown once, to whoever made it.
+    const admin = await server.token("root", "admin");
+    const made = await server.api<{ id: string; key: string }>("POST", "/api/v1/api-keys", {
+      name: "a key",
+      scopes: ["read"],
+    });
+    const { key } = made.body.data;
+    const bearer = { headers: { authorization: `Bearer ${key}` } };
+    expect((await fetch(`${server.url}/api/v1/scheduled-emails`, bearer)).status).toBe(200);
+    const wrong = { headers: { authorization: `Bearer ${key}x` } };
+    expect((await fetch(`${server.url}/api/v1/scheduled-emails`, wrong)).status).toBe(401);
+
+    // What an operator looks at.
+    const asAdmin = { headers: { authorization: `Bearer ${admin}` } };
+    const metrics = await (await fetch(`${server.url}/metrics`, asAdmin)).text();
+    const doctor = await runProduct(["doctor", "--json"], { env: stack.env });
+    const keys = await runProduct(["keys", "rotate", "--json"], { env: stack.env });
+    const status = await runProduct(["keys", "status"], { env: stack.env });
+    const health = await (await fetch(`${server.url}/health`)).text();
+    expect(metrics).toContain("# HELP");
+    expect([keys.code, status.code]).toEqual([0, 0]);
+    const shown = [metrics, doctor.output, keys.output, status.output, health];
+    const inRedis = await dumpRedis(stack.redis.url);
+    const logged = server.output();
+    // SIGABRT, as a runtime that crashes ends itself.
+    process.kill(server.pid, "SIGABRT");
+    await server.exited;
+    const lastWords = server.output();
+
+    expect(logged.length).toBeGreaterThan(2_000);
+    expect(said.length).toBeGreaterThan(25);
+    const dump = await dumpPostgres(stack.databaseUrl);
+    expect(dump).toContain(String(one));
+    const traffic = redisTraffic.text();
+    const places = { lastWords, shown: shown.join("\n"), traffic, inRedis, dump };
+    for (const [place, text] of Object.entries(places)) {
+      expectNoCanary(text, place);
+      expect({ place, hasKey: text.includes(key) }).toEqual({ place, hasKey: false });
+      expect({ place, hasToken: text.includes(admin) }).toEqual({ place, hasToken: false });
+    }
+  });
+
   test("a configuration fault names the variable and never shows a secret", async () => {
     const { code, output } = await runProduct(["serve"], {
       env: {
