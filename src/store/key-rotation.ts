@@ -1,4 +1,4 @@
-import { type Database, serviceClaims } from "./database.ts";
+import { type Database, partClaims } from "./database.ts";
 import { toEmail } from "./email-json.ts";
 import { checkKey, type KeyIdentity } from "./presence.ts";
 import type { StoredEmail } from "./stored-email.ts";
@@ -50,7 +50,7 @@ export interface KeyUse {
   answers: Record<string, number>;
 }
 
-/** The database's side of a change of the encryption key. All of it by the service's claims. */
+/** The database's side of a change of the encryption key. All of it by the claims of its part. */
 export interface KeyRotation {
   staleEmails(keyId: string, after: string | null): Promise<RotationPage<StaleEmail, string>>;
   /** How many were changed; the others were changed by somebody else since they were read. */
@@ -72,7 +72,7 @@ export interface KeyRotation {
 const scanMax = 20_000;
 
 export function createKeyRotation(database: Database, { batch }: { batch: number }): KeyRotation {
-  const claims = serviceClaims("keys");
+  const claims = partClaims("keys");
   const call = (fn: string, args: unknown) => database.rpc(fn, args, claims);
 
   async function count(part: "emails" | "answers"): Promise<Record<string, number>> {
