@@ -33,20 +33,26 @@ export class EmailQueueAdapter extends BullMQAdapter {
     return ["active", "waiting", "delayed"];
   }
 
-  /** On PostgreSQL, what waits in a paused queue is called `paused`, and not counted by default. */
+  /**
+   * Every job has a place, which BullMQ calls a priority: what waits is `prioritized` to it. On
+   * PostgreSQL, what waits without one in a paused queue is called `paused`.
+   */
   override async getJobCounts(): Promise<JobCounts> {
     const { queue } = this.#deps;
-    const types = ["active", "waiting", "delayed", paused] as const;
+    const types = ["active", "waiting", "delayed", "prioritized", paused] as const;
     const {
       waiting = 0,
+      prioritized = 0,
       [paused]: alsoWaiting = 0,
       ...counts
     } = await queue.getJobCounts(...types);
-    return { ...counts, waiting: waiting + alsoWaiting };
+    return { ...counts, waiting: waiting + prioritized + alsoWaiting };
   }
 
   override getJobs(statuses: JobStatus[], start?: number, end?: number) {
-    const asked: JobStatus[] = statuses.includes("waiting") ? [...statuses, "paused"] : statuses;
+    const asked: JobStatus[] = statuses.includes("waiting")
+      ? [...statuses, "prioritized", "paused"]
+      : statuses;
     return super.getJobs(asked, start, end);
   }
 

@@ -134,7 +134,7 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
     return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
   }
   for (const { id, wake, delayMs } of answer.emails) {
-    if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs });
+    if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs, ownerId });
   }
   return { isReplay: false, emails: answer.emails, note };
 }

@@ -78,8 +78,9 @@ export function createChange(deps: ChangeDeps): Change {
     horizonMs,
     queuedBy,
   });
-  function queue(id: string, { wake, delayMs }: { wake: number; delayMs: number | null }): void {
-    if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs });
+  /** Whoever changes it stands in line for it: an admin's changes are an admin's flood. */
+  function queue({ id, claims }: Target, { wake, delayMs }: Queueable): void {
+    if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs, ownerId: claims.sub });
   }
   return {
     async edit(request) {
@@ -87,7 +88,7 @@ export function createChange(deps: ChangeDeps): Change {
       for (let tries = 0; tries < triesMax; tries++) {
         const email = await read(deps, request);
         const answer = await orConflict(() => editOnce(deps, request, target, email));
-        if (answer.kind === "changed") return queue(request.id, answer);
+        if (answer.kind === "changed") return queue(request, answer);
         if (answer.kind === "unchanged") return;
         if (answer.kind !== "conflict") throw changeRefused(answer.kind);
       }
@@ -101,7 +102,7 @@ export function createChange(deps: ChangeDeps): Change {
         const answer = await orConflict(async () =>
           changes.replay(await prepare(deps, request, target, email)),
         );
-        if (answer.kind === "replayed") return queue(request.id, answer);
+        if (answer.kind === "replayed") return queue(request, answer);
         if (answer.kind === "not_found") throw noSuchEmail();
         if (answer.kind === "not_a_dead_letter") throw notADeadLetter(answer.state);
       }
@@ -116,10 +117,12 @@ export function createChange(deps: ChangeDeps): Change {
       const answer = await changes.release({ ...targetOf(target), ...time });
       if (answer.kind === "not_found") throw noSuchEmail();
       if (answer.kind === "not_held") throw notHeld(answer.state);
-      queue(target.id, answer);
+      queue(target, answer);
     },
   };
 }
+
+type Queueable = { wake: number; delayMs: number | null };
 
 /** That it was changed while its message was read is as good as a refusal by the database. */
 async function orConflict<Answer>(run: () => Promise<Answer>) {

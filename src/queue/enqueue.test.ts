@@ -5,7 +5,7 @@ import { createEnqueue, leadMs, type WakeJob } from "./enqueue.ts";
 
 interface AddedJob {
   data: WakeJob;
-  opts: { jobId: string; delay: number; attempts: number; removeOnFail: boolean };
+  opts: { jobId: string; delay: number; priority: number; attempts: number; removeOnFail: boolean };
 }
 
 /** A queue that takes jobs, or does not, as the test says. */
@@ -77,4 +77,34 @@ test("a job comes before its time and knows its time; what is due at once is not
   expect(later?.data.dueAt).toBeLessThanOrEqual(noon + 60_000);
   expect(later?.data.dueAt).toBeGreaterThan(noon + 55_000);
   expect(soon.map(({ opts }) => opts.delay)).toEqual([0, 0, 0]);
+});
+
+test("an email is not behind another owner's flood, neither in the queue nor on the way to it", async () => {
+  const { queue, calls } = fakeQueue();
+  const enqueue = createEnqueue({ ...deps, queue });
+  const add = (id: string, ownerId: string) => enqueue.add({ id, wake: 1, delayMs: 0, ownerId });
+  for (let n = 0; n < 2_000; n++) add(`flood-${n}`, "ada");
+  add("single", "bob");
+  await enqueue.flush(5_000);
+  const [first = []] = calls;
+  const single = first.find(({ data }) => data.emailId === "single");
+  const before = calls.flat().filter(({ opts }) => opts.priority < (single?.opts.priority ?? 0));
+  expect(single).toBeDefined();
+  expect(before.length).toBe(0);
+});
+
+test("the queue is asked how far it has come only while somebody has a place in it", async () => {
+  const { queue } = fakeQueue();
+  const asked: unknown[][] = [];
+  queue.getJobs = async (...args: unknown[]) => {
+    asked.push(args);
+    return [];
+  };
+  const enqueue = createEnqueue({ ...deps, queue });
+  await enqueue.look();
+  enqueue.add({ ...email(0), ownerId: "ada" });
+  await enqueue.flush(1_000);
+  await enqueue.look();
+  await enqueue.look();
+  expect(asked).toEqual([[["prioritized"], 0, 0, true]]);
 });

@@ -5,6 +5,7 @@ import type { DueEmail, Presence } from "../store/presence.ts";
 import { within } from "./abortable.ts";
 import type { ClockSkew } from "./clock-skew.ts";
 import type { FailPoints } from "./fail-points.ts";
+import { createFairPlaces, priorityOf, secondOf } from "./fair-places.ts";
 import { jobOptions } from "./queue-options.ts";
 
 /** Gives emails to the region's queue. Nobody waits for it: the database is the truth. */
@@ -18,6 +19,12 @@ export interface Enqueue {
   readonly backlog: number;
   /** Resolves when the backlog is empty or `timeoutMs` has passed. */
   flush(timeoutMs: number): Promise<void>;
+}
+
+/** Puts every email at its owner's place. */
+export interface FairEnqueue extends Enqueue {
+  /** Learns how far the queue has come; to be called every second. Never rejects. */
+  look(): Promise<void>;
 }
 
 /** The whole of a job's data: Redis never holds content. */
@@ -50,16 +57,22 @@ export const leadMs = 150;
 /** With more than this waiting, the newest are left to the reconciler, which reads the database. */
 const backlogMax = 20_000;
 
+type Waiting = DueEmail & { addedAt: number; place: number };
+
 /** Adds emails to the queue in the background, in bulk, and keeps at it while it is down. */
-export function createEnqueue(deps: EnqueueDeps): Enqueue {
-  const { presence, log, failPoints } = deps;
-  let backlog: (DueEmail & { addedAt: number })[] = [];
+export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
+  const { queue, presence, clockSkew, log, failPoints } = deps;
+  const places = createFairPlaces();
+  let backlog: Waiting[] = [];
+  let isLooking = false;
   let isRunning = false;
   let isDown = false;
 
   async function run(): Promise<void> {
     isRunning = true;
     while (backlog.length > 0) {
+      // A flood that waits here must not stand in the way of others' mail either.
+      if (backlog.length > batchMax) backlog.sort((one, other) => one.place - other.place);
       const batch = backlog.slice(0, batchMax);
       try {
         await failPoints?.("enqueue.before");
@@ -89,9 +102,25 @@ export function createEnqueue(deps: EnqueueDeps): Enqueue {
     }
   }
 
+  async function readHead(): Promise<void> {
+    const [first] = await queue.getJobs(["prioritized"], 0, 0, true);
+    const priority = first?.opts.priority;
+    const at = clockSkew.now().getTime();
+    places.forgetServed(priority === undefined ? null : secondOf(priority, at), at);
+  }
+
   return {
+    async look() {
+      // Nobody floods, or the queue has not heard of all that was placed.
+      if (isLooking || places.isEmpty || backlog.length > batchMax) return;
+      isLooking = true;
+      // A queue that is down answers when it is back, or not; it has a word of its own in the log.
+      await readHead().catch(() => {});
+      isLooking = false;
+    },
     add(email) {
-      backlog.push({ ...email, addedAt: performance.now() });
+      const place = places.take(email.ownerId, clockSkew.now().getTime() + email.delayMs);
+      backlog.push({ ...email, addedAt: performance.now(), place });
       // The next tick, so that a burst travels in one call.
       if (!isRunning) {
         isRunning = true;
@@ -108,17 +137,15 @@ export function createEnqueue(deps: EnqueueDeps): Enqueue {
   };
 }
 
-async function addBatch(
-  { queue, clockSkew }: EnqueueDeps,
-  batch: (DueEmail & { addedAt: number })[],
-): Promise<void> {
+async function addBatch({ queue, clockSkew }: EnqueueDeps, batch: Waiting[]): Promise<void> {
   const now = clockSkew.now().getTime();
-  const jobs = batch.map(({ id, wake, delayMs, addedAt }) => {
+  const jobs = batch.map(({ id, wake, delayMs, addedAt, place }) => {
     const untilDueMs = Math.round(delayMs - (performance.now() - addedAt));
+    const delay = Math.max(0, untilDueMs - leadMs);
     return {
       name: "wake",
       data: { emailId: id, wake, dueAt: now + untilDueMs },
-      opts: { ...jobOptions, jobId: `${id}-${wake}`, delay: Math.max(0, untilDueMs - leadMs) },
+      opts: { ...jobOptions, jobId: `${id}-${wake}`, priority: priorityOf(place), delay },
     };
   });
   if ((await within(queue.addBulk(jobs), addTimeoutMs)) === null) {

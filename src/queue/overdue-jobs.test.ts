@@ -116,7 +116,7 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
     const [lost] = (await overdue(1)) as [string];
     const { jobs, added } = looker();
     expect(await jobs.look()).toEqual({ promoted: 0, requeued: 1 });
-    expect(added).toEqual([{ id: lost, wake: 1, delayMs: 0 }]);
+    expect(added).toEqual([{ id: lost, wake: 1, delayMs: 0, ownerId: "ada" }]);
     await sql.query("update mailer.emails set state = 'cancelled' where state = 'pending'");
   });
 
@@ -153,7 +153,7 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
 
 test("a queue that does not answer is asked again, from the same place", async () => {
   const afters: unknown[] = [];
-  const page = { emails: [{ id: "a", wake: 1 }], last: null };
+  const page = { emails: [{ id: "a", wake: 1, ownerId: "ada" }], last: null };
   const jobs = createOverdueJobs({
     presence: {
       async listOverdue({ after }) {

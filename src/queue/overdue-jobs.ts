@@ -1,4 +1,4 @@
-import type { OverdueCursor, Presence } from "../store/presence.ts";
+import type { OverdueCursor, OverduePage, Presence } from "../store/presence.ts";
 import { within } from "./abortable.ts";
 import type { Enqueue } from "./enqueue.ts";
 import type { QueueBackend } from "./queue-backend.ts";
@@ -38,7 +38,7 @@ export function createOverdueJobs({ presence, backend, enqueue }: OverdueJobsDep
   let seen: OverdueCursor | null = null;
   let everythingAt = Number.NEGATIVE_INFINITY;
 
-  async function lookUp(emails: { id: string; wake: number }[]) {
+  async function lookUp(emails: OverduePage["emails"]) {
     const byJob = new Map(emails.map((email) => [`${email.id}-${email.wake}`, email]));
     const { delayed, missing } = await backend.findJobs(emailQueueName, [...byJob.keys()]);
     await backend.promote(emailQueueName, delayed);

@@ -21,6 +21,8 @@ export interface ReconcilerDeps extends RoundDeps {
   /** How often the database is searched for work that nobody knows of. */
   intervalMs: number;
   newId: () => string;
+  /** `FairEnqueue`'s; default: every email has the place of its time. */
+  lookAtHead?: () => Promise<void>;
   /** Default: one of its own. */
   clockSkew?: ClockSkew;
 }
@@ -40,6 +42,7 @@ export interface Reconciler {
 
 const beatMs = 1_000;
 const markerMs = 1_000;
+const headMs = 1_000;
 const clockTimeoutMs = 1_500;
 const overdueEveryMs = 2_000;
 const heardWithinMs = 5_000;
@@ -79,6 +82,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     start() {
       loop("beat", beatMs, beat);
       loop("queue marker", markerMs, rounds.checkQueue);
+      loop("fair places", headMs, async () => await deps.lookAtHead?.());
       loop("overdue jobs", overdueEveryMs, rounds.lookForOverdue);
       loop("reconcile", deps.intervalMs, () => rounds.runOnce(false), { nudge });
     },

@@ -43,7 +43,11 @@ export async function settle(
     case "release": {
       const { reason, delayMs } = verdict;
       if (verdict.fault && isTooOld(email, delayMs)) {
-        return write(deps, settlementOf(deps, email, dataKey, refusedForAll(email, verdict)));
+        return write(
+          deps,
+          settlementOf(deps, email, dataKey, refusedForAll(email, verdict)),
+          email.ownerId,
+        );
       }
       const answer = await deps.attempts.release({
         id: email.id,
@@ -52,7 +56,7 @@ export async function settle(
         delayMs,
       });
       if (!answer.applied) return { kind: "dropped" };
-      enqueueIfNear(deps, email.id, answer);
+      enqueueIfNear(deps, email, answer);
       return { kind: "released", reason };
     }
     case "settle": {
@@ -62,6 +66,7 @@ export async function settle(
       return write(
         deps,
         settlementOf(deps, email, dataKey, { ...verdict, outcome: verdict.outcome, next }),
+        email.ownerId,
       );
     }
     case "uncertain": {
@@ -69,6 +74,7 @@ export async function settle(
       return write(
         deps,
         settlementOf(deps, email, dataKey, { ...verdict, outcome: "uncertain", next }),
+        email.ownerId,
       );
     }
   }
@@ -92,19 +98,19 @@ export function settleOrphan(deps: SettleDeps, orphan: Orphan): Promise<Settled>
   });
 }
 
-async function write(deps: SettleDeps, settlement: Settlement): Promise<Settled> {
+async function write(deps: SettleDeps, settlement: Settlement, ownerId?: string): Promise<Settled> {
   const answer = await deps.attempts.settle(settlement);
   if (!answer.applied) return { kind: "dropped" };
-  enqueueIfNear(deps, settlement.id, answer);
+  enqueueIfNear(deps, { id: settlement.id, ownerId }, answer);
   return { kind: "settled", state: answer.state, outcome: settlement.outcome };
 }
 
 function enqueueIfNear(
   deps: SettleDeps,
-  id: string,
+  { id, ownerId }: { id: string; ownerId?: string | undefined },
   { wake, delayMs }: { wake: number; delayMs: number | null },
 ): void {
-  if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs });
+  if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs, ownerId });
 }
 
 function budgetOf(email: ClaimedEmail | Orphan): RetryBudget {

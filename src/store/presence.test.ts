@@ -43,7 +43,7 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
     expect(taken.released).toBeGreaterThanOrEqual(1);
     expect(await emails.get(email.id, ada)).toMatchObject({ status: "pending", attemptsSpent: 0 });
     const { emails: due } = await alive.presence.queueDue(100);
-    expect(due).toContainEqual({ id: email.id, wake: 2, delayMs: 0 });
+    expect(due).toContainEqual({ id: email.id, wake: 2, delayMs: 0, ownerId: "ada" });
     expect((await alive.presence.queueDue(100)).emails).toEqual([]);
   });
 
@@ -145,7 +145,9 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
     await presence.unqueue([{ id: draft.id, wake: 7 }]);
     expect((await presence.queueDue(100)).emails).toEqual([]);
     await presence.unqueue([{ id: draft.id, wake: 1 }]);
-    expect((await presence.queueDue(100)).emails).toEqual([{ id: draft.id, wake: 1, delayMs: 0 }]);
+    expect((await presence.queueDue(100)).emails).toEqual([
+      { id: draft.id, wake: 1, delayMs: 0, ownerId: "ada" },
+    ]);
   });
 
   test("a database belongs to one key, and to another only when that reads the former", async () => {

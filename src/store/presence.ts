@@ -31,6 +31,8 @@ export interface DueEmail {
   id: string;
   wake: number;
   delayMs: number;
+  /** Whose it is, for its place among others'; absent: not known here. */
+  ownerId?: string | undefined;
 }
 
 /** How a region stands, by the database's clock. */
@@ -62,7 +64,7 @@ export interface Beat {
 export type OverdueCursor = { next_attempt_at: string; id: string };
 
 export interface OverduePage {
-  emails: { id: string; wake: number }[];
+  emails: { id: string; wake: number; ownerId: string }[];
   /** Where the next page begins; null: this was the last. */
   last: OverdueCursor | null;
   /** Up to here everything was seen. */
@@ -181,13 +183,14 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
     },
     async queueDue(limit) {
       const answer = (await call("queue_due", { ...me, horizon_ms: horizonMs, limit })) as {
-        emails: { id: string; wake: number; delay_ms: number }[];
+        emails: { id: string; wake: number; delay_ms: number; owner_id: string }[];
         has_more: boolean;
       };
-      const emails = answer.emails.map(({ id, wake, delay_ms }) => ({
+      const emails = answer.emails.map(({ id, wake, delay_ms, owner_id }) => ({
         id,
         wake,
         delayMs: delay_ms,
+        ownerId: owner_id,
       }));
       return { emails, hasMore: answer.has_more };
     },
@@ -231,19 +234,22 @@ function createSearches(
   return {
     async listOverdue({ overdueMs, limit, after }) {
       const args = { region, overdue_ms: overdueMs, limit, after };
-      const answer = (await call("overdue_emails", args)) as Omit<OverduePage, "until"> & {
-        until: string;
+      const answer = (await call("overdue_emails", args)) as OverdueJson;
+      return {
+        emails: answer.emails.map(({ owner_id: ownerId, ...email }) => ({ ...email, ownerId })),
+        last: answer.last,
+        until: { next_attempt_at: answer.until, id: firstId },
       };
-      return { ...answer, until: { next_attempt_at: answer.until, id: firstId } };
     },
     async adopt(limit) {
       const answer = (await call("adopt_emails", { ...me, ...silence, limit })) as {
-        emails: { id: string; wake: number; from_region: string }[];
+        emails: { id: string; wake: number; owner_id: string; from_region: string }[];
       };
-      return answer.emails.map(({ id, wake, from_region }) => ({
+      return answer.emails.map(({ id, wake, owner_id, from_region }) => ({
         id,
         wake,
         delayMs: 0,
+        ownerId: owner_id,
         fromRegion: from_region,
       }));
     },
@@ -263,6 +269,12 @@ function createSearches(
 
 /** Before every id there is. */
 const firstId = "00000000-0000-0000-0000-000000000000";
+
+interface OverdueJson {
+  emails: { id: string; wake: number; owner_id: string }[];
+  last: OverdueCursor | null;
+  until: string;
+}
 
 interface StandingJson {
   oldest_due_ms: number;

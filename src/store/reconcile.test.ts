@@ -266,7 +266,9 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
         (await Promise.all(adopters.map(({ presence }) => presence.adopt(100)))).flat();
       expect(await adopt()).toEqual([]);
       await age("regions", "silent", deadMs);
-      expect(await adopt()).toEqual([{ id: due.id, wake: 2, delayMs: 0, fromRegion: "silent" }]);
+      expect(await adopt()).toEqual([
+        { id: due.id, wake: 2, delayMs: 0, ownerId: "ada", fromRegion: "silent" },
+      ]);
       expect(await adopt()).toEqual([]);
       // The job that its region still has in its queue does nothing.
       expect((await home.attempts.claim(due.id, 1)).kind).toBe("stale");
