@@ -1,3 +1,4 @@
+import ipaddr from "ipaddr.js";
 import type { Address } from "./email/email.ts";
 import { parseAddress } from "./email/parse-address.ts";
 import { parseDomain } from "./email/parse-domain.ts";
@@ -173,5 +174,50 @@ export function secret(charactersMin: number): Parser<string> {
   return {
     expected: `a secret of at least ${charactersMin} characters`,
     parse: (value) => (value.length >= charactersMin ? value : undefined),
+  };
+}
+
+/** Whose word on where a request comes from is taken. */
+export type ProxyTrust =
+  | { readonly kind: "none" }
+  /** So many proxies of ours stand in a row before us. */
+  | { readonly kind: "hops"; readonly hops: number }
+  /** Networks in CIDR notation that our proxies are in. */
+  | { readonly kind: "ranges"; readonly ranges: readonly string[] }
+  /** Fly.io's proxy, by its own header. */
+  | { readonly kind: "fly" };
+
+const proxiesInARowMax = 10;
+
+export function proxyTrust(): Parser<ProxyTrust> {
+  const hopsOf = integer(0, proxiesInARowMax);
+  const rangesOf = listOf(network());
+  return {
+    expected:
+      `true, false, how many proxies stand in a row (up to ${proxiesInARowMax}), their ` +
+      "addresses or networks (several: separated by commas), or fly",
+    parse: (value) => {
+      if (value.toLowerCase() === "fly") return { kind: "fly" };
+      const isOn = flag().parse(value);
+      const hops = isOn === undefined ? hopsOf.parse(value) : Number(isOn);
+      if (hops !== undefined) return hops === 0 ? { kind: "none" } : { kind: "hops", hops };
+      const ranges = rangesOf.parse(value);
+      return ranges === undefined ? undefined : { kind: "ranges", ranges };
+    },
+  };
+}
+
+/** An address or a network, as a network. */
+function network(): Parser<string> {
+  return {
+    expected: "an address or a network such as 10.0.0.0/8",
+    parse: (value) => {
+      const [address = ""] = value.split("/");
+      // The library also takes `10.1` and `0x7f.1`.
+      if (!address.includes(":") && !/^\d+\.\d+\.\d+\.\d+$/.test(address)) return undefined;
+      if (ipaddr.isValidCIDR(value)) return value;
+      if (!ipaddr.isValid(value)) return undefined;
+      return `${value}/${ipaddr.parse(value).kind() === "ipv4" ? 32 : 128}`;
+    },
   };
 }

@@ -8,6 +8,7 @@ import {
   integer,
   listOf,
   oneOf,
+  proxyTrust,
   secret,
   serviceRoleKey,
   signingSeed,
@@ -96,9 +97,13 @@ const http = {
     meaning: "Address under which browsers reach this server, for links",
     example: "https://mailer.example.com",
   }),
-  TRUST_PROXY: plain(flag(), {
+  TRUST_PROXY: plain(proxyTrust(), {
     default: "`false`",
-    meaning: "Believe `X-Forwarded-For` and `X-Forwarded-Proto` (set it only behind a proxy)",
+    meaning:
+      "Believe `X-Forwarded-For` and `X-Forwarded-Proto` (set it only behind a proxy). `true`: " +
+      "one proxy, so the right-most entry counts; a number: so many in a row; addresses and " +
+      "networks, separated by commas: from the right, the first that is not among them; `fly`: " +
+      "`Fly-Client-IP`",
     example: "true",
   }),
 };

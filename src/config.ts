@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { ConfigFault } from "./config-error.ts";
 import { ConfigError, shownValue } from "./config-error.ts";
-import { bareAddress } from "./config-parsers.ts";
+import { bareAddress, type ProxyTrust } from "./config-parsers.ts";
 import type { Variable, VariableName, VariableValues } from "./config-variables.ts";
 import { configVariables, variables } from "./config-variables.ts";
 
@@ -17,7 +17,7 @@ export interface Config {
     /** 0: any free port, which is printed. */
     readonly port: number;
     readonly publicUrl: string | null;
-    readonly trustProxy: boolean;
+    readonly trustProxy: ProxyTrust;
     /** Of each credential, for writing and reading apart; 0: no limit. */
     readonly ratePerMinute: number;
   };
@@ -122,7 +122,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
       host: values.HOST ?? (isProduction ? "0.0.0.0" : "127.0.0.1"),
       port: values.PORT ?? 3000,
       publicUrl: values.PUBLIC_URL?.replace(/\/+$/, "") ?? null,
-      trustProxy: values.TRUST_PROXY ?? false,
+      trustProxy: values.TRUST_PROXY ?? { kind: "none" },
       ratePerMinute: values.RATE_LIMIT_PER_MINUTE ?? 600,
     },
     dataDir: resolve(values.DATA_DIR ?? "data"),

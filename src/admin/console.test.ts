@@ -92,7 +92,7 @@ function createConsole(settings: Settings = {}) {
     transportName: "smtp.example.com:587",
     transportTrouble: () => settings.trouble ?? null,
     publicUrl: settings.publicUrl ?? null,
-    trustProxy: false,
+    isBehindProxy: () => false,
     program: "DATA_DIR=/d /opt/mailer",
   });
   const get = (path: string, headers: Record<string, string> = {}) =>

@@ -24,7 +24,8 @@ export interface ConsoleDeps {
   /** Why nothing gets out at the moment, for a person; null: it does. */
   transportTrouble: () => string | null;
   publicUrl: string | null;
-  trustProxy: boolean;
+  /** Whether who connects is a proxy of ours, whose X-Forwarded-Proto counts. */
+  isBehindProxy: (c: Context) => boolean;
   /** The visitor's network address for the log; default: unknown. */
   peerAddress?: (c: Context) => string | null;
   /** Counts a sign-in that was refused; an error: there were too many. Default: none are. */

@@ -35,7 +35,7 @@ function startConsole(more: Partial<ConsoleDeps> = {}) {
     transportName: "smtp.example.com:587",
     transportTrouble: () => null,
     publicUrl: base,
-    trustProxy: false,
+    isBehindProxy: () => false,
     peerAddress: () => "192.0.2.7",
     log: createLogger({
       level: "info",

@@ -10,7 +10,8 @@ export interface VisitorsOptions {
   authenticator: Authenticator;
   sessions: Sessions;
   publicUrl: string | null;
-  trustProxy: boolean;
+  /** Whether who connects is a proxy of ours, whose X-Forwarded-Proto counts. */
+  isBehindProxy: (c: Context) => boolean;
 }
 
 export interface Visitors {
@@ -29,7 +30,7 @@ export interface Visitors {
 const cookieName = "tfm_session";
 
 export function createVisitors(options: VisitorsOptions): Visitors {
-  const { authenticator, sessions, publicUrl, trustProxy } = options;
+  const { authenticator, sessions, publicUrl, isBehindProxy } = options;
 
   async function authenticate(authorization: string): Promise<Principal | null> {
     try {
@@ -43,7 +44,7 @@ export function createVisitors(options: VisitorsOptions): Visitors {
   function baseUrl(c: Context): string {
     if (publicUrl !== null) return publicUrl;
     const { protocol, host } = new URL(c.req.url);
-    const forwarded = trustProxy ? c.req.header("X-Forwarded-Proto") : undefined;
+    const forwarded = isBehindProxy(c) ? c.req.header("X-Forwarded-Proto") : undefined;
     return `${forwarded === "https" ? "https:" : protocol}//${host}`;
   }
 

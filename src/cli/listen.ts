@@ -5,6 +5,7 @@ import type { Config } from "../config.ts";
 import type { Secrets } from "../crypto/secrets.ts";
 import { createSigningKey } from "../crypto/signing-key.ts";
 import { createApp } from "../http/app.ts";
+import { clientAddress, isBehindProxy } from "../http/client-address.ts";
 import { createUnreadableNote } from "../http/unreadable-note.ts";
 import type { Logger } from "../log.ts";
 import { createAudit } from "../store/audit.ts";
@@ -50,7 +51,8 @@ export function listen(deps: ListenDeps): Listening {
   const credentials = createCredentials(config, { database, secret: secrets.jwtSecret, now });
   const signInLinks = createSignInLinks();
   const { rateLimits, close: closeRateLimits } = openRateLimits(config, log);
-  const paging = { ...deps, ...credentials, signInLinks, peerAddress, rateLimits };
+  const seen = createSeenFrom(config.http);
+  const paging = { ...deps, ...credentials, ...seen, signInLinks, rateLimits };
   const pages = config.role === "worker" ? null : createPages(paging);
   registerParts(parts, config);
   const { reconcileIntervalMs } = config;
@@ -72,7 +74,7 @@ export function listen(deps: ListenDeps): Listening {
     reconcile: shared(() => parts.reconciler.runOnce()),
     isDraining: () => state.isDraining,
     now,
-    peerAddress,
+    peerAddress: seen.peerAddress,
     mounts: pages === null ? [] : [(mounted) => mounted.route("/", pages)],
   });
   const server = Bun.serve({
@@ -144,6 +146,12 @@ function reachableHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-function peerAddress(c: Context): string | null {
-  return c.env.server?.requestIP?.(c.req.raw)?.address ?? null;
+/** Where a request comes from, as far as TRUST_PROXY lets anybody say so. */
+function createSeenFrom({ trustProxy }: Config["http"]) {
+  const peer = (c: Context): string | null => c.env.server?.requestIP?.(c.req.raw)?.address ?? null;
+  return {
+    peerAddress: (c: Context) =>
+      clientAddress({ peer: peer(c), header: (name) => c.req.header(name) }, trustProxy),
+    isBehindProxy: (c: Context) => isBehindProxy(peer(c), trustProxy),
+  };
 }

@@ -23,6 +23,7 @@ export interface PagesDeps {
   signInLinks: SignInLinks;
   rateLimits: RateLimits;
   peerAddress: (c: Context) => string | null;
+  isBehindProxy: (c: Context) => boolean;
   log: Logger;
 }
 
@@ -33,7 +34,7 @@ export function createPages(deps: PagesDeps): Hono {
     authenticator: deps.authenticator,
     sessions: createSessions({ secret: deps.secrets.jwtSecret }),
     publicUrl: config.http.publicUrl,
-    trustProxy: config.http.trustProxy,
+    isBehindProxy: deps.isBehindProxy,
     program: programOf(config),
   };
   const pages = new Hono();

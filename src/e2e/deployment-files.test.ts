@@ -244,7 +244,7 @@ describe("fly.toml", () => {
     const config = loadConfig(env);
     expect(config.warnings).toEqual([]);
     expect(config).toMatchObject({ role: "all", region: "ams", isProduction: true });
-    expect(config.http).toMatchObject({ host: "0.0.0.0", trustProxy: true });
+    expect(config.http).toMatchObject({ host: "0.0.0.0", trustProxy: { kind: "fly" } });
     expect([config.database.driver, config.queue.driver]).toEqual(["postgres", "redis"]);
   });
 

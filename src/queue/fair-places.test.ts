@@ -30,7 +30,7 @@ test("nobody has more than their places in a second, and everybody's come in ord
       const places = createFairPlaces();
       const taken = new Map<string, number[]>();
       for (const [n, owner] of owners.entries()) {
-        const place = places.take(owner, noon + n * 20);
+        const place = places.take(owner, noon + n);
         taken.set(owner, [...(taken.get(owner) ?? []), place]);
       }
       for (const list of taken.values()) {

@@ -36,7 +36,7 @@ export async function startTestBoard(rules: SinkRule[]) {
     authenticator: createAuthenticator(jwt),
     sessions: createSessions({ secret: jwt.secret }),
     publicUrl: null,
-    trustProxy: false,
+    isBehindProxy: () => false,
     queue,
     backend,
     emails: createEmails(database),
