@@ -144,7 +144,7 @@ const database = {
   SUPABASE_ANON_KEY: hidden(text("the key"), {
     meaning:
       "Lets the users of the project's Supabase Auth in: its key set verifies their tokens, as " +
-      "with `JWKS_URL`",
+      "with `JWKS_URL`, and they sign in to the console with their password",
     example: "sb_publishable_abcdefgh",
   }),
 };

@@ -132,8 +132,11 @@ describe("which part follows from what", () => {
     const supabase = { ...production, SUPABASE_URL: "https://abc.supabase.co/" };
     const project = { ...supabase, SUPABASE_SERVICE_ROLE_KEY: "sb_secret_abc" };
     expect(loadConfig(project).jwt.jwksUrl).toBeNull();
+    expect(loadConfig(project).supabaseAuth).toBeNull();
     const open = loadConfig({ ...project, SUPABASE_ANON_KEY: "sb_publishable_abc" });
     expect(open.jwt.jwksUrl).toBe("https://abc.supabase.co/auth/v1/.well-known/jwks.json");
+    const anonKey = "sb_publishable_abc";
+    expect(open.supabaseAuth).toEqual({ url: "https://abc.supabase.co", anonKey });
   });
 
   test("a shared database needs both secrets and a mail server", () => {

@@ -65,6 +65,8 @@ export interface Config {
   };
   /** Signs checkpoints of the journal; null: a key derived from `encryptionKey` does. */
   readonly auditSigningKey: string | null;
+  /** The project whose users sign in to the console with a password; null: nobody does. */
+  readonly supabaseAuth: { readonly url: string; readonly anonKey: string } | null;
   /** Reads `/metrics` and nothing else; null: only an admin's token does. */
   readonly metricsToken: string | null;
   /** What a person should know though it is no fault, in sentences; `serve` logs them. */
@@ -146,6 +148,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
       audience: values.JWT_AUDIENCE ?? "authenticated",
     },
     auditSigningKey: values.AUDIT_SIGNING_KEY,
+    supabaseAuth: supabaseAuthOf(values),
     metricsToken: values.METRICS_TOKEN,
     warnings,
   };
@@ -289,9 +292,18 @@ function checkSecrets(values: VariableValues, faults: Faults): void {
  * The users of a project's Supabase Auth are let in when its anon key is given for the console:
  * without that nobody said that whoever signs up there may send mail here.
  */
-function jwksUrlOf({ JWKS_URL, SUPABASE_URL, SUPABASE_ANON_KEY }: VariableValues): string | null {
-  if (JWKS_URL !== null || SUPABASE_URL === null || SUPABASE_ANON_KEY === null) return JWKS_URL;
-  return `${SUPABASE_URL.replace(/\/+$/, "")}/auth/v1/.well-known/jwks.json`;
+function jwksUrlOf(values: VariableValues): string | null {
+  const project = supabaseAuthOf(values);
+  if (values.JWKS_URL !== null || project === null) return values.JWKS_URL;
+  return `${project.url}/auth/v1/.well-known/jwks.json`;
+}
+
+function supabaseAuthOf({
+  SUPABASE_URL,
+  SUPABASE_ANON_KEY,
+}: VariableValues): Config["supabaseAuth"] {
+  if (SUPABASE_URL === null || SUPABASE_ANON_KEY === null) return null;
+  return { url: SUPABASE_URL.replace(/\/+$/, ""), anonKey: SUPABASE_ANON_KEY };
 }
 
 function readVariables(env: Environment, faults: Faults): VariableValues {

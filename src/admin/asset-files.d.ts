@@ -19,3 +19,7 @@ declare module "*/public/board.css" {
   const text: string;
   export = text;
 }
+declare module "*/public/board.js" {
+  const text: string;
+  export = text;
+}

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Hono } from "hono";
 import board from "../../public/board.css" with { type: "text" };
+import boardScript from "../../public/board.js" with { type: "text" };
 import script from "../../public/console.js" with { type: "text" };
 import icon from "../../public/favicon.svg" with { type: "text" };
 import mails from "../../public/mails.css" with { type: "text" };
@@ -18,6 +19,7 @@ const assets: readonly Asset[] = [
   { path: "/assets/mails.css", contentType: "text/css; charset=utf-8", text: mails },
   { path: "/assets/console.js", contentType: "text/javascript; charset=utf-8", text: script },
   { path: "/assets/board.css", contentType: "text/css; charset=utf-8", text: board },
+  { path: "/assets/board.js", contentType: "text/javascript; charset=utf-8", text: boardScript },
   { path: "/favicon.svg", contentType: svg, text: icon },
   // Browsers ask for it unbidden, and go by the content type, not by the name.
   { path: "/favicon.ico", contentType: svg, text: icon },

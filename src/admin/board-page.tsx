@@ -49,6 +49,7 @@ export function sendBoardPage(c: Context, params: BoardPageParams): Promise<Resp
         <div id="root">
           <p class="board-loading">Loading…</p>
         </div>
+        <script defer src="/assets/board.js" />
         {scripts.map((src) => (
           <script defer src={src} />
         ))}

@@ -214,7 +214,10 @@ describe("pause and resume", () => {
 
   test.each([
     { Origin: "https://evil.example" },
-    { Origin: null },
+    { Origin: "null" },
+    { "X-Requested-With": null },
+    { Origin: null, "X-Requested-With": null },
+    { Origin: null, "Sec-Fetch-Site": "same-origin" },
     { "Sec-Fetch-Site": "cross-site" },
     { "Sec-Fetch-Site": "same-site" },
   ] as Record<string, string | null>[])(
@@ -226,7 +229,7 @@ describe("pause and resume", () => {
     },
   );
 
-  test("work for a script that names itself by a custom header", async () => {
+  test("work for a script that shows a bearer token and names itself by a custom header", async () => {
     const headers = { Origin: null, "X-Requested-With": "script" };
     const response = await board.request("PUT", "/api/queues/emails/resume", headers);
     expect(response.status).toBe(200);

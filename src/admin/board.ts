@@ -29,6 +29,8 @@ export interface BoardDeps extends VisitorsOptions, Omit<DeadLetterAdapterDeps, 
   log: Logger;
   /** How this program is called from a shell, for the sign-in page; default: by its name. */
   program?: string;
+  /** For the sign-in page: whether the users of a Supabase project may come in. */
+  hasPasswords?: boolean;
 }
 
 export const boardPath = "/admin/queues";
@@ -72,12 +74,15 @@ export function mountBoard(app: Hono, deps: BoardDeps): void {
 function createGuard(deps: BoardDeps, acting: ReturnType<typeof createActing>) {
   const visitors = createVisitors(deps);
   const reason = "The queues show everybody's emails.";
-  const admit = createAdmission(visitors, deps.program ?? "taskforce-mailer", reason);
+  const { program = "taskforce-mailer", hasPasswords } = deps;
+  const admit = createAdmission(visitors, { program, hasPasswords, reason });
   return async (c: Context, next: Next): Promise<Response | undefined> => {
     const principal = await admit(c);
     if (principal instanceof Response) return principal;
     const isRead = c.req.method === "GET" || c.req.method === "HEAD";
-    if (!isRead && !visitors.isOwnPost(c)) return refuse(c, foreign);
+    // Two signs of our own page: the header, which no form can carry, and where it came from.
+    const isOurs = c.req.header("X-Requested-With") !== undefined && visitors.isOwnChange(c);
+    if (!isRead && !isOurs) return refuse(c, foreign);
     const claims = { role: "admin", sub: principal.ownerId } as const;
     await acting.run({ claims, origin: deps.peerAddress(c) }, next);
     return undefined;

@@ -1,6 +1,6 @@
 import type { Context, Hono } from "hono";
 import type { Principal } from "../auth/principal.ts";
-import { createAdmission } from "./admission.tsx";
+import { type AdmissionOptions, createAdmission } from "./admission.tsx";
 import { CapturedList, CapturedListPage, type ExampleOptions } from "./captured-list.tsx";
 import type { CapturedMail, CapturedMails } from "./captured-mails.ts";
 import { CapturedPage, hasPart, messageParts } from "./captured-page.tsx";
@@ -22,9 +22,11 @@ export function mountCaptured(
   app: Hono,
   visitors: Visitors,
   captured: CapturedMails,
-  program: string,
+  options: Omit<AdmissionOptions, "reason">,
 ): void {
-  const admit = createAdmission(visitors, program, "Captured mails show everybody's content.");
+  const { program } = options;
+  const reason = "Captured mails show everybody's content.";
+  const admit = createAdmission(visitors, { ...options, reason });
 
   app.get("/captured", async (c) => {
     const principal = await admit(c);

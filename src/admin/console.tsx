@@ -1,5 +1,6 @@
 import type { Context, Hono } from "hono";
 import type { Authenticator } from "../auth/jwt.ts";
+import type { PasswordSignIn } from "../auth/password-sign-in.ts";
 import type { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { mountAssets } from "./assets.ts";
@@ -17,6 +18,8 @@ export interface ConsoleDeps {
   authenticator: Authenticator;
   sessions: Sessions;
   signInLinks: SignInLinks;
+  /** Of the users of a Supabase project; absent: there is none. */
+  passwords?: PasswordSignIn | undefined;
   /** null: mails are sent, not captured. */
   captured: CapturedMails | null;
   /** Where mails go, as `smtp.example.com:587`. */
@@ -38,19 +41,20 @@ export interface ConsoleDeps {
 /** `/`, sign-in and -out, the captured mails, and the files that these pages need. */
 export function mountConsole(app: Hono, deps: ConsoleDeps): void {
   const { captured, transportName, program = "taskforce-mailer" } = deps;
+  const signingIn = { program, hasPasswords: deps.passwords !== undefined };
   const visitors = createVisitors(deps);
   mountAssets(app);
   mountSignIn(app, visitors, { ...deps, program });
-  if (captured !== null) mountCaptured(app, visitors, captured, program);
+  if (captured !== null) mountCaptured(app, visitors, captured, signingIn);
 
   app.get("/", async (c) => {
     const visitor = await visitors.recognise(c);
-    if (visitor === "refused") return sendPage(c, <SignInPage program={program} />, 401);
+    if (visitor === "refused") return sendPage(c, <SignInPage {...signingIn} />, 401);
     if (visitor === null) {
       // A browser that follows a link from another site holds a strict cookie back, but sends
       // it when our own page asks again.
       const isReloading = c.req.header("Sec-Fetch-Site") === "cross-site";
-      return sendPage(c, <SignInPage program={program} isReloading={isReloading} />);
+      return sendPage(c, <SignInPage {...signingIn} isReloading={isReloading} />);
     }
     const example = { baseUrl: visitors.baseUrl(c), program };
     if (captured !== null && visitor.isAdmin) {

@@ -10,9 +10,12 @@ const common = {
   "Referrer-Policy": "same-origin",
 };
 
-/** No script, style, frame or image but our own; nobody may frame us. */
+/** No script, style, frame or image but our own, none of them inline; nobody may frame us. */
 const pagePolicy =
-  "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/** Of what is never a page by itself. */
+const partPolicy = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 /**
  * A message's HTML is foreign: no script, no form, no request to anywhere, and an origin of its
@@ -38,7 +41,8 @@ export async function sendPage(
 
 /** A piece of a page, for `console.js`. */
 export async function sendFragment(c: Context, fragment: Markup): Promise<Response> {
-  return c.body(await fragment, 200, { ...common, ...htmlType });
+  const headers = { ...common, "Content-Security-Policy": partPolicy };
+  return c.body(await fragment, 200, { ...headers, ...htmlType });
 }
 
 /** Links of the message open in a new tab: in the frame they would lead nowhere. */
@@ -61,7 +65,7 @@ export function sendDownload(
     ...common,
     "Content-Type": contentType,
     "Content-Disposition": contentDisposition(filename),
-    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Content-Security-Policy": partPolicy,
   });
 }
 

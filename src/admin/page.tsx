@@ -51,7 +51,14 @@ function SignedIn({ principal }: { principal: Principal }) {
         {principal.ownerId}
         {principal.isAdmin && <span class="badge">admin</span>}
       </span>
-      {principal.credential === "session" && <button type="submit">Sign out</button>}
+      {principal.credential === "session" && (
+        <>
+          <button type="submit">Sign out</button>
+          <button type="submit" name="everywhere" value="true" title="Ends all sessions of yours">
+            Everywhere
+          </button>
+        </>
+      )}
     </form>
   );
 }

@@ -2,17 +2,23 @@
 export interface RequestOrigin {
   secFetchSite: string | undefined;
   origin: string | undefined;
-  requestedWith: string | undefined;
 }
 
 /**
- * Whether a POST was started by one of our own pages. Another site's form sends its own
- * `Origin` and `Sec-Fetch-Site`, and no custom header; a request that tells nothing is refused.
+ * Whether a request that changes something was started by one of our own pages. Browsers send
+ * `Origin` with every such request, and `Sec-Fetch-Site` too over https and to this machine;
+ * neither can be set by a page. A request that tells nothing is refused.
+ *
+ * `ownUrls` are the addresses under which we may be reached. Of one that is https, an origin in
+ * clear is not ours: whoever listens on the way could have written that page. Otherwise the scheme
+ * is not compared, since a proxy that ends TLS need not tell us of it.
  */
 export function isSameOrigin(request: RequestOrigin, ownUrls: readonly string[]): boolean {
-  if (request.requestedWith !== undefined) return true;
-  if (request.secFetchSite !== undefined) return request.secFetchSite === "same-origin";
-  const { origin } = request;
+  const { secFetchSite, origin } = request;
+  if (secFetchSite !== undefined && secFetchSite !== "same-origin") return false;
   if (origin === undefined || !URL.canParse(origin)) return false;
-  return ownUrls.some((url) => new URL(url).host === new URL(origin).host);
+  const from = new URL(origin);
+  const isHttps = ownUrls.some((url) => url.startsWith("https:"));
+  if (isHttps && from.protocol !== "https:") return false;
+  return ownUrls.some((url) => new URL(url).host === from.host);
 }

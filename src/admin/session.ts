@@ -1,50 +1,96 @@
-import { createHmac, createSecretKey } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { Principal } from "../auth/principal.ts";
-import { principalOf, signClaims, verifyClaims } from "../auth/token-claims.ts";
+import type { FoundSession, SessionStore, SignInWay } from "../store/sessions.ts";
 
 export const sessionSecondsMax = 12 * 3600;
-const audience = "taskforce-mailer:session";
+export const idleSecondsMax = 2 * 3600;
+/** So long an answer counts: a session that ended elsewhere ends within it on every process. */
+const keptMs = 1_000;
+const keptMax = 1_000;
 
-export interface SessionOptions {
-  /** JWT_SECRET; sessions are signed with a key derived from it. */
-  secret: string;
-  now?: () => Date;
+export interface SessionsOptions {
+  store: SessionStore;
+  /** Milliseconds of any clock that only goes forward. */
+  now?: () => number;
 }
 
+export interface StartOptions {
+  via: SignInWay;
+  /** The cookie this browser had before: its session ends, so that none is ever carried over. */
+  replaces: string | undefined;
+  origin: string | null;
+}
+
+/** Sessions are rows of the database: the cookie alone, kept or stolen, is worth nothing once ended. */
 export interface Sessions {
-  /** The value of a cookie that stands for this principal for 12 hours. */
-  create(principal: Principal): Promise<string>;
-  /** null: no session, or none that counts any more. */
-  read(cookie: string | undefined): Promise<Principal | null>;
+  /** The value of a new cookie, which stands for this principal for 12 hours at most. */
+  start(principal: Principal, options: StartOptions): Promise<string>;
+  /** null: none that counts any more. `isActive`: see `SessionStore.find`. */
+  read(cookie: string | undefined, options: { isActive: boolean }): Promise<Principal | null>;
+  end(
+    cookie: string | undefined,
+    options: { isEverywhere: boolean; origin: string | null },
+  ): Promise<void>;
+  noteRefused: SessionStore["noteRefused"];
 }
 
-/**
- * A session is no bearer token and a bearer token no session: they differ in key and audience,
- * whatever JWT_AUDIENCE says.
- */
-export function createSessions({ secret, now = () => new Date() }: SessionOptions): Sessions {
-  const key = createSecretKey(createHmac("sha256", secret).update(audience).digest());
+interface Kept {
+  found: Promise<FoundSession>;
+  askedAt: number;
+}
+
+export function createSessions({
+  store,
+  now = () => performance.now(),
+}: SessionsOptions): Sessions {
+  /** By hash, since a page asks for many files at one moment. */
+  const kept = new Map<string, Kept>();
+
+  function find(hash: string, isActive: boolean): Promise<FoundSession> {
+    const earlier = kept.get(hash);
+    if (earlier !== undefined && now() - earlier.askedAt < keptMs) return earlier.found;
+    const found = store.find(hash, { idleSeconds: idleSecondsMax, isActive });
+    kept.delete(hash);
+    kept.set(hash, { found, askedAt: now() });
+    const oldest = kept.size > keptMax ? kept.keys().next().value : undefined;
+    if (oldest !== undefined) kept.delete(oldest);
+    // A failure is not an answer. Whoever waits for it is told; this only forgets it.
+    found.catch(() => kept.delete(hash));
+    return found;
+  }
+
   return {
-    create: async ({ ownerId, isAdmin }) => {
-      const who = isAdmin ? { sub: ownerId, role: "admin" as const } : { sub: ownerId };
-      const times = { ttlSeconds: sessionSecondsMax, now: now() };
-      return await signClaims({ ...who, ...times, key, audience, issuer: null });
+    start: async ({ ownerId, isAdmin }, { via, replaces, origin }) => {
+      const cookie = randomBytes(32).toString("base64url");
+      const old = hashOf(replaces);
+      const times = { lastsSeconds: sessionSecondsMax };
+      const hash = sha256(cookie);
+      await store.start({ hash, replaces: old, ownerId, isAdmin, via, ...times, origin });
+      if (old !== null) kept.delete(old);
+      return cookie;
     },
-    read: async (cookie) => {
-      if (cookie === undefined || cookie === "") return null;
-      try {
-        const claims = await verifyClaims(cookie, {
-          key,
-          algorithm: "HS256",
-          audience,
-          issuer: null,
-          now: now(),
-        });
-        return principalOf(claims, "session", { isOurs: true });
-      } catch {
-        // Expired or foreign: the visitor is a stranger, which is no fault.
-        return null;
-      }
+    read: async (cookie, { isActive }) => {
+      const hash = hashOf(cookie);
+      const found = hash === null ? null : await find(hash, isActive);
+      return found === null ? null : { ...found, credential: "session" };
     },
+    end: async (cookie, options) => {
+      const hash = hashOf(cookie);
+      if (hash === null) return;
+      await store.end(hash, options);
+      // Other sessions of the same owner may be among them.
+      if (options.isEverywhere) kept.clear();
+      else kept.delete(hash);
+    },
+    noteRefused: (reason, origin) => store.noteRefused(reason, origin),
   };
+}
+
+/** null: this was never a cookie of ours, and nobody need be asked. */
+function hashOf(cookie: string | undefined): string | null {
+  return cookie !== undefined && /^[\w-]{43}$/.test(cookie) ? sha256(cookie) : null;
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

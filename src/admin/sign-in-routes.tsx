@@ -1,8 +1,11 @@
 import type { Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { PasswordSignIn } from "../auth/password-sign-in.ts";
 import type { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { sendPage } from "./page-response.ts";
+import { checkForm, type Refusal } from "./sign-in-form.ts";
+import { createSignInLimit, type SignInLimit } from "./sign-in-limit.ts";
 import type { SignInLinks } from "./sign-in-link.ts";
 import { SignInPage } from "./sign-in-page.tsx";
 import type { Visitors } from "./visitor.ts";
@@ -11,14 +14,20 @@ const formBytesMax = 16 * 1024;
 
 export interface SignInDeps {
   signInLinks: SignInLinks;
+  /** Of the users of a Supabase project; absent: there is none. */
+  passwords?: PasswordSignIn | undefined;
+  signInLimit?: SignInLimit;
   peerAddress?: (c: Context) => string | null;
+  /** Counts a refusal for all processes of the region; an error: there were too many. */
   countFailure?: (c: Context) => Promise<AppError | null>;
   log: Logger;
   program: string;
 }
 
 export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): void {
-  const { signInLinks: links, program } = deps;
+  const { signInLinks: links, signInLimit = createSignInLimit() } = deps;
+  const refuse = createRefuse(visitors, deps);
+  const addressOf = (c: Context) => deps.peerAddress?.(c) ?? null;
 
   app.get("/sign-in", async (c) => {
     const code = c.req.query("code");
@@ -26,62 +35,92 @@ export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): vo
     const isKnown = visitor !== null && visitor !== "refused";
     if (isKnown || code === undefined) return c.redirect("/", 303);
     // HEAD comes here too: a preview of the link must not use it up.
-    if (c.req.method !== "GET") return sendPage(c, <SignInPage program={program} />);
-    if (!links.redeem(code)) {
-      const fault =
-        "This link was used already, or is too old. Restart the server, or use a token.";
-      return await refuse(c, deps, { code: "link_used_or_old", fault });
-    }
-    await visitors.signIn(c, { ownerId: "console", isAdmin: true, credential: "session" });
-    logSignIn(c, deps, { owner: "console" });
+    if (c.req.method !== "GET") return sendPage(c, signInPage(deps));
+    const turn = signInLimit.take(addressOf(c));
+    if (turn.kind === "wait") return await refuse(c, tooMany(turn.seconds));
+    if (!links.redeem(code)) return await refuse(c, usedLink);
+    signInLimit.giveBack(addressOf(c));
+    const principal = { ownerId: "console", isAdmin: true, credential: "session" } as const;
+    await visitors.signIn(c, principal, "link");
+    logSignedIn(c, deps, principal.ownerId);
     return c.redirect("/", 303);
   });
 
   app.post("/sign-in", bodyLimit({ maxSize: formBytesMax }), async (c) => {
-    if (!visitors.isOwnPost(c))
-      return sendPage(c, <SignInPage program={program} fault={foreign} />, 403);
-    const { token } = await c.req.parseBody();
-    const principal = typeof token === "string" ? await visitors.byToken(token) : null;
-    if (principal === null) {
-      return await refuse(c, deps, { code: "token_refused", fault: "This token is not valid." });
-    }
-    await visitors.signIn(c, principal);
-    logSignIn(c, deps, { owner: principal.ownerId });
+    if (!visitors.isOwnChange(c)) return sendForeign(c, deps);
+    const turn = signInLimit.take(addressOf(c));
+    if (turn.kind === "wait") return await refuse(c, tooMany(turn.seconds));
+    const checked = await checkForm(await c.req.parseBody(), { ...deps, visitors });
+    if (checked.kind === "refused") return await refuse(c, checked);
+    signInLimit.giveBack(addressOf(c));
+    await visitors.signIn(c, checked.principal, checked.via);
+    logSignedIn(c, deps, checked.principal.ownerId);
     return c.redirect("/", 303);
   });
 
-  app.post("/sign-out", async (c) => {
-    if (!visitors.isOwnPost(c))
-      return sendPage(c, <SignInPage program={program} fault={foreign} />, 403);
-    visitors.signOut(c);
+  app.post("/sign-out", bodyLimit({ maxSize: formBytesMax }), async (c) => {
+    if (!visitors.isOwnChange(c)) return sendForeign(c, deps);
+    const { everywhere } = await c.req.parseBody();
+    await visitors.signOut(c, { isEverywhere: everywhere === "true" });
     return c.redirect("/", 303);
   });
 }
 
-/** Says why not; whoever was refused too often is told to wait, and no more than that. */
-async function refuse(
-  c: Context,
-  deps: SignInDeps,
-  { code, fault }: { code: string; fault: string },
-): Promise<Response> {
-  const { program } = deps;
-  const tooMany = (await deps.countFailure?.(c)) ?? null;
-  logSignIn(c, deps, { code: tooMany === null ? code : tooMany.code });
-  if (tooMany === null) return sendPage(c, <SignInPage program={program} fault={fault} />, 401);
-  c.header("Retry-After", String(tooMany.retryAfterSeconds));
-  return sendPage(c, <SignInPage program={program} fault={tooMany.publicDetail} />, 429);
+function signInPage({ program, passwords }: SignInDeps, fault?: string) {
+  const hasPasswords = passwords !== undefined;
+  return (
+    <SignInPage
+      program={program}
+      hasPasswords={hasPasswords}
+      {...(fault === undefined ? {} : { fault })}
+    />
+  );
 }
 
-/** Who came in, or by which word somebody did not, and from where; never what was shown for it. */
-function logSignIn(
-  c: Context,
-  { log, peerAddress }: SignInDeps,
-  outcome: { owner: string } | { code: string },
-): void {
-  const host = peerAddress?.(c) ?? undefined;
-  const fields = { ...outcome, ...(host === undefined ? {} : { host }) };
-  if ("owner" in outcome) log.info("signed in", fields);
-  else log.warn("sign-in refused", fields);
+/** Nothing is counted and nothing noted: whoever sent this is another site, or another program. */
+function sendForeign(c: Context, deps: SignInDeps): Promise<Response> {
+  return sendPage(c, signInPage(deps, foreign), 403);
 }
 
 const foreign = "This did not come from our own page, so nothing was done.";
+
+const usedLink: Refusal = {
+  status: 401,
+  code: "link_used_or_old",
+  fault: "This link was used already, or is too old. Restart the server, or use a token.",
+};
+
+/** Neither in the journal nor, word by word, in the log: a flood must not fill them. */
+function tooMany(seconds: number): Refusal {
+  const minutes = Math.ceil(seconds / 60);
+  const fault = `Too many tries. Wait ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`;
+  return { status: 429, code: "too_many_tries", fault, retryAfterSeconds: seconds };
+}
+
+function rateLimited({ code, publicDetail, retryAfterSeconds = 60 }: AppError): Refusal {
+  return { status: 429, code, fault: publicDetail, retryAfterSeconds };
+}
+
+/** Answers, logs and notes it, from where; never what was shown. */
+function createRefuse(visitors: Visitors, deps: SignInDeps) {
+  return async (c: Context, asJudged: Refusal): Promise<Response> => {
+    const tooOften = (await deps.countFailure?.(c)) ?? null;
+    const refusal = tooOften === null ? asJudged : rateLimited(tooOften);
+    const { status, code, fault, cause, retryAfterSeconds } = refusal;
+    const why = cause === undefined ? {} : { err: cause };
+    const isFlood = code === "too_many_tries" || code === "rate_limited";
+    deps.log[isFlood ? "debug" : "warn"]("sign-in refused", { code, ...hostOf(c, deps), ...why });
+    if (!isFlood) await visitors.noteRefused(c, code);
+    if (retryAfterSeconds !== undefined) c.header("Retry-After", String(retryAfterSeconds));
+    return sendPage(c, signInPage(deps, fault), status);
+  };
+}
+
+function logSignedIn(c: Context, deps: SignInDeps, owner: string): void {
+  deps.log.info("signed in", { owner, ...hostOf(c, deps) });
+}
+
+function hostOf(c: Context, { peerAddress }: SignInDeps): { host?: string } {
+  const host = peerAddress?.(c) ?? null;
+  return host === null ? {} : { host };
+}

@@ -1,8 +1,9 @@
 import type { Context } from "hono";
-import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import { getCookie, setCookie } from "hono/cookie";
 import type { Authenticator } from "../auth/jwt.ts";
 import type { Principal } from "../auth/principal.ts";
 import { isAppError } from "../errors.ts";
+import type { SignInWay } from "../store/sessions.ts";
 import { isSameOrigin } from "./same-origin.ts";
 import { type Sessions, sessionSecondsMax } from "./session.ts";
 
@@ -12,6 +13,8 @@ export interface VisitorsOptions {
   publicUrl: string | null;
   /** Whether who connects is a proxy of ours, whose X-Forwarded-Proto counts. */
   isBehindProxy: (c: Context) => boolean;
+  /** The visitor's network address for the journal; default: unknown. */
+  peerAddress?: (c: Context) => string | null;
 }
 
 export interface Visitors {
@@ -19,18 +22,20 @@ export interface Visitors {
   recognise(c: Context): Promise<Principal | null | "refused">;
   /** null: the token is not valid. */
   byToken(token: string): Promise<Principal | null>;
-  signIn(c: Context, principal: Principal): Promise<void>;
-  signOut(c: Context): void;
-  /** Whether a POST comes from one of our own pages. */
-  isOwnPost(c: Context): boolean;
+  /** Starts a new session, whatever the browser had before. */
+  signIn(c: Context, principal: Principal, via: SignInWay): Promise<void>;
+  /** Ends it for good, on every process; everywhere: all of this owner's. */
+  signOut(c: Context, options: { isEverywhere: boolean }): Promise<void>;
+  /** Puts a refused sign-in into the journal. `reason` in one word. */
+  noteRefused(c: Context, reason: string): Promise<void>;
+  /** Whether a request that changes something comes from one of our own pages, or from a program. */
+  isOwnChange(c: Context): boolean;
   /** Address under which the visitor reaches us, without a trailing slash. */
   baseUrl(c: Context): string;
 }
 
-const cookieName = "tfm_session";
-
 export function createVisitors(options: VisitorsOptions): Visitors {
-  const { authenticator, sessions, publicUrl, isBehindProxy } = options;
+  const { authenticator, sessions, publicUrl, isBehindProxy, peerAddress } = options;
 
   async function authenticate(authorization: string): Promise<Principal | null> {
     try {
@@ -48,39 +53,57 @@ export function createVisitors(options: VisitorsOptions): Visitors {
     return `${forwarded === "https" ? "https:" : protocol}//${host}`;
   }
 
-  const cookieOf = (c: Context) => ({
-    path: "/",
-    httpOnly: true,
-    sameSite: "Strict" as const,
-    secure: baseUrl(c).startsWith("https:"),
-  });
+  const isSecure = (c: Context) => baseUrl(c).startsWith("https:");
+  const originOf = (c: Context) => peerAddress?.(c) ?? null;
+  const cookieOf = (c: Context) => getCookie(c, cookieName(isSecure(c)));
+  const giveCookie = (c: Context, value: string, maxAge: number) => {
+    const secure = isSecure(c);
+    const rules = { path: "/", httpOnly: true, sameSite: "Strict" as const, secure, maxAge };
+    setCookie(c, cookieName(secure), value, rules);
+  };
 
   return {
     recognise: async (c) => {
       const authorization = c.req.header("Authorization");
       if (authorization !== undefined) return (await authenticate(authorization)) ?? "refused";
-      return await sessions.read(getCookie(c, cookieName));
+      return await sessions.read(cookieOf(c), { isActive: isActive(c) });
     },
     byToken: async (token) => {
       const principal = await authenticate(`Bearer ${token.trim()}`);
       // A session lasts for hours: it would outlive a key that is revoked.
       return principal?.credential === "api_key" ? null : principal;
     },
-    signIn: async (c, principal) => {
-      const maxAge = sessionSecondsMax;
-      setCookie(c, cookieName, await sessions.create(principal), { ...cookieOf(c), maxAge });
+    signIn: async (c, principal, via) => {
+      const started = { via, replaces: cookieOf(c), origin: originOf(c) };
+      giveCookie(c, await sessions.start(principal, started), sessionSecondsMax);
     },
-    signOut: (c) => {
-      deleteCookie(c, cookieName, cookieOf(c));
+    signOut: async (c, { isEverywhere }) => {
+      await sessions.end(cookieOf(c), { isEverywhere, origin: originOf(c) });
+      giveCookie(c, "", 0);
     },
-    isOwnPost: (c) => {
-      const headers = {
-        secFetchSite: c.req.header("Sec-Fetch-Site"),
-        origin: c.req.header("Origin"),
-        requestedWith: c.req.header("X-Requested-With"),
-      };
-      return isSameOrigin(headers, [c.req.url, baseUrl(c)]);
+    noteRefused: (c, reason) => sessions.noteRefused(reason, originOf(c)),
+    isOwnChange: (c) => {
+      const secFetchSite = c.req.header("Sec-Fetch-Site");
+      const origin = c.req.header("Origin");
+      // Nothing but a program sends this header unasked, and no other site may set it.
+      const isProgram = c.req.header("Authorization") !== undefined;
+      if (isProgram && secFetchSite === undefined && origin === undefined) return true;
+      return isSameOrigin({ secFetchSite, origin }, [c.req.url, baseUrl(c)]);
     },
     baseUrl,
   };
+}
+
+/** With the prefix, a browser takes it from nobody but this very host over https. */
+function cookieName(isSecure: boolean): string {
+  return isSecure ? "__Host-tfm_session" : "tfm_session";
+}
+
+/**
+ * A person opens a page or changes something. What a page asks for by itself, every other second,
+ * must not keep a session alive that nobody uses. A browser that does not tell counts as a person.
+ */
+function isActive(c: Context): boolean {
+  const mode = c.req.header("Sec-Fetch-Mode") ?? "navigate";
+  return c.req.method !== "GET" || mode === "navigate";
 }

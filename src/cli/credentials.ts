@@ -1,5 +1,6 @@
 import { createApiKeyCheck, type FoundApiKey } from "../auth/api-key-check.ts";
 import { type Authenticator, createAuthenticator } from "../auth/jwt.ts";
+import { createPasswordSignIn, type PasswordSignIn } from "../auth/password-sign-in.ts";
 import { createSigningKeys, type SigningKeys } from "../auth/signing-keys.ts";
 import type { Config } from "../config.ts";
 import { createOutgoing } from "../outgoing/create-outgoing.ts";
@@ -19,12 +20,14 @@ export interface Credentials {
   authenticator: Authenticator;
   apiKeys: ApiKeys;
   signingKeys: SigningKeys | undefined;
+  /** For the console; undefined: no Supabase project's users come in. */
+  passwords: PasswordSignIn | undefined;
   droppedSigningKeys: DroppedSigningKeys;
 }
 
 /** Everything by which a caller is known: tokens, API keys, and the keys that tokens are checked with. */
 export function createCredentials(
-  { jwt }: Pick<Config, "jwt">,
+  { jwt, supabaseAuth }: Pick<Config, "jwt" | "supabaseAuth">,
   { database, secret, now }: { database: Database; secret: string; now?: () => Date },
 ): Credentials {
   const { issuer, audience, jwksUrl } = jwt;
@@ -42,11 +45,17 @@ export function createCredentials(
       noteUse: (ids) => apiKeys.noteUse(ids),
     }),
   });
-  return { authenticator, apiKeys, signingKeys, droppedSigningKeys };
+  const passwords = supabaseAuth === null ? undefined : createPasswords(supabaseAuth);
+  return { authenticator, apiKeys, signingKeys, passwords, droppedSigningKeys };
 }
 
 function toFound(known: Awaited<ReturnType<ApiKeys["find"]>>): FoundApiKey {
   return known.kind === "found" ? { kind: "found", ...known.key } : known;
+}
+
+function createPasswords(project: { url: string; anonKey: string }): PasswordSignIn {
+  // The operator wrote this URL, as with the key set below.
+  return createPasswordSignIn({ ...project, outgoing: createOutgoing({ allowPrivate: true }) });
 }
 
 function createJwks(url: string, dropped: DroppedSigningKeys): SigningKeys {

@@ -75,6 +75,7 @@ export function listen(deps: ListenDeps): Listening {
     isDraining: () => state.isDraining,
     now,
     peerAddress: seen.peerAddress,
+    isHttps: createIsHttps(config, seen.isBehindProxy),
     mounts: pages === null ? [] : [(mounted) => mounted.route("/", pages)],
   });
   const server = Bun.serve({
@@ -138,6 +139,15 @@ function shared<T>(run: () => Promise<T>): () => Promise<T> {
     });
     return running;
   };
+}
+
+/** By its public address, or by what a trusted proxy says of this request. */
+function createIsHttps(
+  { http }: Config,
+  isBehindProxy: (c: Context) => boolean,
+): (c: Context) => boolean {
+  const isPublic = http.publicUrl?.startsWith("https:") ?? false;
+  return (c) => isPublic || (isBehindProxy(c) && c.req.header("X-Forwarded-Proto") === "https");
 }
 
 /** As a browser on this machine reaches it. */

@@ -4,22 +4,23 @@ import { mountConsole } from "../admin/console.tsx";
 import { createSessions } from "../admin/session.ts";
 import type { SignInLinks } from "../admin/sign-in-link.ts";
 import type { Authenticator } from "../auth/jwt.ts";
+import type { PasswordSignIn } from "../auth/password-sign-in.ts";
 import type { Config } from "../config.ts";
-import type { Secrets } from "../crypto/secrets.ts";
 import type { RateLimits } from "../http/rate-limits.ts";
 import type { Logger } from "../log.ts";
 import { listCaptured, readCaptured } from "../mail/captured.ts";
 import type { WakeJob } from "../queue/enqueue.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
 import { createActions } from "../store/actions.ts";
+import { createSessionStore } from "../store/sessions.ts";
 import { checkTransport } from "./health.ts";
 import type { Parts } from "./parts.ts";
 
 export interface PagesDeps {
   config: Config;
-  secrets: Secrets;
   parts: Parts;
   authenticator: Authenticator;
+  passwords: PasswordSignIn | undefined;
   signInLinks: SignInLinks;
   rateLimits: RateLimits;
   peerAddress: (c: Context) => string | null;
@@ -32,18 +33,19 @@ export function createPages(deps: PagesDeps): Hono {
   const { config, parts } = deps;
   const shared = {
     authenticator: deps.authenticator,
-    sessions: createSessions({ secret: deps.secrets.jwtSecret }),
+    sessions: createSessions({ store: createSessionStore(parts.database) }),
     publicUrl: config.http.publicUrl,
     isBehindProxy: deps.isBehindProxy,
     program: programOf(config),
+    peerAddress: deps.peerAddress,
+    log: deps.log,
   };
   const pages = new Hono();
   mountConsole(pages, {
     ...shared,
     signInLinks: deps.signInLinks,
-    peerAddress: deps.peerAddress,
+    passwords: deps.passwords,
     countFailure: (c) => deps.rateLimits.fail(deps.peerAddress(c), "sign_in"),
-    log: deps.log,
     captured: config.transport.kind === "capture" ? capturedMails(config.dataDir) : null,
     transportName: parts.sender.name,
     transportTrouble: () => checkTransport(parts).detail ?? null,
@@ -56,8 +58,7 @@ export function createPages(deps: PagesDeps): Hono {
     actions: createActions(parts.database),
     region: config.region,
     horizonMs: config.queueHorizonMs,
-    peerAddress: deps.peerAddress,
-    log: deps.log,
+    hasPasswords: deps.passwords !== undefined,
   });
   return pages;
 }

@@ -88,6 +88,8 @@ export interface AppDeps {
   now: () => Date;
   /** The caller's network address for the journal; default: unknown. */
   peerAddress?: (c: ApiContext) => string | null;
+  /** Whether the caller came by TLS, to us or to a proxy we trust; default: no. */
+  isHttps?: (c: ApiContext) => boolean;
   /** Routes of other rooms (the console), added after the API's own. */
   mounts: ((app: Hono<ApiEnv>) => void)[];
 }

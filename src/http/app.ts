@@ -33,7 +33,7 @@ import { createReplayDeadLetters } from "./replay-dead-letters.ts";
 import { requestId } from "./request-id.ts";
 import { createScheduleBatch } from "./schedule-batch.ts";
 import { createScheduleMail } from "./schedule-mail.ts";
-import { securityHeaders } from "./security-headers.ts";
+import { createSecurityHeaders } from "./security-headers.ts";
 import { createSendTestEmail } from "./send-test-email.ts";
 import { createShredContent } from "./shred-content.ts";
 import { createDropSigningKey, createListSigningKeys } from "./signing-keys.ts";
@@ -132,7 +132,8 @@ function servedRoutes(deps: AppDeps): Route[] {
 /** The HTTP application; nothing listens yet. Serve it with `app.fetch(req, { server })`. */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
-  app.use(requestId, accessLog(deps), securityHeaders, rateLimitHeaders);
+  const headers = createSecurityHeaders(deps.isHttps ?? (() => false));
+  app.use(requestId, accessLog(deps), headers, rateLimitHeaders);
   app.onError((error, c) => failureResponse(error, c));
   app.notFound((c) => failureResponse(noSuchRoute(), c));
 

@@ -156,7 +156,10 @@ function apiDeps(
     log,
     rateLimits: createRateLimits({ perMinute: 0, redis: null, log }),
     noteUnreadable: createUnreadableNote(log),
-    ...createCredentials({ jwt: { ...jwt, jwksUrl: null } }, { database, secret: jwt.secret }),
+    ...createCredentials(
+      { jwt: { ...jwt, jwksUrl: null }, supabaseAuth: null },
+      { database, secret: jwt.secret },
+    ),
     emails,
     deadLetters: createDeadLetters(database),
     bulkCancel: createBulkCancel(database),

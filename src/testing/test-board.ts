@@ -9,6 +9,7 @@ import { emailQueueName, jobOptions } from "../queue/queue-options.ts";
 import { createActions } from "../store/actions.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
+import { createSessionStore } from "../store/sessions.ts";
 import { createDelivery } from "./delivery.ts";
 import { directSql } from "./direct-sql.ts";
 import { freshDatabase } from "./fresh-database.ts";
@@ -34,7 +35,7 @@ export async function startTestBoard(rules: SinkRule[]) {
   const app = new Hono();
   mountBoard(app, {
     authenticator: createAuthenticator(jwt),
-    sessions: createSessions({ secret: jwt.secret }),
+    sessions: createSessions({ store: createSessionStore(database) }),
     publicUrl: null,
     isBehindProxy: () => false,
     queue,
@@ -60,7 +61,8 @@ export async function startTestBoard(rules: SinkRule[]) {
     delivery,
     /** As olga, an admin, from the board's own page unless told otherwise. */
     async request(method: string, path: string, headers: Record<string, string | null> = {}) {
-      const admin = { Authorization: `Bearer ${await tokenOf("olga", "admin")}`, Origin: base };
+      const Authorization = `Bearer ${await tokenOf("olga", "admin")}`;
+      const admin = { Authorization, Origin: base, "X-Requested-With": "board" };
       const given = Object.entries({ ...admin, ...headers }).filter(([, value]) => value !== null);
       const init = { method, headers: Object.fromEntries(given) as Record<string, string> };
       return await app.request(`${base}/admin/queues${path}`, init);
