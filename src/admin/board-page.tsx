@@ -14,11 +14,12 @@ export interface BoardPageParams {
 
 /**
  * As on our other pages, but that paths are relative to a base of our own, and that the front
- * end may add style elements (never scripts): its menus do.
+ * end may add style elements (its menus do), never scripts and no style attributes in its HTML.
  */
 const boardPolicy =
-  "default-src 'self'; style-src 'self' 'unsafe-inline'; base-uri 'self'; object-src 'none'; " +
-  "form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'none'; " +
+  "style-src-elem 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
+  "font-src 'self'; worker-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
 /**
  * The page that Bull Board's template `index.ejs` makes, but for what would need an exception in

@@ -90,8 +90,9 @@ describe("the page and its files", () => {
   test("no script of the page is inline, and the policy allows none", async () => {
     const response = await board.request("GET", "");
     const policy = response.headers.get("Content-Security-Policy");
-    expect(policy).toContain("default-src 'self'");
-    expect(policy).not.toContain("script-src");
+    expect(policy).toContain(
+      "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr",
+    );
     expect(policy).toContain("frame-ancestors 'none'");
     expect(response.headers.get("Cache-Control")).toBe("no-store");
     const inline = (await response.text()).match(/<script(?![^>]* src=)[^>]*>/g);

@@ -1,6 +1,7 @@
 import type { Context } from "hono";
 import type { HtmlEscapedString } from "hono/utils/html";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { quietHtml } from "./quiet-html.ts";
 
 const common = {
   "Cache-Control": "no-store",
@@ -50,8 +51,9 @@ export function sendMessageHtml(c: Context, html: string): Response {
   const headers = { ...common, "Content-Security-Policy": messagePolicy };
   // The same as frame-ancestors, for browsers that only know this one.
   const framed = { "X-Frame-Options": "SAMEORIGIN", "Referrer-Policy": "no-referrer" };
-  const body = `<base target="_blank">${html}`;
-  return c.body(body, 200, { ...headers, ...framed, ...htmlType });
+  const quiet = { "X-DNS-Prefetch-Control": "off" };
+  const body = `<base target="_blank">${quietHtml(html)}`;
+  return c.body(body, 200, { ...headers, ...framed, ...quiet, ...htmlType });
 }
 
 /** Always saved, never shown: its content is foreign. */
