@@ -65,6 +65,28 @@ describe("a session", () => {
     expect(await sessions.read(cookie, asked)).not.toBeNull();
   });
 
+  test("outlasts half a minute without the database, but not its end here", async () => {
+    const { store } = createMemorySessions();
+    const clock = { ms: 0 };
+    const state = { isGone: false };
+    const find: typeof store.find = async (...args) => {
+      if (state.isGone) throw new Error("gone");
+      return await store.find(...args);
+    };
+    const sessions = createSessions({ store: { ...store, find }, now: () => clock.ms });
+    const [kept, ended] = [await sessions.start(ann, begin), await sessions.start(ann, begin)];
+    for (const cookie of [kept, ended]) await sessions.read(cookie, asked);
+    await sessions.end(ended, here);
+    state.isGone = true;
+    for (const ms of [1_000, 29_000]) {
+      clock.ms = ms;
+      expect(await sessions.read(kept, asked)).not.toBeNull();
+      await expect(sessions.read(ended, asked)).rejects.toThrow("gone");
+    }
+    clock.ms = 30_001;
+    await expect(sessions.read(kept, asked)).rejects.toThrow("gone");
+  });
+
   test.each([undefined, "", "x", "a".repeat(44), `${"a".repeat(42)}.`, "ey.J.z"])(
     "is not meant by %p, for which the database is not even asked",
     async (cookie) => {

@@ -6,6 +6,8 @@ export const sessionSecondsMax = 12 * 3600;
 export const idleSecondsMax = 2 * 3600;
 /** So long an answer counts: a session that ended elsewhere ends within it on every process. */
 const keptMs = 1_000;
+/** While the database does not answer, what it said last counts so much longer. */
+const staleMaxMs = 30_000;
 const keptMax = 1_000;
 
 export interface SessionsOptions {
@@ -37,6 +39,8 @@ export interface Sessions {
 interface Kept {
   found: Promise<FoundSession>;
   askedAt: number;
+  /** What the database said last, for the moments when it says nothing. */
+  last: { session: FoundSession; at: number } | null;
 }
 
 export function createSessions({
@@ -49,14 +53,29 @@ export function createSessions({
   function find(hash: string, isActive: boolean): Promise<FoundSession> {
     const earlier = kept.get(hash);
     if (earlier !== undefined && now() - earlier.askedAt < keptMs) return earlier.found;
-    const found = store.find(hash, { idleSeconds: idleSecondsMax, isActive });
+    const fresh: Kept = {
+      found: store.find(hash, { idleSeconds: idleSecondsMax, isActive }),
+      askedAt: now(),
+      last: earlier?.last ?? null,
+    };
+    fresh.found = fresh.found.then(
+      (session) => {
+        fresh.last = { session, at: now() };
+        return session;
+      },
+      (error: unknown) => {
+        const { last } = fresh;
+        if (last !== null && now() - last.at < staleMaxMs) return last.session;
+        // A failure is not an answer. Whoever waits for it is told; this only forgets it.
+        if (kept.get(hash) === fresh) kept.delete(hash);
+        throw error;
+      },
+    );
     kept.delete(hash);
-    kept.set(hash, { found, askedAt: now() });
+    kept.set(hash, fresh);
     const oldest = kept.size > keptMax ? kept.keys().next().value : undefined;
     if (oldest !== undefined) kept.delete(oldest);
-    // A failure is not an answer. Whoever waits for it is told; this only forgets it.
-    found.catch(() => kept.delete(hash));
-    return found;
+    return fresh.found;
   }
 
   return {

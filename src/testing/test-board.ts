@@ -33,9 +33,10 @@ export async function startTestBoard(rules: SinkRule[]) {
   const queue = backend.createQueue<WakeJob>(emailQueueName);
   const { enqueue, keyRing } = delivery.deps;
   const app = new Hono();
+  const sessions = createSessions({ store: createSessionStore(database) });
   mountBoard(app, {
     authenticator: createAuthenticator(jwt),
-    sessions: createSessions({ store: createSessionStore(database) }),
+    sessions,
     publicUrl: null,
     isBehindProxy: () => false,
     queue,
@@ -55,6 +56,7 @@ export async function startTestBoard(rules: SinkRule[]) {
 
   return {
     app,
+    sessions,
     queue,
     redis,
     sql,
