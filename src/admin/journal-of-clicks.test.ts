@@ -24,7 +24,7 @@ beforeAll(async () => {
     transportName: "smtp.example.com:587",
     transportTrouble: () => null,
     publicUrl: base,
-    trustProxy: false,
+    isBehindProxy: () => false,
     peerAddress: () => "192.0.2.7",
     log: createLogger({ level: "silent" }),
   });

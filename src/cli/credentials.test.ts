@@ -41,7 +41,7 @@ beforeAll(async () => {
     transportName: "",
     transportTrouble: () => null,
     publicUrl: null,
-    trustProxy: false,
+    isBehindProxy: () => false,
     log: createLogger({ level: "silent" }),
   });
 });
