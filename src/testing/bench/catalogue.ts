@@ -1,0 +1,24 @@
+import { accept, batch } from "./accept.ts";
+import { attachments } from "./attachments.ts";
+import { backlog } from "./backlog.ts";
+import { burst } from "./burst.ts";
+import { flow } from "./flow.ts";
+import { killedBurst } from "./killed-burst.ts";
+import { lateness, rateLimit } from "./lateness.ts";
+import type { Measurement } from "./measurement.ts";
+import { embedded, start } from "./start.ts";
+
+/** In the order of the table. */
+export const measurements: Measurement[] = [
+  burst,
+  killedBurst,
+  flow,
+  accept,
+  batch,
+  lateness,
+  start,
+  embedded,
+  rateLimit,
+  attachments,
+  backlog,
+];

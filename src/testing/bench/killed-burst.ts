@@ -1,0 +1,52 @@
+import { productSettings } from "./bench-product.ts";
+import { ourselves } from "./contenders.ts";
+import type { Measurement } from "./measurement.ts";
+import { lossOf } from "./sink-dump.ts";
+
+/** Speed is worth nothing when it was bought with a lost mail. */
+export const killedBurst: Measurement = {
+  name: "killed-burst",
+  what: "kill -9 to our process in the middle of a burst, and another one started at once.",
+  async run(bench) {
+    const count = bench.count(300, 5_000);
+    const broken: string[] = [];
+    const recoveryMs: number[] = [];
+    const announced: number[] = [];
+    for (let round = 1; round <= bench.rounds; round++) {
+      bench.say(`round ${round}`);
+      const us = await ourselves(bench.tools);
+      const { sink, bench: parts } = us;
+      try {
+        const prefix = `k${round}-`;
+        await parts.accept(prefix, count);
+        await sink.waitFor(Math.ceil(count / 3), 120_000);
+        const killedAt = performance.now();
+        await parts.restart();
+        await parts.untilAtRest(300_000);
+        recoveryMs.push(performance.now() - killedAt);
+        const found = sink.takeTally(prefix);
+        const { rows } = await parts.sql.query<{ count: number }>(
+          "select count(*)::integer as count from mailer.attempts where outcome = 'uncertain'",
+        );
+        const uncertain = rows[0]?.count ?? 0;
+        const copies = found.mails - found.recipients;
+        announced.push(uncertain);
+        // A copy that an uncertain attempt announces is what on_uncertain: retry asks for.
+        const unannounced = { ...found, mails: found.mails - Math.min(copies, uncertain) };
+        broken.push(...lossOf(unannounced, count).map((words) => `round ${round}: ${words}`));
+        const { sent = 0 } = await parts.states();
+        if (sent !== count) broken.push(`round ${round}: ${sent} of ${count} are in state sent`);
+      } finally {
+        await us.close();
+      }
+    }
+    return {
+      figures: [
+        { name: "killed in mid-burst: until all was sent", unit: "ms", values: recoveryMs },
+        { name: "killed in mid-burst: uncertain attempts", unit: "×", values: announced },
+      ],
+      settings: { mails: count, ...productSettings() },
+      broken,
+    };
+  },
+};

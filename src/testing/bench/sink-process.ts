@@ -1,0 +1,119 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { asChild, freePort, guardFolder } from "../child-server.ts";
+import { type Tally, tally } from "./sink-dump.ts";
+
+/** Debian's smtp-sink in a process of its own. */
+export interface SinkProcess {
+  readonly port: number;
+  /** Mails taken since it began. */
+  readonly count: number;
+  /** When counts were seen: milliseconds since 1970 and the count at that time. */
+  readonly sightings: [at: number, count: number][];
+  waitFor(count: number, timeoutMs: number): Promise<void>;
+  /** What was taken for these recipients since the last call; then forgets everything. */
+  takeTally(prefix: string): Tally;
+  stop(): Promise<void>;
+}
+
+/**
+ * `-c` reports every mail at once, which gives times; `-D` appends all mails to one file in
+ * memory, which gives their ids. Both cost every contender the same.
+ */
+export async function startSink(
+  tools: string,
+  { isDumping = true }: { isDumping?: boolean } = {},
+): Promise<SinkProcess> {
+  const folder = memoryFolder();
+  const dump = join(folder, "mails");
+  const port = await freePort();
+  const binary = join(tools, "postfix/usr/sbin/smtp-sink");
+  const privileges = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
+  const options = [...privileges, "-c", "-m", "1000", ...(isDumping ? ["-D", dump] : [])];
+  const child = Bun.spawn(
+    asChild([binary, ...options, `127.0.0.1:${port}`, "1024"], "SIGKILL", null),
+    {
+      stdout: "pipe",
+      stderr: "inherit",
+      env: { LD_LIBRARY_PATH: join(tools, "postfix/usr/lib/postfix") },
+    },
+  );
+  const sightings: [number, number][] = [];
+  let count = 0;
+  let watch: (() => void) | null = null;
+  void follow(child.stdout, (seen) => {
+    if (seen <= count) return;
+    count = seen;
+    sightings.push([Date.now(), seen]);
+    watch?.();
+  });
+  await untilListening(port);
+  return {
+    port,
+    get count() {
+      return count;
+    },
+    sightings,
+    async waitFor(wanted, timeoutMs) {
+      const done = Promise.withResolvers<void>();
+      const check = () => {
+        if (count >= wanted) done.resolve();
+      };
+      const missing = () => done.reject(new Error(`sink has ${count} mails, not ${wanted}`));
+      const timer = setTimeout(missing, timeoutMs);
+      watch = check;
+      check();
+      await done.promise.finally(() => clearTimeout(timer));
+    },
+    takeTally(prefix) {
+      const found = tally(existsSync(dump) ? readFileSync(dump, "latin1") : "", prefix);
+      if (existsSync(dump)) truncateSync(dump);
+      return found;
+    },
+    async stop() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
+function memoryFolder(): string {
+  const parent = existsSync("/dev/shm") ? "/dev/shm" : "/tmp";
+  const folder = join(parent, `taskforce-mailer-bench-${crypto.randomUUID().slice(0, 8)}`);
+  mkdirSync(folder);
+  // smtp-sink gives up root before it writes.
+  chmodSync(folder, 0o777);
+  guardFolder(folder);
+  return folder;
+}
+
+/** The last count of a piece of its counters, `sess=1 quit=0 mesg=12`; null without one. */
+export function lastCount(text: string): number | null {
+  const found = text.match(/mesg=\d+(?=\r)/g)?.at(-1);
+  return found === undefined ? null : Number(found.slice("mesg=".length));
+}
+
+async function follow(stream: ReadableStream<Uint8Array>, onCount: (count: number) => void) {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    rest += decoder.decode(chunk, { stream: true });
+    const count = lastCount(rest);
+    if (count !== null) onCount(count);
+    rest = rest.slice(rest.lastIndexOf("\r") + 1);
+  }
+}
+
+async function untilListening(port: number): Promise<void> {
+  const endsAt = performance.now() + 10_000;
+  for (;;) {
+    try {
+      const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
+      socket.end();
+      return;
+    } catch (error) {
+      if (performance.now() > endsAt) throw error;
+      await Bun.sleep(20);
+    }
+  }
+}
