@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { asChild, freePort, until } from "../child-server.ts";
 import { guardedFolder } from "../product.ts";
@@ -25,11 +26,18 @@ exports.hop = (next) => next(OK, { priority: 0, exchange: "127.0.0.1", port: ${s
 export async function startHaraka(tools: string, sinkPort: number): Promise<Relay> {
   const folder = guardedFolder("haraka");
   const port = await freePort();
-  for (const name of ["config", "plugins", "queue"]) mkdirSync(join(folder, name));
+  // It reads sections without which it dies at the first connection.
+  cpSync(join(tools, "npm/node_modules/Haraka/config"), join(folder, "config"), {
+    recursive: true,
+  });
+  for (const name of ["plugins", "queue"]) mkdirSync(join(folder, name));
   const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
   write("config/smtp.ini", `listen=127.0.0.1:${port}\nnodes=0\n`);
   write("config/plugins", "bench_hop\n");
-  write("config/outbound.ini", "concurrency_max=100\nenable_tls=false\nalways_split=true\n");
+  write(
+    "config/outbound.ini",
+    "concurrency_max=100\nenable_tls=false\nalways_split=true\nlocal_mx_ok=true\n",
+  );
   write("config/loglevel", "ERROR\n");
   write("config/log.ini", "[main]\nlevel=error\n");
   write("config/me", "relay.example.test\n");
@@ -54,13 +62,13 @@ export async function startHaraka(tools: string, sinkPort: number): Promise<Rela
   };
 }
 
+/** Its greeting, not only its port: it has been seen to die of its first connection. */
 async function answers(port: number): Promise<boolean> {
-  try {
-    const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
-    socket.end();
-    return true;
-  } catch {
-    // Not there yet.
-    return false;
-  }
+  const greeted = Promise.withResolvers<boolean>();
+  const socket = connect(port, "127.0.0.1");
+  socket.setTimeout(5_000, () => greeted.resolve(false));
+  socket.once("data", (words) => greeted.resolve(words.toString().startsWith("220")));
+  socket.once("error", () => greeted.resolve(false));
+  socket.once("close", () => greeted.resolve(false));
+  return greeted.promise.finally(() => socket.destroy());
 }
