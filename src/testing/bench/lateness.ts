@@ -19,6 +19,7 @@ export const lateness: Measurement = {
     const count = bench.count(100, 3_000);
     const dueAt = new Map<string, number>();
     const rounds: number[][] = [];
+    let acceptedLate = 0;
     try {
       for (let round = 0; round <= bench.rounds; round++) {
         bench.say(round === 0 ? "warming up" : `round ${round}`);
@@ -32,7 +33,11 @@ export const lateness: Measurement = {
           await Bun.sleep(Math.max(0, due - leadMs - Date.now()));
           const mail = apiMail(prefix, index, new Date(due).toISOString());
           dueAt.set(`${prefix}${index}@example.test`, due);
-          posts.push(us.product.api("POST", "/api/v1/schedule-mail", mail, us.token));
+          const post = us.product.api("POST", "/api/v1/schedule-mail", mail, us.token);
+          posts.push(post);
+          void post.then(() => {
+            if (Date.now() > due) acceptedLate += 1;
+          });
         }
         const refused = (await Promise.all(posts)).filter(({ status }) => status !== 201).length;
         if (refused > 0) throw new Error(`${refused} of ${size} were not accepted`);
@@ -65,6 +70,8 @@ export const lateness: Measurement = {
           ...productSettings(),
         },
         broken: [
+          // Not lateness of sending, then: this machine cannot accept 100 mails a second.
+          ...(acceptedLate > 0 ? [`${acceptedLate} accepted only after their time`] : []),
           ...(early > 0 ? [`${early} early`] : []),
           ...(lost > 0 ? [`${lost} lost`] : []),
           ...(doubled > 0 ? [`${doubled} doubled`] : []),
