@@ -58,7 +58,7 @@ export const regionsRace = defineFault({
 
 export const regionDead = defineFault({
   name: "region-dead",
-  what: "All processes of one region and its Redis killed for good while emails that belong to it are due and to come; another region has to send them.",
+  what: "All processes of one region and its Redis killed for good while emails that belong to it are due and to come; another region has to send them. Then it comes back with its old queue.",
   mails: { small: 200, full: 2_000 },
   isLongOnly: true,
   parts: { regions: ["a", "b"] },
@@ -82,6 +82,8 @@ export const regionDead = defineFault({
     );
     for (const { id, dueMs } of left) world.hits.push({ emailId: id, at: Math.max(diedAt, dueMs) });
     await world.sink.waitForAcceptances(world.mails, 240_000).catch(() => undefined);
+    // It comes back, and what its queue still holds of emails that others sent is harmless.
     await world.region("a").redis.restart();
+    await world.start({ role: "all", region: "a" });
   },
 });

@@ -105,6 +105,7 @@ async function jobsLeft(world: World): Promise<number> {
     const key = (part: string) => `{mailer}:emails:${part}`;
     count += await redis.llen(key("wait"));
     count += await redis.llen(key("active"));
+    count += await redis.zcard(key("prioritized"));
     count += await redis.zcard(key("delayed"));
     redis.disconnect();
   }
