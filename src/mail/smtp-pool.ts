@@ -1,4 +1,5 @@
 import type { SmtpSession } from "./smtp-session.ts";
+import { createTurns } from "./turns.ts";
 
 /** The right to use one connection; `giveBack` must be called, once. */
 export interface SmtpSlot {
@@ -9,8 +10,8 @@ export interface SmtpSlot {
 }
 
 export interface SmtpPool {
-  /** First come, first served. Null: aborted, or the pool was closed. */
-  take(signal: AbortSignal): Promise<SmtpSlot | null>;
+  /** Owners take turns. Null: aborted, or the pool was closed. */
+  take(signal: AbortSignal, ownerId: string): Promise<SmtpSlot | null>;
   /** Ends idle connections and turns waiters away; those in use end when they are given back. */
   close(): Promise<void>;
 }
@@ -24,7 +25,7 @@ export interface SmtpPoolOptions {
 
 export function createSmtpPool({ sizeMax, idleMs }: SmtpPoolOptions): SmtpPool {
   const idle = createIdleSessions(idleMs);
-  const waiters: ((isGranted: boolean) => void)[] = [];
+  const waiters = createTurns<(isGranted: boolean) => void>();
   let inUse = 0;
   let isClosed = false;
 
@@ -40,38 +41,38 @@ export function createSmtpPool({ sizeMax, idleMs }: SmtpPoolOptions): SmtpPool {
           else idle.keep(session);
         }
         // The right passes straight on, so that nobody who comes now can slip in between.
-        const next = waiters.shift();
+        const next = waiters.next();
         if (next) next(true);
         else inUse -= 1;
       },
     };
   }
 
-  function wait(signal: AbortSignal): Promise<boolean> {
+  function wait(signal: AbortSignal, ownerId: string): Promise<boolean> {
     return new Promise((resolve) => {
       function settle(isGranted: boolean): void {
         signal.removeEventListener("abort", onAbort);
         resolve(isGranted);
       }
       function onAbort(): void {
-        waiters.splice(waiters.indexOf(settle), 1);
+        waiters.remove(ownerId, settle);
         settle(false);
       }
       signal.addEventListener("abort", onAbort);
-      waiters.push(settle);
+      waiters.add(ownerId, settle);
     });
   }
 
   return {
-    async take(signal) {
+    async take(signal, ownerId) {
       if (isClosed || signal.aborted) return null;
       if (inUse < sizeMax) inUse += 1;
-      else if (!(await wait(signal))) return null;
+      else if (!(await wait(signal, ownerId))) return null;
       return slot();
     },
     async close() {
       isClosed = true;
-      for (const waiter of waiters.splice(0)) waiter(false);
+      for (const waiter of waiters.clear()) waiter(false);
       await idle.close();
     },
   };

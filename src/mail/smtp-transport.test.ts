@@ -157,6 +157,21 @@ describe("connections", () => {
     expect(most).toBe(3);
   });
 
+  test("are given to owners in turns: a flood does not keep another's mail waiting", async () => {
+    const sink = await sinkWith();
+    const transport = transportTo(sink, { poolSize: 1 });
+    const from = (owner: string) =>
+      transport.send(
+        sendRequest({
+          ownerId: owner,
+          envelope: { from: `${owner}@example.com`, recipients: recipients(1) },
+        }),
+      );
+    await Promise.all([...Array.from({ length: 8 }, () => from("ada")), from("bob")]);
+    const senders = sink.acceptances.map(({ envelope }) => envelope.from);
+    expect(senders.indexOf("bob@example.com")).toBe(2);
+  });
+
   test("survive a refusal, of a recipient, of DATA or of the message", async () => {
     const sink = await sinkWith();
     const transport = transportTo(sink, { poolSize: 1 });

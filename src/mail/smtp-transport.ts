@@ -53,7 +53,7 @@ export function createSmtpTransport(
   }
 
   async function send(request: SendRequest): Promise<SendReport> {
-    const slot = await pool.take(request.signal);
+    const slot = await pool.take(request.signal, request.ownerId);
     const isWanted = request.isWanted?.() ?? true;
     if (slot && !isWanted) slot.giveBack(slot.idle);
     const ending = slot && isWanted ? await attempt(slot, request) : neverStarted;

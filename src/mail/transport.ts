@@ -3,6 +3,8 @@ import type { Envelope, FenceAnswer, SendReport } from "../email/smtp.ts";
 /** One attempt to hand a message to the next hop. */
 export interface SendRequest {
   emailId: string;
+  /** Whose it is: owners take turns for connections. */
+  ownerId: string;
   envelope: Envelope;
   /** RFC 5322 bytes without a Date header; the transport puts the Date in front. */
   message: Uint8Array;

@@ -103,6 +103,7 @@ async function send(
   await deps.failPoints("connect.before");
   const sending = deps.sender.send({
     emailId: email.id,
+    ownerId: email.ownerId,
     envelope,
     message,
     messageDate: email.messageDate,

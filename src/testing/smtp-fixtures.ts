@@ -25,6 +25,7 @@ export function smtpSettings(sink: SmtpSink, changes: Partial<SmtpSettings> = {}
 export function sendRequest(changes: Partial<SendRequest> = {}): SendRequest {
   return {
     emailId: "0b5d2f4e-6a6b-4f0e-9f6e-3f1f2f9f7a11",
+    ownerId: "ada",
     envelope: {
       from: "sender@example.com",
       recipients: [{ position: 0, address: "one@example.org" }],
