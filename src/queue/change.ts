@@ -163,9 +163,9 @@ async function prepare(
   target: ChangeTarget,
   email: WholeEmail,
 ) {
-  const { version, attemptsSpent: attempts } = email;
+  const { version, attemptsSpent: attempts, wrappedKey } = email;
   const { fields } = request;
-  const asRead = { ...target, version, attempts, fields };
+  const asRead = { ...target, version, attempts, wrappedKey, fields };
   if (fields.length === 0) return { ...asRead, change: {} };
   const current = orUnreadable(() => openCurrentEmail(email, deps.keyRing));
   if (!current) throw contentDestroyed();

@@ -52,6 +52,7 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
   });
   const request = (id: string, change: StoredChange, asRead = { version: 1, attempts: 0 }) => ({
     ...target(id),
+    wrappedKey: "wrapped",
     ...asRead,
     fields: ["x"],
     change,
@@ -135,6 +136,13 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
     expect(await changes.edit(request(id, { tags: ["a"] }))).toMatchObject({ kind: "changed" });
     expect(await changes.edit(request(id, { tags: ["b"] }))).toEqual({ kind: "conflict" });
     expect((await read(id)).tags).toEqual(["a"]);
+  });
+
+  test("what was encrypted and indexed under a key that was replaced meanwhile is not stored", async () => {
+    const id = await stored();
+    const edit = { ...request(id, { tags: ["a"] }), wrappedKey: "wrapped by another key" };
+    expect(await changes.edit(edit)).toEqual({ kind: "conflict" });
+    expect((await read(id)).tags).toEqual([]);
   });
 
   test("of many edits of one version a single one is applied", async () => {

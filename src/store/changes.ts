@@ -51,6 +51,8 @@ export interface ChangeTarget {
 export interface ChangeRequest extends ChangeTarget {
   version: number;
   attempts: number;
+  /** Another one means that the encryption key was replaced meanwhile. */
+  wrappedKey: string | null;
   /** Names for the journal, never what is in them. */
   fields: string[];
   change: StoredChange;
@@ -88,9 +90,10 @@ export function createChanges(database: Database): Changes {
     return camel(answer as { kind: string; delay_ms?: number | null }) as Answer;
   }
   function write<Answer>(fn: string, request: ChangeRequest) {
-    const { version, attempts, fields, change } = request;
+    const { version, attempts, wrappedKey, fields, change } = request;
     const lines: string[] = [];
-    const args = { version, attempts, fields, change: toJson(change, lines) };
+    const asRead = { version, attempts, wrapped_key: wrappedKey };
+    const args = { ...asRead, fields, change: toJson(change, lines) };
     // A replay has its time beside the edit.
     const time = change.scheduledAt === undefined ? {} : { scheduled_at: change.scheduledAt };
     return call<Answer>(fn, request, { ...args, ...time }, lines);

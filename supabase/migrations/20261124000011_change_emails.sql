@@ -183,8 +183,8 @@ $$;
 
 -- change_email: edits an email that is pending or held.
 --
--- args: { id, origin, horizon_ms, queued_by, version, attempts (both as they were read),
---         fields: [names for the journal], is_probe,
+-- args: { id, origin, horizon_ms, queued_by, version, attempts, wrapped_key (all as they were
+--         read), fields: [names for the journal], is_probe,
 --         change: edit_row's, and scheduled_at | null (null: now) when that changes }
 --   and behind it the lines of edit_row.
 -- answer: { kind: "changed", wake, delay_ms | null } (null: nothing to be queued)
@@ -192,7 +192,8 @@ $$;
 --   | { kind: "not_found" } | { kind: <error code of a 409> }
 --
 -- Guarantees: one compare-and-set; nothing of an email is changed that is being sent, and
--- nothing of its content once somebody has it or may have it. is_probe changes nothing.
+-- nothing of its content once somebody has it or may have it; nothing encrypted or indexed under
+-- a key that was replaced meanwhile is stored. is_probe changes nothing.
 create function mailer.change_email(args text) returns text
 language plpgsql
 as $$
@@ -218,7 +219,8 @@ begin
     return jsonb_build_object('kind', v_refusal)::text;
   end if;
   if (v_args ->> 'is_probe')::boolean or v_email.version <> (v_args ->> 'version')::integer
-    or v_is_content and v_email.attempts <> (v_args ->> 'attempts')::smallint then
+    or v_is_content and v_email.attempts <> (v_args ->> 'attempts')::smallint
+    or v_email.wrapped_key is distinct from v_args ->> 'wrapped_key' then
     return '{"kind":"conflict"}';
   end if;
 
@@ -319,7 +321,8 @@ $$;
 -- replay_email: a person sends a dead letter again, to those who have not got it; one that is
 -- held is released.
 -- args { id, origin, horizon_ms, queued_by, scheduled_at | null (now), and for an edit what
---        change_email takes: version, attempts, fields, change }, and behind it its lines;
+--        change_email takes: version, attempts, wrapped_key, fields, change }, and behind it
+--        its lines;
 -- answer { kind: "replayed", wake, delay_ms | null } | { kind: "not_found" }
 --   | { kind: "not_a_dead_letter", state } | { kind: "conflict" }.
 -- Guarantees those of replay_row; the edit and the replay happen together or not at all.
@@ -343,7 +346,8 @@ begin
   end if;
   if v_change is not null then
     if v_email.version <> (v_args ->> 'version')::integer
-      or v_email.attempts <> (v_args ->> 'attempts')::smallint then
+      or v_email.attempts <> (v_args ->> 'attempts')::smallint
+      or v_email.wrapped_key is distinct from v_args ->> 'wrapped_key' then
       return '{"kind":"conflict"}';
     end if;
     perform mailer.edit_row(v_email, v_change, v_lines);
