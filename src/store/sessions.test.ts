@@ -97,7 +97,11 @@ describe.each(drivers)("sessions of the console, on $driver", ({ open }) => {
 
   test("an owner has at most 20, the newest", async () => {
     const hashes: string[] = [];
-    for (let count = 0; count < 22; count++) hashes.push(await start({ ownerId: "many" }));
+    for (let count = 0; count < 22; count++) {
+      hashes.push(await start({ ownerId: "many" }));
+      // Each has a millisecond of its own, the finest that PGlite's clock knows.
+      await Bun.sleep(2);
+    }
     const found = await Promise.all(hashes.map((hash) => find(hash)));
     expect(found.map((session) => session !== null)).toEqual([
       false,

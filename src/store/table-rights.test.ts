@@ -34,7 +34,8 @@ const rights: Record<string, Record<string, string>> = {
   },
   "mailer.journal_heads": {
     mailer_owner: "select:own",
-    mailer_service: "select:all insert:all update:all",
+    // Only forwards; see append-only.test.ts.
+    mailer_service: "select:all insert:all update:guarded",
   },
   "mailer.api_keys": {
     mailer_owner: "select:own insert:own update:own",

@@ -248,7 +248,11 @@ export const replay = fc.tuple(pick, fc.constantFrom(0, 1), isIdle).map(([index,
       // What a person does with a held email is told elsewhere.
       if (email.state !== "held") expect(kind === "replayed").toBe(isDeadLetter(email));
       if (kind !== "replayed") return;
-      Object.assign(email, { state: "pending", expiresAt: null, dueAt: model.now + units });
+      const dueAt = model.now + units;
+      // A time that the caller named stays while it is not over.
+      const expiresAt =
+        email.expiresAt !== null && email.expiresAt > dueAt ? email.expiresAt : null;
+      Object.assign(email, { state: "pending", expiresAt, dueAt });
       email.wake += 1;
       email.entries += 1;
       email.attemptsBefore = email.attempts;
