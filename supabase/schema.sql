@@ -4979,7 +4979,9 @@ begin
     returning e.id, e.wake, e.next_attempt_at, e.owner_id
   )
   select coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'wake', m.wake,
-    'delay_ms', mailer.ms_until(m.next_attempt_at, v_now), 'owner_id', m.owner_id) order by m.next_attempt_at), '[]')
+    -- From when it answers: whatever this took must not come on top.
+    'delay_ms', mailer.ms_until(m.next_attempt_at, clock_timestamp()), 'owner_id', m.owner_id)
+    order by m.next_attempt_at), '[]')
   into v_emails from moved m;
   return jsonb_build_object('emails', v_emails,
     'has_more', jsonb_array_length(v_emails) >= v_limit)::text;

@@ -133,8 +133,9 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
   if (answer.kind !== "accepted") {
     return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
   }
-  for (const { id, wake, delayMs } of answer.emails) {
-    if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs, ownerId });
+  for (const { id, wake, delayMs, scheduledAt } of answer.emails) {
+    if (delayMs === null) continue;
+    deps.enqueue.add({ id, wake, delayMs, ownerId, dueAt: scheduledAt.getTime() });
   }
   return { isReplay: false, emails: answer.emails, note };
 }

@@ -108,3 +108,13 @@ test("the queue is asked how far it has come only while somebody has a place in 
   await enqueue.look();
   expect(asked).toEqual([[["prioritized"], 0, 0, true]]);
 });
+
+test("a time that is known counts, not how long it was when the database answered", async () => {
+  const { queue, calls } = fakeQueue();
+  const enqueue = createEnqueue({ ...deps, queue });
+  enqueue.add({ id: "e", wake: 1, delayMs: 61_500, dueAt: noon + 60_000 });
+  await enqueue.flush(1_000);
+  const [job] = calls.flat();
+  expect(job?.data.dueAt).toBe(noon + 60_000);
+  expect(job?.opts.delay).toBe(60_000 - leadMs);
+});

@@ -139,8 +139,9 @@ export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
 
 async function addBatch({ queue, clockSkew }: EnqueueDeps, batch: Waiting[]): Promise<void> {
   const now = clockSkew.now().getTime();
-  const jobs = batch.map(({ id, wake, delayMs, addedAt, place }) => {
-    const untilDueMs = Math.round(delayMs - (performance.now() - addedAt));
+  const jobs = batch.map(({ id, wake, delayMs, dueAt, addedAt, place }) => {
+    const waitMs = dueAt === undefined ? delayMs - (performance.now() - addedAt) : dueAt - now;
+    const untilDueMs = Math.round(waitMs);
     const delay = Math.max(0, untilDueMs - leadMs);
     return {
       name: "wake",

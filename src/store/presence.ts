@@ -31,6 +31,8 @@ export interface DueEmail {
   id: string;
   wake: number;
   delayMs: number;
+  /** Its time by the database's clock, where it is known: exact, however long the answer took. */
+  dueAt?: number;
   /** Whose it is, for its place among others'; absent: not known here. */
   ownerId?: string | undefined;
 }
