@@ -329,15 +329,17 @@ const limits = {
       "`0`: no limit",
     example: "600",
   }),
+  QUOTA_EMAILS_PER_DAY: plain(integer(1, 1_000_000_000), {
+    meaning: "Most e-mails of one owner that are accepted in a day (UTC). Unset: no limit",
+    example: "10000",
+  }),
+  QUOTA_PENDING: plain(integer(1, 1_000_000_000), {
+    meaning: "Most e-mails of one owner that wait to be sent. Unset: no limit",
+    example: "100000",
+  }),
 };
 
 const later = {
-  QUOTA_EMAILS_PER_DAY: unused(
-    plain(integer(1, 1_000_000_000), { meaning: "E-mails per owner and day", example: "10000" }),
-  ),
-  QUOTA_PENDING: unused(
-    plain(integer(1, 1_000_000_000), { meaning: "Pending e-mails per owner", example: "100000" }),
-  ),
   WEBHOOK_ALLOW_PRIVATE: unused(
     plain(flag(), { meaning: "Webhooks may go to private addresses", example: "false" }),
   ),

@@ -21,6 +21,8 @@ export interface Config {
     /** Of each credential, for writing and reading apart; 0: no limit. */
     readonly ratePerMinute: number;
   };
+  /** Of every owner; null: none. */
+  readonly quota: { readonly perDay: number | null; readonly pending: number | null };
   /** Absolute path; captured mails, the embedded database and generated secrets live here. */
   readonly dataDir: string;
   readonly database:
@@ -127,6 +129,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
       trustProxy: values.TRUST_PROXY ?? { kind: "none" },
       ratePerMinute: values.RATE_LIMIT_PER_MINUTE ?? 600,
     },
+    quota: { perDay: values.QUOTA_EMAILS_PER_DAY, pending: values.QUOTA_PENDING },
     dataDir: resolve(values.DATA_DIR ?? "data"),
     database,
     autoMigrate: values.AUTO_MIGRATE ?? true,

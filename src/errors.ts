@@ -32,6 +32,7 @@ export type ErrorCode =
   | "idempotency_in_flight"
   | "database_unavailable"
   | "rate_limited"
+  | "quota_exceeded"
   | "signing_keys_unavailable"
   | "overloaded"
   | "shutting_down"

@@ -117,6 +117,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     workerId,
     horizonMs,
     messageBytesMax: config.messageBytesMax,
+    quota: config.quota,
     newId,
     failPoints,
   };

@@ -29,6 +29,7 @@ export const problems = {
   idempotency_key_reused: { status: 422, title: "The Idempotency-Key was used before" },
   idempotency_in_flight: { status: 409, title: "The same request is still running" },
   rate_limited: { status: 429, title: "Too many requests" },
+  quota_exceeded: { status: 429, title: "The quota is used up" },
   database_unavailable: { status: 503, title: "The database is not available" },
   signing_keys_unavailable: { status: 503, title: "Tokens cannot be checked at the moment" },
   overloaded: { status: 503, title: "Too much to do at the moment" },

@@ -4,7 +4,7 @@ import { AppError } from "../errors.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import { composeMessage, estimateSizeBytes, messageIdFor } from "../mail/compose.ts";
 import type { Emails } from "../store/emails.ts";
-import type { IdempotencyClaim, NewEmail } from "../store/stored-email.ts";
+import type { IdempotencyClaim, NewEmail, Quota, QuotaExceeded } from "../store/stored-email.ts";
 import { encryptEmail } from "./encrypt-email.ts";
 import type { Enqueue } from "./enqueue.ts";
 import type { FailPoints } from "./fail-points.ts";
@@ -34,7 +34,7 @@ export interface AcceptAnswer {
 export interface Accept {
   /**
    * Durable once it resolves. Throws `overloaded` when memory is full, `payload_too_large`,
-   * `idempotency_key_reused`, `idempotency_in_flight`, `database_unavailable`.
+   * `quota_exceeded`, `idempotency_key_reused`, `idempotency_in_flight`, `database_unavailable`.
    */
   accept(request: AcceptRequest): Promise<AcceptAnswer>;
   /** The message as it would go out, but for Date; nothing is stored. */
@@ -51,6 +51,8 @@ export interface AcceptDeps {
   workerId: string;
   horizonMs: number;
   messageBytesMax: number;
+  /** Of every owner; default: none. */
+  quota?: Quota;
   /** UUIDv7, so that ids sort by creation. */
   newId: () => string;
   /** Only in the build for fault tests. */
@@ -127,9 +129,11 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
       ...idempotency,
       response: writeKept(deps.keyRing, request, emails, note),
     },
+    quota: deps.quota,
     emails,
   });
   await deps.failPoints?.("insert.after");
+  if (answer.kind === "quota_exceeded") throw quotaExceeded(answer, emails.length, deps.quota);
   if (answer.kind !== "accepted") {
     return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
   }
@@ -138,6 +142,23 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
     deps.enqueue.add({ id, wake, delayMs, ownerId, dueAt: scheduledAt.getTime() });
   }
   return { isReplay: false, emails: answer.emails, note };
+}
+
+const pendingRetrySeconds = 60;
+
+function quotaExceeded(
+  { quota, used, resetsInSeconds }: QuotaExceeded,
+  asked: number,
+  limits?: Quota,
+): AppError {
+  const words =
+    quota === "per_day"
+      ? `At most ${limits?.perDay} emails a day (UTC) are accepted of one owner (QUOTA_EMAILS_PER_DAY)`
+      : `At most ${limits?.pending} emails of one owner may be pending (QUOTA_PENDING)`;
+  return new AppError("quota_exceeded", {
+    publicDetail: `${words}; there are ${used}, and this request has ${asked}. Nothing was stored.`,
+    retryAfterSeconds: resetsInSeconds ?? pendingRetrySeconds,
+  });
 }
 
 async function compose(

@@ -53,6 +53,7 @@ const KNOWN_CODES = {
   idempotency_key_reused: true,
   idempotency_in_flight: true,
   rate_limited: true,
+  quota_exceeded: true,
   database_unavailable: true,
   signing_keys_unavailable: true,
   overloaded: true,

@@ -10,6 +10,7 @@ import type {
   IdempotentAnswer,
   ListCursor,
   QueueStats,
+  Quota,
   ReplayAnswer,
   ScheduleAnswer,
   ScheduleRequest,
@@ -74,8 +75,8 @@ export function createEmails(database: Database): Emails {
         "find_idempotent",
         { owner_id: ownerId, ...claim },
         acceptClaims,
-      )) as AnswerJson | { kind: "new" };
-      return answer.kind === "new" || answer.kind === "accepted" ? null : toIdempotent(answer);
+      )) as IdempotentJson | { kind: "new" };
+      return answer.kind === "new" ? null : toIdempotent(answer);
     },
 
     async keepIdempotent(ownerId, claim) {
@@ -208,9 +209,19 @@ interface AcceptedJson {
 type IdempotentJson =
   | { kind: "replayed"; response: string; created_at: string }
   | { kind: "reused" };
-type AnswerJson = AcceptedJson | IdempotentJson;
+interface QuotaJson {
+  kind: "quota_exceeded";
+  quota: "per_day" | "pending";
+  used: number;
+  resets_in_seconds: number | null;
+}
+type AnswerJson = AcceptedJson | IdempotentJson | QuotaJson;
 
 function toAnswer(answer: AnswerJson): ScheduleAnswer {
+  if (answer.kind === "quota_exceeded") {
+    const { kind, quota, used, resets_in_seconds: resetsInSeconds } = answer;
+    return { kind, quota, used, resetsInSeconds };
+  }
   if (answer.kind !== "accepted") return toIdempotent(answer);
   return {
     kind: "accepted",
@@ -230,6 +241,11 @@ function toIdempotent(answer: IdempotentJson): IdempotentAnswer {
     : { kind: "replayed", response: answer.response, createdAt: new Date(answer.created_at) };
 }
 
+function quotaJson(quota: Quota | undefined) {
+  if (!quota || (quota.perDay === null && quota.pending === null)) return null;
+  return { per_day: quota.perDay, pending: quota.pending };
+}
+
 /** The large texts of its emails are appended to `lines`, which the JSON counts from 1. */
 function toJson(request: ScheduleRequest, lines: string[]): unknown {
   const lineOf = (text: string) => lines.push(text);
@@ -240,6 +256,7 @@ function toJson(request: ScheduleRequest, lines: string[]): unknown {
     horizon_ms: request.horizonMs,
     queued_by: request.queuedBy,
     idempotency: request.idempotency,
+    quota: quotaJson(request.quota),
     emails: request.emails.map((email) => ({
       id: email.id,
       region: email.region,

@@ -30,6 +30,7 @@ import rotateKeys from "../../supabase/migrations/20261124000017_rotate_keys.sql
   type: "text",
 };
 import limits from "../../supabase/migrations/20261124000018_limits.sql" with { type: "text" };
+import quotas from "../../supabase/migrations/20261124000019_quotas.sql" with { type: "text" };
 import tenancy from "../../supabase/migrations/20261124000020_tenancy.sql" with { type: "text" };
 import sessions from "../../supabase/migrations/20261124000021_sessions.sql" with { type: "text" };
 import schemaVersion from "../../supabase/migrations/20261124000022_schema_version.sql" with {
@@ -64,6 +65,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000016", name: "audit", sql: audit },
   { version: "20261124000017", name: "rotate_keys", sql: rotateKeys },
   { version: "20261124000018", name: "limits", sql: limits },
+  { version: "20261124000019", name: "quotas", sql: quotas },
   { version: "20261124000020", name: "tenancy", sql: tenancy },
   { version: "20261124000021", name: "sessions", sql: sessions },
   { version: "20261124000022", name: "schema_version", sql: schemaVersion },

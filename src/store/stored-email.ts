@@ -44,6 +44,14 @@ export interface IdempotencyClaim {
   response: string;
 }
 
+/** At most so many emails of one owner; null: as many as they like. */
+export interface Quota {
+  /** Accepted in one day (UTC). */
+  perDay: number | null;
+  /** Waiting to be sent. */
+  pending: number | null;
+}
+
 export interface ScheduleRequest {
   ownerId: string;
   /** Who asked, as the journal shall name them. */
@@ -55,6 +63,8 @@ export interface ScheduleRequest {
   /** This process. */
   queuedBy: string;
   idempotency: IdempotencyClaim | null;
+  /** The owner's; absent: none. */
+  quota?: Quota | undefined;
   emails: NewEmail[];
 }
 
@@ -70,7 +80,18 @@ export interface ScheduledEmail {
 export type IdempotentAnswer =
   | { kind: "replayed"; response: string; createdAt: Date }
   | { kind: "reused" };
-export type ScheduleAnswer = { kind: "accepted"; emails: ScheduledEmail[] } | IdempotentAnswer;
+/** The request would have taken its owner over a quota; nothing of it is stored. */
+export interface QuotaExceeded {
+  kind: "quota_exceeded";
+  quota: "per_day" | "pending";
+  used: number;
+  /** null: when emails have been sent. */
+  resetsInSeconds: number | null;
+}
+export type ScheduleAnswer =
+  | { kind: "accepted"; emails: ScheduledEmail[] }
+  | IdempotentAnswer
+  | QuotaExceeded;
 
 /** An email as stored; the encrypted fields are ciphertext under its data key. */
 export interface StoredEmail {

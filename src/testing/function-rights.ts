@@ -87,6 +87,7 @@ export const inner: Record<string, "owner" | "service"> = {
   ms_until: "owner",
   expiry_of: "owner",
   lock_journal: "owner",
+  over_quota: "service",
   filter_sql: "owner",
   texts_of: "owner",
   cancellable_sql: "owner",

@@ -19,6 +19,7 @@ import type { Database } from "../store/database.ts";
 import { createDeadLetters } from "../store/dead-letters.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
+import type { Quota } from "../store/stored-email.ts";
 import { createDelivery, type Delivery } from "./delivery.ts";
 import { freshDatabase } from "./fresh-database.ts";
 
@@ -80,7 +81,7 @@ export function mailBody(fields: Record<string, unknown> = {}) {
 /** With `transport` emails really go there, whatever `deliver` says is replied. */
 export async function startTestApi(
   overrides: Partial<AppDeps> = {},
-  { transport }: { transport?: Transport } = {},
+  { transport, quota }: { transport?: Transport; quota?: Quota } = {},
 ): Promise<TestApi> {
   const { url } = await freshDatabase();
   const database = createPostgresDatabase({ url });
@@ -89,7 +90,7 @@ export async function startTestApi(
     transport: transport ?? scriptedTransport(script),
   });
   const lines: Record<string, unknown>[] = [];
-  const deps = { ...apiDeps(database, delivery, lines), ...overrides };
+  const deps = { ...apiDeps(database, delivery, lines, quota), ...overrides };
   const app = createApp(deps);
 
   const request: TestApi["request"] = async (method, path, given = {}, env = {}) => {
@@ -135,6 +136,7 @@ function apiDeps(
   database: Database,
   delivery: Delivery,
   lines: Record<string, unknown>[],
+  quota?: Quota,
 ): AppDeps {
   const { keyRing, enqueue, semaphore } = delivery.deps;
   const emails = createEmails(database);
@@ -174,6 +176,7 @@ function apiDeps(
       workerId,
       horizonMs: config.queueHorizonMs,
       messageBytesMax,
+      ...(quota === undefined ? {} : { quota }),
       newId: () => Bun.randomUUIDv7(),
     }),
     change: createChange({
