@@ -26,6 +26,7 @@ const list = {
 };
 const audit = { limit: 99, is_newest_first: false };
 const change = {
+  wrapped_key: canaryOf("ada"),
   origin: null,
   version: 1,
   attempts: 0,
