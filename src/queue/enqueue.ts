@@ -119,7 +119,7 @@ export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
       isLooking = false;
     },
     add(email) {
-      const place = places.take(email.ownerId, clockSkew.now().getTime() + email.delayMs);
+      const place = places.take(email.ownerId, dueAtOf(email, clockSkew));
       backlog.push({ ...email, addedAt: performance.now(), place });
       // The next tick, so that a burst travels in one call.
       if (!isRunning) {
@@ -135,6 +135,10 @@ export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
       while (backlog.length > 0 && performance.now() < until) await Bun.sleep(10);
     },
   };
+}
+
+function dueAtOf({ dueAt, delayMs }: DueEmail, clockSkew: EnqueueDeps["clockSkew"]): number {
+  return dueAt ?? clockSkew.now().getTime() + delayMs;
 }
 
 async function addBatch({ queue, clockSkew }: EnqueueDeps, batch: Waiting[]): Promise<void> {
