@@ -18,7 +18,13 @@ import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
-import { createRateLimit, noRateLimit, type RateLimit, slotMargin } from "../queue/rate-limit.ts";
+import {
+  createRateLimit,
+  noRateLimit,
+  type RateLimit,
+  sharedSlotMargin,
+  slotMargin,
+} from "../queue/rate-limit.ts";
 import { createReconciler } from "../queue/reconcile.ts";
 import { createAttempts } from "../store/attempts.ts";
 import { createBulkCancel } from "../store/bulk-cancel.ts";
@@ -181,6 +187,8 @@ function createRateLimitOf({ transport, region }: Config, database: Database): R
     region,
     transport: accountName(transport),
     ratePerSecond: ratePerSecond * slotMargin,
+    sharedRatePerSecond: ratePerSecond * sharedSlotMargin,
+    holder: crypto.randomUUID(),
   });
   return createRateLimit({ ratePerSecond, slots });
 }

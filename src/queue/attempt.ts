@@ -100,6 +100,7 @@ async function send(
   signals: DeliverySignals,
 ): Promise<Verdict> {
   let isFenced = false;
+  let isTurnedBack = false;
   await deps.failPoints("connect.before");
   const sending = deps.sender.send({
     emailId: email.id,
@@ -109,6 +110,10 @@ async function send(
     messageDate: email.messageDate,
     // No repeating here: a fence that did not answer sends no body.
     fence: async (messageDate) => {
+      await admission.approach(signals.drain).catch((error) => {
+        isTurnedBack = true;
+        throw error;
+      });
       await deps.failPoints("fence.before", email.id);
       const answer = await deps.attempts.fence(email.id, email.token, messageDate);
       isFenced = answer.granted;
@@ -123,6 +128,7 @@ async function send(
   const report = await untilAborted(sending, signals.end).catch(() => null);
   admission.answered();
   await deps.failPoints("dot.after", email.id);
+  if (isTurnedBack) return aborted;
   if (report) {
     pass.leave(showedBy(report));
     const verdict = classify(report, envelope);

@@ -10,10 +10,10 @@ async function run(ratePerSecond: number, count: number, latencyMs: (index: numb
   const taken: number[] = [];
   await Promise.all(
     Array.from({ length: count }, async (_, index) => {
-      const answered = await guard.pass(never);
+      const handOver = await guard.pass(never);
       await Bun.sleep(latencyMs(index));
       taken.push(performance.now());
-      answered();
+      handOver.answered();
     }),
   );
   return taken.sort((a, b) => a - b);
@@ -45,4 +45,12 @@ test("a stop signal ends the wait", async () => {
   const waiting = guard.pass(stop.signal);
   stop.abort(new Error("out of time"));
   await expect(waiting).rejects.toThrow("out of time");
+});
+
+test("what was not handed over makes room at once", async () => {
+  const guard = createHandOverGuard(1);
+  const startedAt = performance.now();
+  (await guard.pass(never)).forgo();
+  await guard.pass(never);
+  expect(performance.now() - startedAt).toBeLessThan(900);
 });

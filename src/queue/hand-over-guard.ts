@@ -4,10 +4,18 @@
  */
 export interface HandOverGuard {
   /**
-   * Resolves when a message may be handed over; first come, first served. Call what it resolves
-   * to when the next hop has answered. Rejects when `signal` aborts.
+   * Resolves when a message may be handed over; first come, first served. Rejects when `signal`
+   * aborts.
    */
-  pass(signal: AbortSignal): Promise<() => void>;
+  pass(signal: AbortSignal): Promise<HandOver>;
+}
+
+/** Holds a room until one of these is called. */
+export interface HandOver {
+  /** The next hop has answered, or nobody will know whether it did. */
+  answered(): void;
+  /** It was not handed over. */
+  forgo(): void;
 }
 
 export function createHandOverGuard(ratePerSecond: number): HandOverGuard {
@@ -32,7 +40,7 @@ const jitterMsMax = 250;
  * the quickest answer comes, the taking may have been late, and so much longer its room is held.
  */
 class WindowGuard implements HandOverGuard {
-  private readonly waiters: ((answered: () => void) => void)[] = [];
+  private readonly waiters: ((handOver: HandOver) => void)[] = [];
   private timer: Timer | null = null;
   /** Those that hold a room, oldest first. */
   private readonly rooms: HandedOver[] = [];
@@ -43,15 +51,15 @@ class WindowGuard implements HandOverGuard {
     private readonly windowMs: number,
   ) {}
 
-  pass(signal: AbortSignal): Promise<() => void> {
+  pass(signal: AbortSignal): Promise<HandOver> {
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         this.waiters.splice(this.waiters.indexOf(grant), 1);
         reject(signal.reason);
       };
-      const grant = (answered: () => void): void => {
+      const grant = (handOver: HandOver): void => {
         signal.removeEventListener("abort", abort);
-        resolve(answered);
+        resolve(handOver);
       };
       if (signal.aborted) return reject(signal.reason);
       signal.addEventListener("abort", abort);
@@ -78,14 +86,22 @@ class WindowGuard implements HandOverGuard {
     return at + this.windowMs + Math.min(Math.max(lateMs, 0), jitterMsMax) - now;
   }
 
-  private handOver(): () => void {
+  private handOver(): HandOver {
     const entry: HandedOver = { at: performance.now(), answeredAt: null };
     this.rooms.push(entry);
-    return () => {
-      if (entry.answeredAt !== null) return;
-      entry.answeredAt = performance.now();
-      this.quickest.add(entry.answeredAt - entry.at);
-      this.pump();
+    return {
+      answered: () => {
+        if (entry.answeredAt !== null) return;
+        entry.answeredAt = performance.now();
+        this.quickest.add(entry.answeredAt - entry.at);
+        this.pump();
+      },
+      forgo: () => {
+        if (entry.answeredAt !== null) return;
+        this.rooms.splice(this.rooms.indexOf(entry), 1);
+        entry.answeredAt = entry.at;
+        this.pump();
+      },
     };
   }
 }

@@ -4,7 +4,7 @@ import { createRateLimit } from "./rate-limit.ts";
 const never = new AbortController().signal;
 
 /** Slots as the database gives them, `gapMs` apart; counts those taken. */
-function localSlots(gapMs: number) {
+function localSlots(gapMs: number, isShared = false) {
   let nextAt = 0;
   const slots = {
     taken: 0,
@@ -13,7 +13,7 @@ function localSlots(gapMs: number) {
       const now = performance.now();
       const at = Math.max(nextAt, now);
       nextAt = at + gapMs;
-      return Math.ceil(at - now);
+      return { waitMs: Math.ceil(at - now), isShared };
     },
   };
   return slots;
@@ -60,12 +60,39 @@ test("hand-overs are no denser than the limit", async () => {
   const send = async (): Promise<void> => {
     const admission = await rateLimit.admit(never);
     await admission.awaitSlot(never);
+    await admission.approach(never);
     await admission.handOver(never);
     times.push(performance.now());
     admission.end();
   };
   await Promise.all(Array.from({ length: 45 }, send));
   expect((times[40] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(1_990);
+});
+
+test("a slot that was missed is given up where others may be sending, and only there", async () => {
+  for (const [isShared, taken] of [
+    [true, 2],
+    [false, 1],
+  ] as const) {
+    const slots = localSlots(100, isShared);
+    const admission = await createRateLimit({ ratePerSecond: 10, slots }).admit(never);
+    await admission.awaitSlot(never);
+    await admission.approach(never);
+    await Bun.sleep(60);
+    await admission.handOver(never);
+    admission.end();
+    expect(slots.taken).toBe(taken);
+  }
+});
+
+test("a slot that was nearly met is kept", async () => {
+  const slots = localSlots(100, true);
+  const admission = await createRateLimit({ ratePerSecond: 10, slots }).admit(never);
+  await admission.awaitSlot(never);
+  await admission.approach(never);
+  await admission.handOver(never);
+  admission.end();
+  expect(slots.taken).toBe(1);
 });
 
 test("a stop signal ends every wait, and what waited gives its room back", async () => {

@@ -1,11 +1,12 @@
 import type { TransportSlots } from "../store/transport-slots.ts";
 import { sleep, untilAborted } from "./abortable.ts";
-import { createHandOverGuard, type HandOverGuard } from "./hand-over-guard.ts";
+import { createHandOverGuard, type HandOver, type HandOverGuard } from "./hand-over-guard.ts";
 
 /**
  * Keeps a transport's limit of messages a second. The database spaces the slots of all processes;
  * what stands here claims no more than will get one soon, and lets no slot that was used late
- * meet the next one.
+ * meet the next one: neither of this process, by its own look at what went out, nor of another,
+ * by taking a new slot for one that was missed.
  */
 export interface RateLimit {
   /** Before the claim: resolves when a slot is near. Rejects when `signal` aborts. */
@@ -14,9 +15,11 @@ export interface RateLimit {
 
 /** One email on its way to its hand-over; every step may be left out but `end`. */
 export interface Admission {
-  /** After the claim: takes a slot and waits for it. Rejects when `signal` aborts. */
+  /** After the claim: takes a slot and waits until it is near. Rejects when `signal` aborts. */
   awaitSlot(signal: AbortSignal): Promise<void>;
-  /** Right before the first byte: waits until it is within the limit. Rejects on abort. */
+  /** Before the fence: waits for the slot, and until it is within the limit. Rejects on abort. */
+  approach(signal: AbortSignal): Promise<void>;
+  /** Right before the first byte: waits again where the slot was missed. Rejects on abort. */
   handOver(signal: AbortSignal): Promise<void>;
   /** The next hop has answered, or the connection was lost. */
   answered(): void;
@@ -38,6 +41,16 @@ const underWayMs = 8_000;
  * delay of one message would make the next one wait, and so all after it.
  */
 export const slotMargin = 0.985;
+/**
+ * The same where several processes take slots: none knows of the others' delays, so that a message
+ * may be late by what this leaves of a second and still not meet those of others.
+ */
+export const sharedSlotMargin = 0.95;
+/** Of that tolerance, what a process may see itself use up; the rest is for what it cannot see. */
+const seenShare = 0.8;
+/** A slot is waited for in the conversation from so many slots before it on. */
+const leadSlots = 4;
+const leadMsMax = 50;
 
 export function createRateLimit(options: RateLimitOptions): RateLimit {
   return new SharedRateLimit(options);
@@ -45,6 +58,7 @@ export function createRateLimit(options: RateLimitOptions): RateLimit {
 
 class SharedRateLimit implements RateLimit {
   private readonly gapMs: number;
+  private readonly lateMsMax: number;
   private readonly underWayMax: number;
   private readonly guard: HandOverGuard;
   private readonly slots: TransportSlots;
@@ -57,6 +71,8 @@ class SharedRateLimit implements RateLimit {
 
   constructor({ ratePerSecond, slots }: RateLimitOptions) {
     this.gapMs = 1_000 / ratePerSecond;
+    const windowMs = Math.max(1, Math.floor(ratePerSecond)) * this.gapMs;
+    this.lateMsMax = windowMs * (1 / sharedSlotMargin - 1) * seenShare;
     this.underWayMax = Math.max(1, Math.ceil(underWayMs / this.gapMs));
     this.guard = createHandOverGuard(ratePerSecond);
     this.slots = slots;
@@ -104,35 +120,56 @@ class SharedRateLimit implements RateLimit {
   }
 
   private admission(): Admission {
-    let answered: (() => void) | null = null;
+    let room: HandOver | null = null;
+    let slot = { at: 0, isShared: false };
     const reserved = once(() => {
       this.unreserved -= 1;
     });
     const handedOver = once(() => {
       this.underWay -= 1;
     });
+    const pass = async (signal: AbortSignal): Promise<void> => {
+      await until(slot.at, signal);
+      room = await this.guard.pass(signal);
+    };
     return {
       awaitSlot: async (signal) => {
-        const waitMs = await untilAborted(this.slots.reserve(), signal);
+        slot = await this.take(signal);
         reserved();
-        this.lastSlotAt = Math.max(this.lastSlotAt, performance.now() + waitMs);
         this.pump();
-        if (waitMs > 0) await sleep(waitMs, signal);
+        await until(slot.at - Math.min(leadMsMax, leadSlots * this.gapMs), signal);
       },
+      approach: pass,
       handOver: async (signal) => {
-        answered = await this.guard.pass(signal);
+        while (slot.isShared && performance.now() > slot.at + this.lateMsMax) {
+          room?.forgo();
+          slot = await this.take(signal);
+          await pass(signal);
+        }
         handedOver();
         this.pump();
       },
-      answered: () => answered?.(),
+      answered: () => room?.answered(),
       end: () => {
-        answered?.();
+        room?.answered();
         reserved();
         handedOver();
         this.pump();
       },
     };
   }
+
+  private async take(signal: AbortSignal): Promise<{ at: number; isShared: boolean }> {
+    const { waitMs, isShared } = await untilAborted(this.slots.reserve(), signal);
+    const at = performance.now() + waitMs;
+    this.lastSlotAt = Math.max(this.lastSlotAt, at);
+    return { at, isShared };
+  }
+}
+
+async function until(at: number, signal: AbortSignal): Promise<void> {
+  const waitMs = at - performance.now();
+  if (waitMs > 0) await sleep(waitMs, signal);
 }
 
 function once(run: () => void): () => void {
@@ -147,6 +184,7 @@ function once(run: () => void): () => void {
 export const noRateLimit: RateLimit = {
   admit: async () => ({
     awaitSlot: async () => {},
+    approach: async () => {},
     handOver: async () => {},
     answered: () => {},
     end: () => {},

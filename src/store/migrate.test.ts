@@ -73,6 +73,19 @@ describe("the embedded list", () => {
       "20261124000007": "018f689ddfb46011",
       "20261124000008": "80e9bfa4ccc55c25",
       "20261124000009": "f08cb712d13b913c",
+      "20261124000010": "e86305cd4aee290d",
+      "20261124000011": "9c542512fd4f1346",
+      "20261124000012": "bd0977fa42d88bfe",
+      "20261124000013": "5a06d5c024add966",
+      "20261124000014": "40fc7049e77a54ac",
+      "20261124000015": "4875b7bc0f56a43e",
+      "20261124000016": "f81d2c43a209a9e0",
+      "20261124000017": "f33df789de4d4dfb",
+      "20261124000018": "838bb984f8eda6c4",
+      "20261124000019": "8b6c9afe3f866c5e",
+      "20261124000020": "9bb597daff24d8c3",
+      "20261124000021": "dbd6a43169cb2a12",
+      "20261124000022": "90227923ff56ff6e",
     };
     const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
     expect(Object.fromEntries(digests)).toMatchObject(landed);

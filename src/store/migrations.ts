@@ -36,6 +36,9 @@ import sessions from "../../supabase/migrations/20261124000021_sessions.sql" wit
 import schemaVersion from "../../supabase/migrations/20261124000022_schema_version.sql" with {
   type: "text",
 };
+import sharedTransports from "../../supabase/migrations/20261124000023_shared_transports.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -69,6 +72,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000020", name: "tenancy", sql: tenancy },
   { version: "20261124000021", name: "sessions", sql: sessions },
   { version: "20261124000022", name: "schema_version", sql: schemaVersion },
+  { version: "20261124000023", name: "shared_transports", sql: sharedTransports },
 ];
 
 /** The version of the schema that this program was written for. */

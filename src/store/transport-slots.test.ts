@@ -12,12 +12,15 @@ for (const { driver, open } of drivers) {
     }, 60_000);
     afterAll(() => opened?.close());
 
-    const slotsFor = (transport: string, ratePerSecond: number) =>
-      createTransportSlots(opened.database, { region: "local", transport, ratePerSecond });
+    const slotsFor = (transport: string, ratePerSecond: number, holder = "one") => {
+      const options = { region: "local", transport, ratePerSecond, holder };
+      const slots = createTransportSlots(opened.database, options);
+      return { reserve: async () => (await slots.reserve()).waitMs };
+    };
 
     test("are spaced evenly, also between processes that share the name", async () => {
       const startedAt = performance.now();
-      const [one, two] = [slotsFor("shared:25", 2), slotsFor("shared:25", 2)];
+      const [one, two] = [slotsFor("shared:25", 2), slotsFor("shared:25", 2, "two")];
       // One after the other, so that the order of the answers is known.
       const firsts = await Promise.all([one.reserve(), one.reserve(), one.reserve()]);
       const next = await two.reserve();
@@ -26,6 +29,26 @@ for (const { driver, open } of drivers) {
       expect(firsts[2]).toBeWithin(900, 1_001);
       expect(next).toBeLessThanOrEqual(1_500);
       expect(next + performance.now() - startedAt).toBeGreaterThanOrEqual(1_500);
+    });
+
+    test("are further apart once a second process takes some", async () => {
+      const rates = { ratePerSecond: 2, sharedRatePerSecond: 1 };
+      const [one, two] = ["one", "two"].map((holder) =>
+        createTransportSlots(opened.database, {
+          region: "local",
+          transport: "crowded:25",
+          ...rates,
+          holder,
+        }),
+      );
+      expect(await one?.reserve()).toEqual({ waitMs: 0, isShared: false });
+      const startedAt = performance.now();
+      expect((await one?.reserve())?.isShared).toBe(false);
+      expect((await two?.reserve())?.isShared).toBe(true);
+      const last = await one?.reserve();
+      expect(last?.isShared).toBe(true);
+      // Two of half a second and one of a whole one, less what passed since the first.
+      expect((last?.waitMs ?? 0) + performance.now() - startedAt).toBeGreaterThan(1_500);
     });
 
     test("of another transport are not touched", async () => {

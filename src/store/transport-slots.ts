@@ -3,11 +3,15 @@ import { createGroupCommit } from "./group-commit.ts";
 
 /** The limit that all processes and regions on this database share. */
 export interface TransportSlots {
-  /**
-   * Takes the next slot: milliseconds until a message may be handed over. Slots are spaced
-   * evenly by the database's clock; one that is not used is lost.
-   */
-  reserve(): Promise<number>;
+  /** Takes the next slot. Slots are spaced evenly by the database's clock; one not used is lost. */
+  reserve(): Promise<TransportSlot>;
+}
+
+export interface TransportSlot {
+  /** Until a message may be handed over. */
+  waitMs: number;
+  /** Another process has taken slots of this transport within the last minute. */
+  isShared: boolean;
 }
 
 export interface TransportSlotsOptions {
@@ -15,18 +19,31 @@ export interface TransportSlotsOptions {
   /** Who shares the name shares the limit. */
   transport: string;
   ratePerSecond: number;
+  /** While several processes take slots; default: `ratePerSecond`. */
+  sharedRatePerSecond?: number;
+  /** This process, unlike every other. */
+  holder: string;
+}
+
+interface Reserved {
+  wait_ms: number[];
+  shared: boolean;
 }
 
 export function createTransportSlots(
   database: Database,
-  { region, transport, ratePerSecond }: TransportSlotsOptions,
+  { region, transport, ratePerSecond, sharedRatePerSecond, holder }: TransportSlotsOptions,
 ): TransportSlots {
   const claims = partClaims("worker", region);
-  const commits = createGroupCommit<null, number>({
+  const rates = {
+    rate_per_second: ratePerSecond,
+    shared_rate_per_second: sharedRatePerSecond ?? ratePerSecond,
+  };
+  const commits = createGroupCommit<null, TransportSlot>({
     send: async ({ length: count }) => {
-      const args = { transport, rate_per_second: ratePerSecond, count };
-      const answer = await database.rpc("reserve_slots", args, claims);
-      return (answer as { wait_ms: number[] }).wait_ms;
+      const args = { transport, ...rates, count, holder };
+      const { wait_ms, shared } = (await database.rpc("reserve_slots", args, claims)) as Reserved;
+      return wait_ms.map((waitMs) => ({ waitMs, isShared: shared }));
     },
   });
   return { reserve: () => commits.add(null) };

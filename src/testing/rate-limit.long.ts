@@ -45,8 +45,9 @@ test("of one process: no sliding second over the limit, hardly below it", async 
   expect(share).toBeGreaterThanOrEqual(0.97);
 }, 200_000);
 
-test("of two processes together: never more than the limit over the minute", async () => {
-  const { share } = await measure(2);
+test("of two processes together: no sliding second over the limit, little below it", async () => {
+  const { share, most } = await measure(2);
+  expect(most).toBeLessThanOrEqual(ratePerSecond);
   expect(share).toBeLessThanOrEqual(1);
-  expect(share).toBeGreaterThanOrEqual(0.97);
+  expect(share).toBeGreaterThanOrEqual(0.9);
 }, 200_000);

@@ -81,6 +81,7 @@ export async function seedTenants(): Promise<Tenants> {
       region: "local",
       transport: "smtp",
       ratePerSecond: 1,
+      holder: "tests",
     }).reserve();
     await createDroppedSigningKeys(database).drop("kid", adminClaims, null);
     await createJournal(database).seal(1_000);
