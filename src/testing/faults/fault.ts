@@ -16,6 +16,8 @@ export interface Fault {
   /** Beyond the invariants; a figure above its limit fails the run. */
   limits?: {
     recoveryP99Ms?: number;
+    /** From the end of an outage to the first email it had held up. */
+    resumesMs?: number;
     latenessP99Ms?: number;
     acceptP99Ms?: number;
     uncertain?: number;

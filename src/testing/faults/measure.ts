@@ -16,6 +16,8 @@ export interface Measures {
   announcedCopies: number;
   uncertain: number;
   recovery: Spread | null;
+  /** Milliseconds from the end of an outage to the first email it had held up; the worst of all. */
+  resumedMs: number | null;
   lateness: Spread | null;
   accept: Spread | null;
 }
@@ -40,6 +42,7 @@ export function measure({ emails }: History, world: World): Measures {
       ...world.hits.map((hit) => recoveryMs(hit, world.hits, emails)).filter(isNumber),
       ...all.flatMap((email) => outageRecoveryMs(email, world.outages)),
     ]),
+    resumedMs: resumedMs(all, world.outages),
     lateness: spread(lateness),
     accept: spread(world.load.acceptMs),
   };
@@ -79,6 +82,14 @@ function outageRecoveryMs(email: EmailHistory, outages: World["outages"]): numbe
   const dueAt = Math.max(email.row.scheduledAt, email.ackedAt ?? 0);
   const hitBy = outages.findLast(({ to }) => dueAt < to && first.at >= to);
   return hitBy ? [first.at - hitBy.to] : [];
+}
+
+function resumedMs(emails: EmailHistory[], outages: World["outages"]): number | null {
+  const firsts = outages.map((outage) =>
+    Math.min(...emails.flatMap((email) => outageRecoveryMs(email, [outage]))),
+  );
+  const known = firsts.filter(Number.isFinite);
+  return known.length > 0 ? Math.max(...known) : null;
 }
 
 function sum(values: number[]): number {

@@ -122,6 +122,7 @@ function missedLimits({ limits = {} }: Fault, measures: Measures, scale: Scale):
   const patient = (ms: number | undefined) => (ms === undefined ? ms : ms * patience[scale]);
   const checks: [string, number | undefined, number | undefined][] = [
     ["recovery p99", measures.recovery?.p99, patient(limits.recoveryP99Ms)],
+    ["resumed after", measures.resumedMs ?? undefined, patient(limits.resumesMs)],
     ["lateness p99", measures.lateness?.p99, patient(limits.latenessP99Ms)],
     ["accept p99", measures.accept?.p99, patient(limits.acceptP99Ms)],
     ["uncertain attempts", measures.uncertain, limits.uncertain],

@@ -44,7 +44,7 @@ export const everySmtpReply = defineFault({
     const isFull = world.scale === "full";
     // Silence lasts as long as its deadline, 30 s and more: the small scale leaves it out.
     const cells = matrixCells.filter(({ isSlow }) => isFull || !isSlow);
-    const rule = matrixRule(cells, world.draw, isFull ? 5 : 1);
+    const rule = matrixRule(cells, world.draw, 1);
     world.sink.setRules(rule.rule);
     const env = secured(world);
     await world.start({ role: "api", env });
@@ -56,8 +56,13 @@ export const everySmtpReply = defineFault({
     });
     await load;
     // What no email met on the way is met by a few more.
-    for (let more = 0; more < 30 && rule.left().length > 0; more++) {
-      await world.load.burst(20, (index) => matrixEmail(world.mails + more * 20 + index));
+    // While the breaker has one connection probe, silence is met one after the other.
+    const moreMax = isFull ? 1_000 : 30;
+    for (let more = 0; more < moreMax && rule.left().length > 0; more++) {
+      world.say(`${rule.left().length} cells left`);
+      await world.load.burst(isFull ? 5 : 20, (index) =>
+        matrixEmail(world.mails + more * 20 + index),
+      );
       await Bun.sleep(1_500);
     }
     const unmet = rule.left();
