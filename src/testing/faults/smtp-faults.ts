@@ -67,7 +67,10 @@ export const everySmtpReply = defineFault({
     }
     const unmet = rule.left();
     world.count(rule.done());
-    if (unmet.length > 0) world.miss(`never met: ${unmet.map(nameOf).join(", ")}`);
+    if (unmet.length > 0) {
+      const first = unmet.slice(0, 5).map(nameOf).join(", ");
+      world.miss(`${unmet.length} cells never met, such as ${first}`);
+    }
     world.sink.setRules();
   },
 });
