@@ -20,9 +20,16 @@ export interface ApiEnv {
     route?: string;
     /** The email the request is about, for the log. */
     emailId?: string;
+    /** The memory set aside for the body and what is made of it, given back at the end. */
+    held?: HeldBytes;
     /** What is left of the caller's budget; absent where none is kept. */
     rateLimit?: Taken & { name: string; perMinute: number };
   };
+}
+
+export interface HeldBytes {
+  bytes: number;
+  giveBack: (() => void)[];
 }
 
 export type ApiContext = Context<ApiEnv>;
@@ -32,6 +39,11 @@ export function principalOf(c: ApiContext): Principal {
   const principal = c.get("principal");
   if (!principal) throw new Error("the route is not behind authenticate");
   return principal;
+}
+
+/** What has been set aside for this request already. */
+export function heldBytesOf(c: ApiContext): number {
+  return c.get("held")?.bytes ?? 0;
 }
 
 /** The claims under which the database answers this caller. */

@@ -1,8 +1,9 @@
 import { Hono } from "hono";
 import { missingScope, type Principal, type Right } from "../auth/principal.ts";
 import { AppError, isAppError } from "../errors.ts";
+import { collectAfter } from "../mail/collect.ts";
 import { accessLog } from "./access-log.ts";
-import type { ApiContext, ApiEnv } from "./api-env.ts";
+import type { ApiContext, ApiEnv, HeldBytes } from "./api-env.ts";
 import { createGetApiKey, createListApiKeys, createRevokeApiKey } from "./api-keys.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { auditParameters } from "./audit-query.ts";
@@ -164,7 +165,14 @@ async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response
     assertRight(principal, route.needs);
   }
   if (route.query) assertQuery(c, route.query);
-  return route.run(c);
+  const held: HeldBytes = { bytes: 0, giveBack: [] };
+  c.set("held", held);
+  try {
+    return await route.run(c);
+  } finally {
+    for (const giveBack of held.giveBack) giveBack();
+    collectAfter(held.bytes);
+  }
 }
 
 /** Whoever goes on showing credentials that are not valid is told to stop. */

@@ -1,6 +1,6 @@
 import { AppError } from "../errors.ts";
 import { answer } from "./answer.ts";
-import { type ApiContext, claimsOf } from "./api-env.ts";
+import { type ApiContext, claimsOf, heldBytesOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { emailAnswer } from "./email-answer.ts";
 import { emailIdOf } from "./email-id.ts";
@@ -27,7 +27,8 @@ export function createPatchEmail(deps: AppDeps) {
 
 /** The email of the path, on behalf of the caller. */
 export function targetOf(c: ApiContext, deps: AppDeps) {
-  return { id: emailIdOf(c), claims: claimsOf(c), origin: deps.peerAddress?.(c) ?? null };
+  const origin = deps.peerAddress?.(c) ?? null;
+  return { id: emailIdOf(c), claims: claimsOf(c), origin, heldBytes: () => heldBytesOf(c) };
 }
 
 /** The status object as it is after a change. */

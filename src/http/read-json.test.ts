@@ -119,4 +119,16 @@ describe("503", () => {
     expect((await post(large, json, readJson, small)).status).toBe(200);
     expect(semaphore.inUse).toBe(0);
   });
+
+  test("before the upload, when what is announced would find no room", async () => {
+    const semaphore = createByteSemaphore({ bytesMax: 4 * mebibyte });
+    semaphore.tryAcquire(3 * mebibyte);
+    const announced = { "content-type": "application/json", "content-length": `${2 * mebibyte}` };
+    const body = streamOf(32, 64 * 1024);
+    const answer = await post(body, announced, readJson, { ...deps, semaphore });
+    expect(answer.status).toBe(503);
+    // One piece is read ahead by the stream itself.
+    const { value } = await body.getReader().read();
+    expect(value).toBeDefined();
+  });
 });

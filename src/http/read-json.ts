@@ -1,5 +1,6 @@
 import { AppError } from "../errors.ts";
-import type { ApiContext } from "./api-env.ts";
+import { collectAfter } from "../mail/collect.ts";
+import type { ApiContext, HeldBytes } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { jsonShape } from "./json-shape.ts";
 
@@ -9,6 +10,8 @@ const valuesMax = 200_000;
 const mebibyte = 1024 * 1024;
 /** Bodies smaller than this are not counted: they are gone before it matters. */
 const uncountedBytes = 64 * 1024;
+/** The body, its text, the values parsed from it and the attachments in them live side by side. */
+const copiesAtOnce = 4;
 
 type ReadDeps = Pick<AppDeps, "config" | "semaphore">;
 
@@ -24,7 +27,10 @@ export function bodyBytesMax({ messageBytesMax }: ReadDeps["config"]): number {
  */
 export async function readJson(c: ApiContext, deps: ReadDeps): Promise<unknown> {
   assertMediaType(c);
-  return parse(await readBytes(c, deps));
+  const bytes = await readBytes(c, deps);
+  const json = parse(bytes);
+  collectAfter(bytes.length);
+  return json;
 }
 
 /** Like `readJson`, but no body at all is an empty object. */
@@ -49,9 +55,13 @@ function assertMediaType(c: ApiContext): void {
 
 async function readBytes(c: ApiContext, deps: ReadDeps): Promise<Uint8Array> {
   const bytesMax = bodyBytesMax(deps.config);
-  if (Number(c.req.header("content-length") ?? 0) > bytesMax) throw tooLarge(bytesMax);
+  const announced = Number(c.req.header("content-length") ?? 0);
+  if (announced > bytesMax) throw tooLarge(bytesMax);
+  assertRoom(deps, announced);
   const chunks: Uint8Array[] = [];
-  const giveBack: (() => void)[] = [];
+  // What is made of the body lives until the answer; without an end to wait for, only here.
+  const kept = c.get("held");
+  const held = kept ?? { bytes: 0, giveBack: [] };
   let received = 0;
   let counted = uncountedBytes;
   try {
@@ -59,12 +69,14 @@ async function readBytes(c: ApiContext, deps: ReadDeps): Promise<Uint8Array> {
       received += chunk.length;
       if (received > bytesMax) throw tooLarge(bytesMax);
       // As they come, so that a caller who announces much and sends nothing takes no room.
-      for (; counted < received; counted += mebibyte) giveBack.push(take(deps, mebibyte));
+      for (; counted < received; counted += mebibyte) {
+        take(deps, held, mebibyte * copiesAtOnce);
+      }
       chunks.push(chunk);
     }
     return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
   } finally {
-    for (const give of giveBack) give();
+    if (!kept) for (const giveBack of held.giveBack) giveBack();
   }
 }
 
@@ -79,10 +91,26 @@ async function* bodyOf(c: ApiContext): AsyncGenerator<Uint8Array> {
   }
 }
 
-function take({ semaphore }: ReadDeps, bytes: number): () => void {
-  const giveBack = semaphore.tryAcquire(bytes);
-  if (giveBack) return giveBack;
-  throw new AppError("overloaded", {
+/** Whoever could not be served is told before the upload, not after it. */
+function assertRoom({ semaphore }: ReadDeps, announced: number): void {
+  if (announced <= mebibyte) return;
+  const giveBack = semaphore.tryAcquire(announced * copiesAtOnce);
+  if (!giveBack) throw overloaded();
+  giveBack();
+}
+
+function take({ semaphore }: ReadDeps, held: HeldBytes, bytes: number): void {
+  const giveBack = semaphore.tryAcquire(bytes, held.bytes);
+  if (giveBack) {
+    held.giveBack.push(giveBack);
+    held.bytes += bytes;
+    return;
+  }
+  throw overloaded();
+}
+
+function overloaded(): AppError {
+  return new AppError("overloaded", {
     publicDetail: "The service holds as many bytes as it may; nothing was stored. Try again.",
     retryAfterSeconds: 2,
   });

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { EmailDraft } from "../email/email.ts";
 import { AppError, type FieldFault, isAppError } from "../errors.ts";
 import { answer } from "./answer.ts";
-import { type ApiContext, principalOf } from "./api-env.ts";
+import { type ApiContext, heldBytesOf, principalOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { expecting } from "./field-schemas.ts";
 import { idempotencyOf, readAtItsTime } from "./idempotency.ts";
@@ -45,6 +45,7 @@ export function createScheduleBatch(deps: AppDeps) {
     const accepted = await deps.accept.accept({
       ownerId: principalOf(c).ownerId,
       origin: deps.peerAddress?.(c) ?? null,
+      heldBytes: heldBytesOf(c),
       drafts: batch.drafts,
       idempotency,
       note: batch.refusals,

@@ -1,7 +1,7 @@
 import type { EmailDraft } from "../email/email.ts";
 import { withDate } from "../mail/message-date.ts";
 import { answer } from "./answer.ts";
-import { type ApiContext, principalOf } from "./api-env.ts";
+import { type ApiContext, heldBytesOf, principalOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { draftWarnings } from "./draft-warnings.ts";
 import { idempotencyOf, readAtItsTime } from "./idempotency.ts";
@@ -21,6 +21,7 @@ export function createScheduleMail(deps: AppDeps) {
     const accepted = await deps.accept.accept({
       ownerId: principalOf(c).ownerId,
       origin: deps.peerAddress?.(c) ?? null,
+      heldBytes: heldBytesOf(c),
       drafts: [draft],
       idempotency,
     });

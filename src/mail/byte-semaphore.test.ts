@@ -27,6 +27,18 @@ describe("the byte semaphore", () => {
     expect(semaphore.inUse).toBe(0);
   });
 
+  test("lets nobody wait for what is his own", () => {
+    const semaphore = createByteSemaphore({ bytesMax: 100 });
+    semaphore.tryAcquire(60);
+    expect(semaphore.tryAcquire(60)).toBeNull();
+    const more = semaphore.tryAcquire(60, 60);
+    expect(semaphore.inUse).toBe(120);
+    more?.();
+    semaphore.tryAcquire(10);
+    // Somebody else is there as well.
+    expect(semaphore.tryAcquire(60, 60)).toBeNull();
+  });
+
   test("lets a request larger than itself through, alone", async () => {
     const semaphore = createByteSemaphore({ bytesMax: 100 });
     const giveBack = semaphore.tryAcquire(500);

@@ -2,8 +2,11 @@
 export interface ByteSemaphore {
   /** Bytes taken and not given back. */
   readonly inUse: number;
-  /** Null when there is no room now; else gives the bytes back when called (once is enough). */
-  tryAcquire(bytes: number): (() => void) | null;
+  /**
+   * Null when there is no room now; else gives the bytes back when called (once is enough).
+   * `ownBytes` of what is in use belong to whoever asks: it need not wait for itself.
+   */
+  tryAcquire(bytes: number, ownBytes?: number): (() => void) | null;
   /** Waits its turn, first come, first served. Rejects with the signal's reason when aborted. */
   acquire(bytes: number, signal: AbortSignal): Promise<() => void>;
 }
@@ -16,8 +19,8 @@ export function createByteSemaphore({ bytesMax }: { bytesMax: number }): ByteSem
   let inUse = 0;
   const waiters: { bytes: number; grant: (giveBack: () => void) => void }[] = [];
 
-  function hasRoom(bytes: number): boolean {
-    return inUse === 0 || inUse + bytes <= bytesMax;
+  function hasRoom(bytes: number, ownBytes = 0): boolean {
+    return inUse <= ownBytes || inUse + bytes <= bytesMax;
   }
 
   function take(bytes: number): () => void {
@@ -62,7 +65,8 @@ export function createByteSemaphore({ bytesMax }: { bytesMax: number }): ByteSem
     get inUse() {
       return inUse;
     },
-    tryAcquire: (bytes) => (waiters.length === 0 && hasRoom(bytes) ? take(bytes) : null),
+    tryAcquire: (bytes, ownBytes = 0) =>
+      (waiters.length === 0 || ownBytes > 0) && hasRoom(bytes, ownBytes) ? take(bytes) : null,
     async acquire(bytes, signal) {
       signal.throwIfAborted();
       if (waiters.length === 0 && hasRoom(bytes)) return take(bytes);

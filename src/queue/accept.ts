@@ -2,6 +2,7 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import type { EmailDraft } from "../email/email.ts";
 import { AppError } from "../errors.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
+import { collectAfter } from "../mail/collect.ts";
 import { composeMessage, estimateSizeBytes, messageIdFor } from "../mail/compose.ts";
 import type { Emails } from "../store/emails.ts";
 import type { IdempotencyClaim, NewEmail, Quota, QuotaExceeded } from "../store/stored-email.ts";
@@ -18,6 +19,8 @@ export interface AcceptRequest {
   drafts: EmailDraft[];
   /** The client's Idempotency-Key; `fingerprint` is a hash of the body. */
   idempotency: Omit<IdempotencyClaim, "response"> | null;
+  /** Of the semaphore, taken for this request already. */
+  heldBytes?: number;
   /** JSON kept with the key and given back with a replayed answer. */
   note?: unknown;
 }
@@ -95,7 +98,7 @@ async function acceptOnce(deps: AcceptDeps, request: AcceptRequest): Promise<Acc
   }
   const composed = request.drafts.reduce((sum, draft) => sum + estimateSizeBytes(draft), 0);
   const bytes = composed * copiesAtOnce;
-  const giveBack = deps.semaphore.tryAcquire(bytes);
+  const giveBack = deps.semaphore.tryAcquire(bytes, request.heldBytes);
   if (!giveBack) {
     throw new AppError("overloaded", {
       publicDetail: "The service holds as many bytes as it may; nothing was stored. Try again.",
@@ -115,6 +118,7 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
   for (const [index, draft] of request.drafts.entries()) {
     const id = deps.newId();
     const message = await compose(deps, draft, id, index);
+    collectAfter(message.length);
     emails.push(encryptEmail({ id, ownerId, draft, message, ...deps }));
   }
   await deps.failPoints?.("insert.before");

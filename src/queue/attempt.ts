@@ -5,6 +5,7 @@ import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import { classify, type Verdict } from "../mail/classify.ts";
+import { collectAfter } from "../mail/collect.ts";
 import { throttledPositions } from "../mail/throttled.ts";
 import type { Transport } from "../mail/transport.ts";
 import { transportFaultOf } from "../mail/transport-fault.ts";
@@ -71,6 +72,7 @@ export async function attempt(
     return { verdict: verdictOfFailure(deps, email, error, signals), dataKey };
   } finally {
     giveBack();
+    collectAfter(email.messageBytes);
   }
 }
 

@@ -28,6 +28,8 @@ export interface Target {
   claims: Claims;
   /** The caller's network address; null when unknown. */
   origin: string | null;
+  /** Of the semaphore, taken for this request already. */
+  heldBytes?: () => number;
 }
 
 export interface EditRequest extends Target {
@@ -175,11 +177,12 @@ async function prepare(
 
 async function encrypt(
   deps: ChangeDeps,
-  { id, claims }: Target,
+  { id, claims, heldBytes }: Target,
   current: CurrentEmail,
   edit: EmailEdit,
 ) {
-  const giveBack = isContentEdit(edit) ? take(deps.semaphore, current, edit) : () => {};
+  const held = heldBytes?.() ?? 0;
+  const giveBack = isContentEdit(edit) ? take(deps.semaphore, current, edit, held) : () => {};
   const readMessage = async () => {
     const again = await deps.emails.get(id, claims, { message: true });
     if (!again?.message) throw contentDestroyed();
@@ -193,7 +196,12 @@ async function encrypt(
   }
 }
 
-function take(semaphore: ByteSemaphore, { email, draft }: CurrentEmail, edit: EmailEdit) {
+function take(
+  semaphore: ByteSemaphore,
+  { email, draft }: CurrentEmail,
+  edit: EmailEdit,
+  held: number,
+) {
   const attachments = edit.content?.attachments ?? [];
   const composed = estimateSizeBytes({
     ...draft,
@@ -201,7 +209,7 @@ function take(semaphore: ByteSemaphore, { email, draft }: CurrentEmail, edit: Em
     ...edit.content,
     attachments,
   });
-  const giveBack = semaphore.tryAcquire((composed + email.messageBytes) * copiesAtOnce);
+  const giveBack = semaphore.tryAcquire((composed + email.messageBytes) * copiesAtOnce, held);
   if (giveBack) return giveBack;
   throw new AppError("overloaded", {
     publicDetail: "The service holds as many bytes as it may; nothing was changed. Try again.",
