@@ -49,7 +49,7 @@ const deadAfterMs = 5_000;
 /** Capturing answers at once; what takes longer than this never will. */
 const captureReplyTimeoutMs = 5_000;
 /** Messages that are being accepted or sent hold at most this much memory, copies included. */
-const bytesInFlightMax = 192 * 1024 * 1024;
+const bytesInFlightMax = 384 * 1024 * 1024;
 /** PGlite holds copies of its own, in a memory that never shrinks; enough for the largest email. */
 const embeddedBytesInFlightMax = 256 * 1024 * 1024;
 /** Accepts, claims, fences and settles have two calls each under way; the rest is for reads. */

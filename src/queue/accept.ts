@@ -90,14 +90,17 @@ const neverNearMs = -86_400_000;
 
 /** Composed, encrypted, and as base64 in the call's text: they live side by side for a moment. */
 const copiesAtOnce = 3;
+/** What of an email is beyond this counts twice: its copies are freed later than they are done with. */
+const largeBytes = 8 * 1024 * 1024;
 
 async function acceptOnce(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAnswer> {
   if (request.idempotency) {
     const earlier = await deps.emails.findIdempotent(request.ownerId, request.idempotency);
     if (earlier) return { isReplay: true, ...readKept(deps.keyRing, request, earlier) };
   }
-  const composed = request.drafts.reduce((sum, draft) => sum + estimateSizeBytes(draft), 0);
-  const bytes = composed * copiesAtOnce;
+  const bytes = request.drafts.map(estimateSizeBytes).reduce((sum, size) => {
+    return sum + (size + Math.max(0, size - largeBytes)) * copiesAtOnce;
+  }, 0);
   const giveBack = deps.semaphore.tryAcquire(bytes, request.heldBytes);
   if (!giveBack) {
     throw new AppError("overloaded", {
