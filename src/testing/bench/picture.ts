@@ -36,6 +36,7 @@ export function picture(curves: Curve[], words: PictureWords): string {
     );
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="13">
+<title>${escaped(words.title)}</title>
 <rect width="${width}" height="${height}" fill="#ffffff"/>
 <text x="${edge.left}" y="28" font-size="16">${escaped(words.title)}</text>
 ${[0, 0.25, 0.5, 0.75, 1].map((share) => ticks(share, xMax, yMax, left, top)).join("\n")}
