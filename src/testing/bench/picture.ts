@@ -28,7 +28,8 @@ export function picture(curves: Curve[], words: PictureWords): string {
       .map(([x, y]) => `${left(x).toFixed(1)},${top(y).toFixed(1)}`)
       .join(" ");
     const colour = colours[index % colours.length];
-    const y = edge.top + 18 * index;
+    // Below, on the right: there no curve is that has risen.
+    const y = height - edge.bottom - 18 * (curves.length - index) - 10;
     return (
       `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${path}"/>\n` +
       `<text x="${width - edge.right - 8}" y="${y + 12}" text-anchor="end" fill="${colour}">` +
