@@ -24,7 +24,9 @@ export const killedBurst: Measurement = {
       const { sink, bench: parts } = us;
       try {
         const prefix = `k${round}-`;
-        await parts.accept(prefix, count);
+        // All due at one moment, after the last is accepted: the kill has to meet the burst.
+        const moment = new Date(Date.now() + 3_000 + count * 3);
+        await parts.accept(prefix, count, moment.toISOString());
         await sink.waitFor(Math.ceil(count / 3), 120_000);
         const killedAt = performance.now();
         await parts.restart();
