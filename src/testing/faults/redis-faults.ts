@@ -48,7 +48,7 @@ async function throughOutage(
 }
 
 /** What an outage has held up goes out at this rate at least, whatever else the machine does. */
-const drainedPerSecond = 500;
+const drainedPerSecond = 1_000;
 
 function redisDown(seconds: number, mails: Fault["mails"], isLongOnly = false): Fault {
   // A long outage leaves a backlog, which takes its time once sending has begun again.
