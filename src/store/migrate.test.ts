@@ -86,6 +86,7 @@ describe("the embedded list", () => {
       "20261124000020": "9bb597daff24d8c3",
       "20261124000021": "dbd6a43169cb2a12",
       "20261124000022": "90227923ff56ff6e",
+      "20261124000023": "5b5c5663f5ae565a",
     };
     const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
     expect(Object.fromEntries(digests)).toMatchObject(landed);
