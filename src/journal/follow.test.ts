@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { AppError } from "../errors.ts";
 import { serviceClaims } from "../store/database.ts";
 import type { JournalEntry, JournalQuery } from "../store/journal.ts";
+import { rejection } from "../testing/rejection.ts";
 import { followJournal } from "./follow.ts";
 
 const as = serviceClaims("test");
@@ -95,7 +96,7 @@ describe("following the journal", () => {
     const forbidden = new AppError("forbidden", { publicDetail: "no" });
     const { signal } = new AbortController();
     const following = followJournal(journalOf([], [forbidden]), { after: 0, as, signal });
-    await expect(following.next()).rejects.toMatchObject({ code: "forbidden" });
+    expect(await rejection(following.next())).toMatchObject({ code: "forbidden" });
   });
 
   test("ends at the signal, also while it waits", async () => {

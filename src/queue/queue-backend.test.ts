@@ -7,6 +7,7 @@ import { createPostgresDatabase, type PostgresDatabase } from "../store/postgres
 import { freePort, privateFolder, until } from "../testing/child-server.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
 import { type RedisServer, startRedis } from "../testing/redis-server.ts";
+import { rejection } from "../testing/rejection.ts";
 import { createQueueBackend, type QueueBackend } from "./queue-backend.ts";
 import { jobOptions } from "./queue-options.ts";
 
@@ -124,9 +125,9 @@ describe("PGlite shared by the queue and our own calls", () => {
   test("the queue's search_path does not change what our SQL finds", async () => {
     const backend = onPglite();
     await until("the backend is up", async () => (await backend.ping()).ok);
-    await expect(
-      pglite.rpc("no_such_function", {}, { role: "service", sub: "test" }),
-    ).rejects.toMatchObject({ code: "forbidden" });
+    expect(
+      await rejection(pglite.rpc("no_such_function", {}, { role: "service", sub: "test" })),
+    ).toMatchObject({ code: "forbidden" });
     await backend.close(5_000);
   }, 30_000);
 });

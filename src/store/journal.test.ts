@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { type DirectSql, directSql } from "../testing/direct-sql.ts";
 import { adminClaims, newEmail, store, userClaims } from "../testing/new-email.ts";
+import { rejection } from "../testing/rejection.ts";
 import { serviceClaims } from "./database.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import { createJournal, type Journal, type JournalEntry } from "./journal.ts";
@@ -115,7 +116,7 @@ describe.each(drivers)("the journal on $driver", ({ open }) => {
   test("a user can neither seal nor ask for the lag", async () => {
     for (const fn of ["seal_journal", "journal_lag", "seal_batch"]) {
       const call = opened.database.rpc(fn, { limit: 1 }, userClaims("ada"));
-      await expect(call).rejects.toMatchObject({ code: "forbidden" });
+      expect(await rejection(call)).toMatchObject({ code: "forbidden" });
     }
   });
 
@@ -145,7 +146,7 @@ describe.each(drivers)("the journal on $driver", ({ open }) => {
     await scheduleAndCancel("guard", 1);
     await sealAll();
     const before = await readAll();
-    await expect(sql.query(statement)).rejects.toThrow("append-only");
+    expect(String(await rejection(sql.query(statement)))).toMatch("append-only");
     expect(await readAll()).toEqual(before);
   });
 
@@ -153,8 +154,8 @@ describe.each(drivers)("the journal on $driver", ({ open }) => {
     await scheduleAndCancel("guard", 1);
     const touch = (set: string) =>
       sql.query(`update mailer.journal set ${set} where position is null`);
-    await expect(touch("detail = '{}'")).rejects.toThrow("append-only");
-    await expect(touch("number = 99")).rejects.toThrow("append-only");
+    expect(String(await rejection(touch("detail = '{}'")))).toMatch("append-only");
+    expect(String(await rejection(touch("number = 99")))).toMatch("append-only");
     await sealAll();
   });
 });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rejection } from "../testing/rejection.ts";
 import { createPgliteEngine, type PgliteEngine } from "./pglite-engine.ts";
 import { createPglitePool, type PglitePool } from "./pglite-pool.ts";
 import { holdPglite, queryPglite } from "./pglite-query.ts";
@@ -77,7 +78,9 @@ describe("a transaction", () => {
   test("that failed is over after its ROLLBACK, and the next one begins afresh", async () => {
     const client = await pool.connect();
     await client.query("begin");
-    await expect(client.query("select 1 / $1::int", [0])).rejects.toMatchObject({ code: "22012" });
+    expect(await rejection(client.query("select 1 / $1::int", [0]))).toMatchObject({
+      code: "22012",
+    });
     await client.query("rollback");
     await client.query("begin");
     await client.query("insert into note values (4)");

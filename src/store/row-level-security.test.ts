@@ -4,6 +4,7 @@ import { emailStates } from "../email/email.ts";
 import { isLegalEdge } from "../email/states.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
 import { newEmail, store } from "../testing/new-email.ts";
+import { rejection } from "../testing/rejection.ts";
 import type { Database } from "./database.ts";
 import { createEmails } from "./emails.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
@@ -54,7 +55,9 @@ describe("row-level security by direct SQL", () => {
     expect(await as("mailer_owner", "bob", update)).toEqual([]);
     expect((await as("mailer_owner", "ada", update)).length).toBe(1);
     const insert = `insert into mailer.journal (owner_id, actor, action) values ('ada', 'x', 'x')`;
-    await expect(as("mailer_owner", "bob", insert)).rejects.toThrow("row-level security");
+    expect(String(await rejection(as("mailer_owner", "bob", insert)))).toMatch(
+      "row-level security",
+    );
   });
 
   const asEve = (fn: string, args: object) =>
@@ -86,7 +89,7 @@ describe("row-level security by direct SQL", () => {
   test.each(["edit_row", "replay_row", "replayed_answer"])(
     "%s is no function to be called",
     async (fn) => {
-      await expect(asEve(fn, edit)).rejects.toThrow("forbidden");
+      expect(String(await rejection(asEve(fn, edit)))).toMatch("forbidden");
     },
   );
 
@@ -98,7 +101,7 @@ describe("row-level security by direct SQL", () => {
       expect((await as("mailer_owner", "ada", sql)).length).toBe(1);
     }
     const move = "update mailer.contents set owner_id = 'eve'";
-    await expect(as("mailer_owner", "ada", move)).rejects.toThrow("permission denied");
+    expect(String(await rejection(as("mailer_owner", "ada", move)))).toMatch("permission denied");
   });
 
   test("mailer_owner makes no recipient of somebody else's email", async () => {
@@ -106,7 +109,7 @@ describe("row-level security by direct SQL", () => {
       values ($1, 7, $2, 'bcc', 'x') returning email_id`;
     for (const owner of ["eve", "ada"]) {
       const sent = as("mailer_owner", "eve", insert, [draft.id, owner]);
-      await expect(sent).rejects.toThrow("row-level security");
+      expect(String(await rejection(sent))).toMatch("row-level security");
     }
     expect((await as("mailer_owner", "ada", insert, [draft.id, "ada"])).length).toBe(1);
   });
@@ -141,10 +144,12 @@ describe("row-level security by direct SQL", () => {
     expect((await as("mailer_client", "ada", call)).length).toBe(1);
     for (const table of [...tables, "settings", "workers"]) {
       const rows = as("mailer_client", "ada", `select * from mailer.${table}`);
-      await expect(rows).rejects.toThrow("permission denied");
+      expect(String(await rejection(rows))).toMatch("permission denied");
     }
     const direct = "select mailer.queue_stats('{}')";
-    await expect(as("mailer_client", "ada", direct)).rejects.toThrow("permission denied");
+    expect(String(await rejection(as("mailer_client", "ada", direct)))).toMatch(
+      "permission denied",
+    );
   });
 
   test("every table has row-level security enabled and forced, and nothing is for public", async () => {
@@ -173,7 +178,7 @@ describe("row-level security by direct SQL", () => {
     expect(rows.map(({ proname }) => proname)).toEqual(["call_as", "run_as_owner"]);
     for (const row of rows) {
       expect(row).toMatchObject({ rolcanlogin: false, rolbypassrls: false, rolsuper: false });
-      expect(row.proconfig).toEqual(['search_path=""']);
+      expect(row.proconfig).toContain('search_path=""');
     }
   });
 

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { type DirectSql, directSql } from "../testing/direct-sql.ts";
 import { adminClaims, userClaims } from "../testing/new-email.ts";
+import { rejection } from "../testing/rejection.ts";
 import { createSessionStore, type NewSession, type SessionStore } from "./sessions.ts";
 
 describe.each(drivers)("sessions of the console, on $driver", ({ open }) => {
@@ -127,7 +128,7 @@ describe.each(drivers)("sessions of the console, on $driver", ({ open }) => {
     async (fn) => {
       for (const claims of [adminClaims, userClaims("ada")]) {
         const call = opened.database.rpc(fn, { hash: newHash() }, claims);
-        await expect(call).rejects.toMatchObject({ code: "forbidden" });
+        expect(await rejection(call)).toMatchObject({ code: "forbidden" });
       }
     },
   );

@@ -5,6 +5,7 @@ import pg from "pg";
 import { freshDatabase } from "../testing/fresh-database.ts";
 import { newEmail, recipientsOf, store } from "../testing/new-email.ts";
 import { type PostgresServer, runOnce, startPostgres } from "../testing/postgres-server.ts";
+import { rejection } from "../testing/rejection.ts";
 import { publishableKey, supabaseJwtSecret } from "../testing/supabase-keys.ts";
 import { createSupabaseRoles, startSupabase } from "../testing/supabase-server.ts";
 import type { Database } from "./database.ts";
@@ -114,14 +115,14 @@ describe("the views of mailer_api, by direct SQL", () => {
       `update mailer_api.${view} set ${view === "emails" ? "status" : "email_id"} = null`,
       `insert into mailer_api.${view} default values`,
     ]) {
-      await expect(as("authenticated", ada, sql)).rejects.toThrow("permission denied");
+      expect(String(await rejection(as("authenticated", ada, sql)))).toMatch("permission denied");
     }
   });
 
   test("a signed-in user can call no function but the one the policies need", async () => {
     const claims = `'{"role":"service","sub":"x"}'`;
     const call = `select mailer_api.call_as(${claims}, 'clock', '{}')`;
-    await expect(as("authenticated", ada, call)).rejects.toThrow("permission denied");
+    expect(String(await rejection(as("authenticated", ada, call)))).toMatch("permission denied");
     const { rows } = await client.query(
       `select p.oid::regprocedure::text as name from pg_proc p
        join pg_namespace n on n.oid = p.pronamespace
@@ -159,14 +160,14 @@ describe("the views of mailer_api, by direct SQL", () => {
            or has_table_privilege('authenticated', c.oid, 'delete, truncate'))`,
     );
     expect(writable).toEqual([]);
-    await expect(as("authenticated", ada, "select subject from mailer.emails")).rejects.toThrow(
-      "permission denied",
-    );
+    expect(
+      String(await rejection(as("authenticated", ada, "select subject from mailer.emails"))),
+    ).toMatch("permission denied");
   });
 
   test("row-level security alone keeps owners apart, since the views do not ask", async () => {
     const sql = "select owner_id from mailer.emails";
-    await expect(as("authenticated", ada, sql)).rejects.toThrow("permission denied");
+    expect(String(await rejection(as("authenticated", ada, sql)))).toMatch("permission denied");
     // Undone with the transaction: nobody else ever sees the role like this.
     await client.query("begin");
     try {
@@ -182,9 +183,9 @@ describe("the views of mailer_api, by direct SQL", () => {
   test("somebody who has not signed in sees nothing", async () => {
     for (const view of views) {
       const rows = as("anon", { role: "anon" }, `select * from mailer_api.${view}`);
-      await expect(rows).rejects.toThrow("permission denied");
+      expect(String(await rejection(rows))).toMatch("permission denied");
     }
-    await expect(as("anon", null, "select id from mailer.emails")).rejects.toThrow(
+    expect(String(await rejection(as("anon", null, "select id from mailer.emails")))).toMatch(
       "permission denied",
     );
   });
