@@ -39,6 +39,9 @@ import schemaVersion from "../../supabase/migrations/20261124000022_schema_versi
 import sharedTransports from "../../supabase/migrations/20261124000023_shared_transports.sql" with {
   type: "text",
 };
+import indexPlans from "../../supabase/migrations/20261124000024_index_plans.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -73,6 +76,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000021", name: "sessions", sql: sessions },
   { version: "20261124000022", name: "schema_version", sql: schemaVersion },
   { version: "20261124000023", name: "shared_transports", sql: sharedTransports },
+  { version: "20261124000024", name: "index_plans", sql: indexPlans },
 ];
 
 /** The version of the schema that this program was written for. */
