@@ -1,13 +1,10 @@
-import MailComposer, {
-  type MailComposerAlternative,
-  type MailComposerAttachment,
-} from "nodemailer/lib/mail-composer";
+import MailComposer, { type MailComposerAttachment } from "nodemailer/lib/mail-composer";
 import type { Address, Attachment, EmailDraft } from "../email/email.ts";
-import { AppError } from "../errors.ts";
-import { encodeHeaderText, isFoldable, withoutControls } from "./header-text.ts";
-
-/** RFC 5322 section 2.1.1, without the line end. */
-const lineBytesMax = 998;
+import { mailbox } from "./address-list.ts";
+import { composePlain } from "./compose-plain.ts";
+import { assertHeaderBlock, assertHeaderName } from "./header-field.ts";
+import { encodeHeaderText, withoutControls } from "./header-text.ts";
+import { textPart } from "./text-part.ts";
 
 /**
  * The message a draft stands for, once and for all: only ASCII, CRLF line ends, the Message-ID
@@ -15,6 +12,14 @@ const lineBytesMax = 998;
  * `invalid_content` when a header cannot be written within the limits of RFC 5322.
  */
 export async function composeMessage(
+  draft: EmailDraft,
+  ids: { messageId: string },
+): Promise<Uint8Array> {
+  return composePlain(draft, ids) ?? (await composeByNodemailer(draft, ids));
+}
+
+/** Any draft, but slower: `composePlain` makes the same message of most. */
+export async function composeByNodemailer(
   draft: EmailDraft,
   ids: { messageId: string },
 ): Promise<Uint8Array> {
@@ -32,7 +37,9 @@ export async function composeMessage(
     disableFileAccess: true,
     disableUrlAccess: true,
   }).compile();
-  root.setHeader("Subject", { prepared: true, foldLines: true, value: subjectOf(draft) });
+  // Left out when it is empty, as every header without a value.
+  const subject = encodeHeaderText(draft.subject);
+  root.setHeader("Subject", { prepared: true, foldLines: true, value: subject });
   for (const [name, value] of Object.entries(draft.headers)) {
     assertHeaderName(name);
     const encoded = encodeHeaderText(value);
@@ -43,7 +50,8 @@ export async function composeMessage(
   // A blank value is how MimeNode is told to leave a header out that it would make up itself.
   root.setHeader("Date", " ");
   const message = await root.build();
-  assertHeaderBlock(message);
+  const end = Math.max(0, message.indexOf("\r\n\r\n"));
+  assertHeaderBlock(message.toString("latin1", 0, end));
   return message;
 }
 
@@ -79,26 +87,6 @@ export function estimateSizeBytes(draft: EmailDraft): number {
   return Math.ceil(headerBytes + bodyBytes + attachmentBytes);
 }
 
-function mailbox({ address, name }: Address): { address: string; name: string } {
-  if (!/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(address))
-    throw new AppError("invalid_content", { publicDetail: "An address is not plain ASCII." });
-  // An encoded-word would carry a line end safely, but whoever decodes it may not expect one.
-  return { address, name: withoutControls(name ?? "") };
-}
-
-function subjectOf({ subject }: EmailDraft): string {
-  // A header without a value would be left out; a space is an empty subject.
-  return encodeHeaderText(subject) || " ";
-}
-
-/** Always encoded, so that no relay has a reason to touch it: quoted-printable if mostly ASCII. */
-function textPart(text: string): MailComposerAlternative {
-  const content = Buffer.from(text.replace(/\r\n|\r|\n/g, "\r\n"), "utf8");
-  const nonAscii = content.reduce((count, byte) => (byte < 0x80 ? count : count + 1), 0);
-  const isMostlyAscii = nonAscii * 4 < content.length;
-  return { content, contentTransferEncoding: isMostlyAscii ? "quoted-printable" : "base64" };
-}
-
 function attachmentPart({ filename, contentType, contentId, content }: Attachment) {
   const part: MailComposerAttachment = {
     // A view, not a copy: an attachment may have 25 MB.
@@ -127,21 +115,4 @@ function safeContentType(contentType: string): string {
   return isType && !/^(multipart|message)\//i.test(contentType)
     ? contentType
     : "application/octet-stream";
-}
-
-function assertHeaderName(name: string): void {
-  const isReserved =
-    /^(bcc|date|from|sender|to|cc|subject|reply-to|message-id|mime-version|content-.*)$/i;
-  if (/^[A-Za-z0-9-]{1,76}$/.test(name) && !isReserved.test(name)) return;
-  throw new AppError("invalid_content", { publicDetail: "A header of that name cannot be set." });
-}
-
-/** The last line of defence; the headers are the only part that is not encoded throughout. */
-function assertHeaderBlock(message: Buffer): void {
-  const end = message.indexOf("\r\n\r\n");
-  const headers = message.subarray(0, end).toString("latin1");
-  if (end > 0 && isFoldable(headers, lineBytesMax)) return;
-  throw new AppError("invalid_content", {
-    publicDetail: "A header is too long to be written in an e-mail.",
-  });
 }

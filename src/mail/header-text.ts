@@ -18,6 +18,7 @@ export function encodeHeaderText(text: string): string {
 
 /** Line ends and other control characters, in a row, become one space. */
 export function withoutControls(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.trim();
   return text.replace(/[\p{Cc}\u2028\u2029]+/gu, " ").trim();
 }
 

@@ -1,0 +1,115 @@
+import { randomBytes } from "node:crypto";
+import MimeNode from "nodemailer/lib/mime-node";
+import type { EmailDraft } from "../email/email.ts";
+import { addressList } from "./address-list.ts";
+import { base64LinesBytes, writeBase64Lines } from "./base64-lines.ts";
+import { assertHeaderBlock, assertHeaderName, headerCase, headerField } from "./header-field.ts";
+import { encodeHeaderText } from "./header-text.ts";
+import { quotedPrintableBytesMax, writeQuotedPrintable } from "./quoted-printable.ts";
+import { type TextPart, textPart } from "./text-part.ts";
+
+/** ASCII as it is written, or a text yet to be encoded. */
+type Piece = string | TextPart;
+
+const textType = "text/plain; charset=utf-8";
+const htmlType = "text/html; charset=utf-8";
+const lf = 0x0a;
+
+/**
+ * The message of a draft without attachments; null: this one is nodemailer's. It exists because
+ * composing bounds how many emails are accepted a second: 10 kB take 0.03 ms here, and 0.2 ms in
+ * nodemailer's streams. Byte for byte what nodemailer 10.6.0 makes of it, but for the boundary.
+ * Throws `invalid_content` as `composeMessage` does.
+ */
+export function composePlain(draft: EmailDraft, ids: { messageId: string }): Uint8Array | null {
+  const { body, htmlBody } = draft;
+  if (draft.attachments.length > 0 || !/^<[\x21-\x7e]+>$/.test(ids.messageId)) return null;
+  if (body !== null && htmlBody !== null) {
+    return join(
+      alternatives(headerFields(draft, ids.messageId), textPart(body), textPart(htmlBody)),
+    );
+  }
+  const text = body ?? htmlBody;
+  if (text === null) return null;
+  const type = body === null ? htmlType : textType;
+  return join(single(headerFields(draft, ids.messageId), type, textPart(text)));
+}
+
+/** Those of the email itself, folded; the ones about its structure stand around them. */
+function headerFields(draft: EmailDraft, messageId: string): string[] {
+  const { from, to, cc, replyTo, subject, headers } = draft;
+  const fields: [name: string, value: string][] = [
+    ["From", addressList([from])],
+    ["To", addressList(to)],
+    ["Cc", addressList(cc)],
+    ["Reply-To", addressList(replyTo ? [replyTo] : [])],
+    ["Message-ID", messageId],
+    ["Subject", encodeHeaderText(subject)],
+  ];
+  for (const [name, value] of Object.entries(headers)) {
+    assertHeaderName(name);
+    fields.push([headerCase(name), headerValue(name, value)]);
+  }
+  return fields
+    .filter(([, value]) => value !== "")
+    .map(([name, value]) => headerField(name, value));
+}
+
+function headerValue(name: string, value: string): string {
+  const encoded = encodeHeaderText(value);
+  const isIdList = /^references$/i.test(name);
+  return isIdList ? MimeNode.encodeHeaderValue("References", encoded) : encoded;
+}
+
+function single(fields: string[], contentType: string, part: TextPart): Piece[] {
+  const encoding = headerField("Content-Transfer-Encoding", part.contentTransferEncoding);
+  return [headerBlock([encoding, ...fields], contentType), part];
+}
+
+function alternatives(fields: string[], text: TextPart, html: TextPart): Piece[] {
+  // No encoded text has "=_" in it; and nobody who writes a text could know the boundary.
+  const boundary = `=_${randomBytes(14).toString("hex")}`;
+  return [
+    headerBlock(fields, `multipart/alternative; boundary="${boundary}"`),
+    `--${boundary}\r\n${partHeaders(textType, text)}`,
+    text,
+    `\r\n--${boundary}\r\n${partHeaders(htmlType, html)}`,
+    html,
+    `\r\n--${boundary}--\r\n`,
+  ];
+}
+
+function headerBlock(fields: string[], contentType: string): string {
+  const type = headerField("Content-Type", contentType);
+  const block = [...fields, headerField("MIME-Version", "1.0"), type].join("\r\n");
+  assertHeaderBlock(block);
+  return `${block}\r\n\r\n`;
+}
+
+function partHeaders(contentType: string, { contentTransferEncoding }: TextPart): string {
+  return `Content-Type: ${contentType}\r\nContent-Transfer-Encoding: ${contentTransferEncoding}\r\n\r\n`;
+}
+
+/** The pieces in a row, encoded; ends in a line end. */
+function join(pieces: Piece[]): Uint8Array {
+  const room = pieces.reduce((sum, piece) => sum + bytesMax(piece), 2);
+  const out = Buffer.allocUnsafe(room);
+  const end = pieces.reduce((at, piece) => write(piece, out, at), 0);
+  const message = out.subarray(0, out[end - 1] === lf ? end : write("\r\n", out, end));
+  // The room left over may be twice the message; of a large one it is little.
+  return room <= message.length * 1.1 ? message : Buffer.from(message);
+}
+
+function bytesMax(piece: Piece): number {
+  if (typeof piece === "string") return piece.length;
+  return piece.contentTransferEncoding === "base64"
+    ? base64LinesBytes(piece.content.length)
+    : quotedPrintableBytesMax(piece.content);
+}
+
+function write(piece: Piece, out: Buffer, at: number): number {
+  if (typeof piece === "string") return at + out.write(piece, at, "latin1");
+  return piece.contentTransferEncoding === "base64"
+    ? writeBase64Lines(piece.content, out, at)
+    : writeQuotedPrintable(piece.content, out, at);
+}
