@@ -24,7 +24,7 @@ export async function startSink(
   tools: string,
   { isDumping = true }: { isDumping?: boolean } = {},
 ): Promise<SinkProcess> {
-  const folder = memoryFolder();
+  const { folder, guard } = memoryFolder();
   const dump = join(folder, "mails");
   const port = await freePort();
   const binary = join(tools, "postfix/usr/sbin/smtp-sink");
@@ -38,6 +38,8 @@ export async function startSink(
       env: { LD_LIBRARY_PATH: join(tools, "postfix/usr/lib/postfix") },
     },
   );
+  // The kernel forgets the signal of our death once it has changed its user.
+  guard(child.pid);
   const sightings: [number, number][] = [];
   let count = 0;
   let watch: (() => void) | null = null;
@@ -77,14 +79,13 @@ export async function startSink(
   };
 }
 
-function memoryFolder(): string {
+function memoryFolder(): { folder: string; guard(pid: number): void } {
   const parent = existsSync("/dev/shm") ? "/dev/shm" : "/tmp";
   const folder = join(parent, `taskforce-mailer-bench-${crypto.randomUUID().slice(0, 8)}`);
   mkdirSync(folder);
   // smtp-sink gives up root before it writes.
   chmodSync(folder, 0o777);
-  guardFolder(folder);
-  return folder;
+  return { folder, guard: guardFolder(folder) };
 }
 
 /** The last count of a piece of its counters, `sess=1 quit=0 mesg=12`; null without one. */
