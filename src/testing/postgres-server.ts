@@ -17,6 +17,8 @@ import {
 export interface SharedPostgres {
   /** Superuser on the database `postgres`. */
   readonly adminUrl: string;
+  /** Its first process; null when somebody else started it. */
+  readonly pid: number | null;
   /** Creates a database, from a template when one is named, and returns its URL. */
   createDatabase(name: string, template?: string): Promise<string>;
 }
@@ -68,6 +70,9 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
   return {
     ...serverAt(adminUrl),
+    get pid() {
+      return server.pid;
+    },
     url: adminUrl,
     port,
     async stop() {
@@ -104,6 +109,7 @@ export async function startPostgres(): Promise<PostgresServer> {
 function serverAt(adminUrl: string): SharedPostgres {
   return {
     adminUrl,
+    pid: null,
     async createDatabase(name, template) {
       const from = template === undefined ? "" : ` template ${pg.escapeIdentifier(template)}`;
       await runOnce(adminUrl, `create database ${pg.escapeIdentifier(name)}${from}`);

@@ -10,6 +10,7 @@ export interface SharedRedis {
 /** A Redis of one's own, to be hurt at will. */
 export interface RedisServer extends SharedRedis {
   readonly port: number;
+  readonly pid: number;
   /** Ends the server and removes its folder. */
   stop(): Promise<void>;
   /** SIGKILL; the folder stays. */
@@ -57,6 +58,9 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   return {
     url,
     port,
+    get pid() {
+      return server.pid;
+    },
     async stop() {
       await kill();
       rmSync(folder, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** Linux counts a process's time in ticks of this many milliseconds (`getconf CLK_TCK` is 100). */
 const tickMs = 10;
@@ -14,6 +14,44 @@ export function parseCpuMs(stat: string): number {
   const ticks = Number(fields[11]) + Number(fields[12]);
   if (!Number.isFinite(ticks)) throw new Error(`not a line of /proc/<pid>/stat: ${stat}`);
   return ticks * tickMs;
+}
+
+/**
+ * The same of a process and all its descendants, those that ended included: whoever waited for
+ * them has their time.
+ */
+export function familyCpuMs(pid: number): number {
+  const stats = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => {
+      try {
+        return readFileSync(`/proc/${name}/stat`, "utf8");
+      } catch {
+        // It ended in between.
+        return "";
+      }
+    });
+  return sumFamilyCpuMs(stats.filter(Boolean), pid);
+}
+
+/** `cutime` and `cstime`, the 16th and 17th field, are those of children that were waited for. */
+export function sumFamilyCpuMs(stats: string[], pid: number): number {
+  const members = stats.map((stat) => {
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const waitedForMs = (Number(fields[13]) + Number(fields[14])) * tickMs;
+    return {
+      pid: Number.parseInt(stat, 10),
+      parent: Number(fields[1]),
+      ms: parseCpuMs(stat) + waitedForMs,
+    };
+  });
+  const family = (first: number): number =>
+    members.reduce((sum, member) => {
+      if (member.pid === first) return sum + member.ms;
+      return member.parent === first ? sum + family(member.pid) : sum;
+    }, 0);
+  if (!members.some((member) => member.pid === pid)) throw new Error(`no process ${pid}`);
+  return family(pid);
 }
 
 /** Resident memory of a process in MB (10^6 bytes), the pages of its program file included. */
