@@ -15,12 +15,12 @@ async function compose(prefix: string, index: number): Promise<Buffer> {
 }
 
 async function main(): Promise<void> {
-  const [kind, port] = process.argv.slice(2);
+  const [kind, port, connections] = process.argv.slice(2);
   const pool = nodemailer.createTransport({
     pool: true,
     host: "127.0.0.1",
     port: Number(port),
-    maxConnections: 20,
+    maxConnections: Number(connections),
     maxMessages: Number.POSITIVE_INFINITY,
     ignoreTLS: true,
   });

@@ -114,7 +114,7 @@ export async function ourselves(
 
 export async function ceiling(tools: string, kind: "pool" | "raw"): Promise<Contender> {
   const sink = await startSink(tools);
-  const child = startLineProcess("ceiling.ts", [kind, String(sink.port)]);
+  const child = startLineProcess("ceiling.ts", [kind, String(sink.port), "20"]);
   return {
     name: `ceiling-${kind}`,
     async burst(prefix, count) {
