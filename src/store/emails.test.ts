@@ -198,6 +198,9 @@ describe.each(drivers)("emails on $driver", ({ open }) => {
       const second = await emails.list(everything, { limit: 2, offset: 2, cursor: null }, claims);
       expect(second.total).toBe(5);
       expect(second.emails.map(({ id }) => id)).toEqual(seen.slice(2, 4));
+      const totalOf = async (totalMax: number) =>
+        (await emails.list(everything, firstPage, claims, { totalMax })).total;
+      expect([await totalOf(4), await totalOf(5)]).toEqual([null, 5]);
     });
   });
 

@@ -36,12 +36,15 @@ export interface Emails {
     as: Claims,
     parts?: { details?: boolean; message?: boolean },
   ): Promise<WholeEmail | null>;
-  /** Newest first by creation; give an offset (then `total` is set) or a cursor. */
+  /**
+   * Newest first by creation; give an offset (then `total` is set) or a cursor. More than
+   * `totalMax` are not counted: that would take longer the more there are.
+   */
   list(
     filter: EmailFilter,
     page: { limit: number; offset: number | null; cursor: ListCursor | null },
     as: Claims,
-    options?: { withAttempts?: boolean },
+    options?: { withAttempts?: boolean; totalMax?: number },
   ): Promise<EmailPage>;
   /** The timeline in order; null: no such email for these claims. */
   events(id: string, as: Claims): Promise<EmailEvent[] | null>;
@@ -90,8 +93,9 @@ export function createEmails(database: Database): Emails {
       return message ? { ...email, message: await readMessage(database, email, as) } : email;
     },
 
-    async list(filter, page, as, { withAttempts = false } = {}) {
-      const args = { ...listArgs(filter, page), with_attempts: withAttempts };
+    async list(filter, page, as, { withAttempts = false, totalMax } = {}) {
+      const counting = { with_attempts: withAttempts, total_max: totalMax ?? null };
+      const args = { ...listArgs(filter, page), ...counting };
       return toPage(await database.rpc("list_emails", args, as));
     },
 

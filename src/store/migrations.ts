@@ -42,6 +42,9 @@ import sharedTransports from "../../supabase/migrations/20261124000023_shared_tr
 import indexPlans from "../../supabase/migrations/20261124000024_index_plans.sql" with {
   type: "text",
 };
+import longLists from "../../supabase/migrations/20261124000025_long_lists.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -77,6 +80,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000022", name: "schema_version", sql: schemaVersion },
   { version: "20261124000023", name: "shared_transports", sql: sharedTransports },
   { version: "20261124000024", name: "index_plans", sql: indexPlans },
+  { version: "20261124000025", name: "long_lists", sql: longLists },
 ];
 
 /** The version of the schema that this program was written for. */

@@ -184,7 +184,7 @@ export interface ListCursor {
 
 export interface EmailPage {
   emails: StoredEmail[];
-  /** Only with an offset. */
+  /** Only with an offset, and up to `totalMax`. */
   total: number | null;
   next: ListCursor | null;
 }

@@ -18,6 +18,8 @@ interface AtSize {
   deliverPerSecond: number;
   firstPageMs: number;
   deepPageMs: number;
+  /** The same page, asked for by the cursor of the one before. */
+  cursorPageMs: number;
   memoryMb: number;
   redisMb: number;
   idlePercent: number;
@@ -120,8 +122,10 @@ async function atSize(
     probes.push(await probe(us, bench, { prefix: `s${size}-${round}-`, broken }));
   }
   const many = bench.count(5, 50);
-  const firstPageMs = await listMs(us, 0, many);
-  const deepPageMs = await listMs(us, Math.max(0, Math.min(199_980, size - 20)), many);
+  const deep = Math.max(0, Math.min(199_980, size - 20));
+  const firstPageMs = await listMs(us, "offset=0", many);
+  const deepPageMs = await listMs(us, `offset=${deep}`, many);
+  const cursorPageMs = await listMs(us, `cursor=${await cursorAt(us, deep)}`, many);
   bench.say(`${size} waiting, idle`);
   await Bun.sleep(bench.count(1_000, 10_000));
   const idle = await idlePercents(us.bench.product.pid, redis, bench.count(3_000, 30_000));
@@ -131,6 +135,7 @@ async function atSize(
     deliverPerSecond: middle(probes.map((one) => one.deliverPerSecond)).median,
     firstPageMs,
     deepPageMs,
+    cursorPageMs,
     memoryMb: residentMb(us.bench.product.pid),
     redisMb: (await redisField(redis, "memory", "used_memory")) / 1_000_000,
     ...idle,
@@ -138,17 +143,28 @@ async function atSize(
 }
 
 /** The median of so many requests, one after the other. */
-async function listMs(us: Us, offset: number, many: number): Promise<number> {
-  const url = `${us.bench.product.url}/api/v1/scheduled-emails?limit=20&offset=${offset}`;
+async function listMs(us: Us, place: string, many: number): Promise<number> {
   const took: number[] = [];
   for (let index = 0; index < many; index++) {
     const startedAt = performance.now();
-    const res = await fetch(url, { headers: { authorization: `Bearer ${us.bench.token}` } });
-    await res.text();
-    if (!res.ok) throw new Error(`${url} answered ${res.status}`);
+    await list(us, place);
     took.push(performance.now() - startedAt);
   }
   return middle(took).median;
+}
+
+/** Where the page at this offset begins, as the page before it says. */
+async function cursorAt(us: Us, offset: number): Promise<string> {
+  const page = JSON.parse(await list(us, `offset=${Math.max(0, offset - 20)}`)).page;
+  return page.next_cursor;
+}
+
+async function list(us: Us, place: string): Promise<string> {
+  const url = `${us.bench.product.url}/api/v1/scheduled-emails?limit=20&${place}`;
+  const res = await fetch(url, { headers: { authorization: `Bearer ${us.bench.token}` } });
+  const text = await res.text();
+  if (!res.ok) throw new Error(`${url} answered ${res.status}`);
+  return text;
 }
 
 async function idlePercents(pid: number, redis: Redis, forMs: number) {
@@ -188,7 +204,8 @@ function figuresOf(found: AtSize[]): Figure[] {
     apart("accept", (one) => one.acceptPerSecond),
     apart("claim and send", (one) => one.deliverPerSecond),
     apart("list, page 1", (one) => one.firstPageMs),
-    apart("list, page 10,000", (one) => one.deepPageMs),
+    apart("list, page 10,000 by cursor", (one) => one.cursorPageMs),
+    apart("list, page 10,000 by offset", (one) => one.deepPageMs),
     {
       name: `resident memory with ${sizeText} against ${first.size.toLocaleString("en")}`,
       unit: "%",
@@ -219,7 +236,16 @@ function figuresOf(found: AtSize[]): Figure[] {
         { name: `${text} waiting: accept`, unit: "/s", values: [one.acceptPerSecond] },
         { name: `${text} waiting: claim and send`, unit: "/s", values: [one.deliverPerSecond] },
         { name: `${text} waiting: list, page 1`, unit: "ms", values: [one.firstPageMs] },
-        { name: `${text} waiting: list, deep page`, unit: "ms", values: [one.deepPageMs] },
+        {
+          name: `${text} waiting: list, deep page by cursor`,
+          unit: "ms",
+          values: [one.cursorPageMs],
+        },
+        {
+          name: `${text} waiting: list, deep page by offset`,
+          unit: "ms",
+          values: [one.deepPageMs],
+        },
         { name: `${text} waiting: resident memory`, unit: "MB", values: [one.memoryMb] },
       ];
     }),
