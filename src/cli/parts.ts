@@ -4,6 +4,7 @@ import { createKeyRing } from "../crypto/create-key-ring.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { loadOrCreateSecrets, type Secrets } from "../crypto/secrets.ts";
 import { createSealer } from "../journal/seal.ts";
+import { tellOfCalls } from "../journal/tell-of-calls.ts";
 import type { Logger } from "../log.ts";
 import { createByteSemaphore } from "../mail/byte-semaphore.ts";
 import { createCaptureTransport } from "../mail/capture-transport.ts";
@@ -92,7 +93,7 @@ export type Parts = ReturnType<typeof createParts>;
 
 export function createParts(config: Config, opened: Database, secrets: Secrets, log: Logger) {
   const metrics = createMetrics();
-  const database = measureDatabase(metrics, opened);
+  const { database, sealer } = withSealer(measureDatabase(metrics, opened), log);
   const newId = () => Bun.randomUUIDv7();
   const failPoints = openFailPoints();
   const workerId = newId();
@@ -151,10 +152,16 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
       lookAtHead: enqueue.look,
       newId,
     }),
-    sealer: createSealer({ store: createJournal(database), log }),
+    sealer,
     change: createChange({ ...accepting, changes: createChanges(database) }),
     accept: measureAccept(metrics, createAccept(accepting)),
   };
+}
+
+/** The sealer, and the database through which it hears that there may be something to seal. */
+function withSealer(database: Database, log: Logger) {
+  const sealer = createSealer({ store: createJournal(database), log });
+  return { sealer, database: tellOfCalls(database, sealer.stir) };
 }
 
 /** What only the API and the figures ask for. */

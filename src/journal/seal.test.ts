@@ -56,6 +56,23 @@ describe("the sealer", () => {
     }
   });
 
+  test("looks less often once all is quiet, and at once when stirred", async () => {
+    const store = scriptedStore();
+    const busy = start(store, 1);
+    const nothing: SealAnswer = { ...done, sealed: 0 };
+    for (let count = 1; count <= 25; count++) {
+      await roundNumber(store, count);
+      store.rounds[count - 1]?.end(nothing);
+    }
+    await Bun.sleep(200);
+    expect(store.rounds.length).toBe(25);
+    busy.stir();
+    await roundNumber(store, 26);
+    store.rounds[25]?.end(done);
+    // Something was sealed: it looks as often as before.
+    await until("the next one", async () => store.rounds.length === 27, 500);
+  });
+
   test("looks when nudged, and a nudge during a round is not lost", async () => {
     const store = scriptedStore();
     const running = start(store, hourMs);

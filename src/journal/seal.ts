@@ -6,7 +6,7 @@ import { createBell } from "./bell.ts";
 export interface SealerDeps {
   store: Pick<Journal, "seal">;
   log: Logger;
-  /** How often it looks without being told. Default 200. */
+  /** How often it looks without being told, in milliseconds; less often when all is quiet. Default 200. */
   everyMs?: number;
   /** Entries per call, hence per transaction. Default 1000. */
   limit?: number;
@@ -17,6 +17,8 @@ export interface Sealer {
   start(): void;
   /** Something was committed: look soon. Costs nothing and never throws. */
   nudge(): void;
+  /** Something may have been committed: when it looks less often, look now and often again. */
+  stir(): void;
   /** Calls back after each round that sealed something; returns how to end that. */
   onSealed(listener: () => void): () => void;
   /** Ends after the round under way, or at the timeout. Never rejects. */
@@ -31,6 +33,26 @@ export interface Sealer {
 /** Commits that follow each other closely are sealed in one round: each costs a commit itself. */
 const gatherMs = 50;
 const failurePauseMsMax = 5_000;
+/** Looks in vain after which it looks less often; a nudge or a stir wakes it all the same. */
+const quietRounds = 25;
+const quietMs = 1_000;
+
+/** How long to wait between looks: longer once all has been quiet for a while. */
+function createQuiet(everyMs: number, wake: () => void) {
+  let roundsInVain = 0;
+  const isQuiet = () => roundsInVain >= quietRounds;
+  return {
+    looked(isVain: boolean) {
+      roundsInVain = isVain ? roundsInVain + 1 : 0;
+    },
+    lookEveryMs: () => (isQuiet() ? Math.max(everyMs, quietMs) : everyMs),
+    stir() {
+      if (!isQuiet()) return;
+      roundsInVain = 0;
+      wake();
+    },
+  };
+}
 
 export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: SealerDeps): Sealer {
   const nudged = createBell();
@@ -39,6 +61,7 @@ export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: Seale
   let isStopping = false;
   let loop: Promise<void> | null = null;
   let failures = 0;
+  const quiet = createQuiet(everyMs, nudged.ring);
   let behindMs = 0;
   let lookedAt = 0;
 
@@ -48,6 +71,7 @@ export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: Seale
     const { sealed, hasMore, isBusy, oldestMs } = await store.seal(limit);
     lookedAt = performance.now();
     behindMs = oldestMs;
+    quiet.looked(sealed === 0 && !isBusy && oldestMs === 0);
     if (sealed > 0) for (const listener of listeners) listener();
     if (hasMore) return 0;
     // Whoever is at it seals ours too.
@@ -64,6 +88,7 @@ export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: Seale
       return pauseMs;
     } catch (error) {
       failures += 1;
+      quiet.looked(false);
       const level = isAppError(error, "database_unavailable") ? "warn" : "error";
       if (failures === 1) log[level]("failed; trying again", { component: "sealer", err: error });
       return Math.min(failurePauseMsMax, everyMs * 2 ** Math.min(failures, 10));
@@ -74,7 +99,8 @@ export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: Seale
     while (!isStopping) {
       const pauseMs = await roundOrBackOff();
       if (pauseMs > 0) await stopped.wait(pauseMs);
-      if (pauseMs > 0 && pauseMs < everyMs) await nudged.wait(everyMs - pauseMs);
+      const leftMs = quiet.lookEveryMs() - pauseMs;
+      if (pauseMs > 0 && leftMs > 0) await nudged.wait(leftMs);
     }
   }
 
@@ -83,6 +109,7 @@ export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: Seale
       loop ??= run();
     },
     nudge: nudged.ring,
+    stir: quiet.stir,
     onSealed(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

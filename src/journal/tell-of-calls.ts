@@ -1,0 +1,28 @@
+import type { Database } from "../store/database.ts";
+
+/** What every process calls again and again though nothing happens; it rarely writes. */
+const steadyCalls: ReadonlySet<string> = new Set([
+  "adopt_emails",
+  "beat",
+  "journal_lag",
+  "overdue_emails",
+  "queue_due",
+  "read_figures",
+  "region_standing",
+  "reserve_slots",
+  "seal_journal",
+  "take_over",
+]);
+
+/** The database, and `tell` is called after each call that may have written to the journal. */
+export function tellOfCalls<D extends Database>(database: D, tell: () => void): D {
+  const rpc: Database["rpc"] = async (fn, args, as, large) => {
+    try {
+      return await database.rpc(fn, args, as, large);
+    } finally {
+      // Also when the answer was lost: the call may have committed.
+      if (!steadyCalls.has(fn)) tell();
+    }
+  };
+  return { ...database, rpc };
+}
