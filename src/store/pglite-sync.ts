@@ -9,7 +9,9 @@ import { PGlite } from "@electric-sql/pglite";
 export function syncedStartParams(): string[] {
   const params = PGlite.defaultStartParams.filter((param) => param !== "-F");
   // The other methods need calls that the file system of Emscripten does not have.
-  return [...params, "-c", "fsync=on", "-c", "wal_sync_method=fsync"];
+  const durable = ["-c", "fsync=on", "-c", "wal_sync_method=fsync"];
+  // A quarter of the default: it all counts as this process's memory, which never shrinks.
+  return [...params, ...durable, "-c", "shared_buffers=32MB"];
 }
 
 /** Input/output error, by the numbers of WASI. */
