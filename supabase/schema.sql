@@ -5720,15 +5720,12 @@ declare
 -- a connection made while a table was small reads all of it, and is kept: at 5,000 emails a
 -- fence read every email, a claim every message's row, a settlement every attempt.
 
--- What is asked for is always a handful of rows that an index finds.
-alter function mailer_api.call_as(text, text, text)
-  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off;
-
 -- As in 20261124000013_reconcile_more.sql, which says what it takes, answers and guarantees;
 -- recipients are read once.
 create or replace function mailer.claim_emails(args text) returns text
 language plpgsql
-set search_path = '' set plan_cache_mode = force_generic_plan
+set search_path = '' set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_args jsonb := args;
@@ -5838,7 +5835,8 @@ $$;
 -- As in 20261124000004_deliver.sql.
 create or replace function mailer.fence_attempts(args text) returns text
 language plpgsql
-set search_path = '' set plan_cache_mode = force_generic_plan
+set search_path = '' set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_items jsonb := args;
@@ -5874,16 +5872,19 @@ begin
 end
 $$;
 
--- As in 20261124000012_dead_letters.sql; earlier attempts are looked at only for a stale holder.
+-- As in 20261124000012_dead_letters.sql; earlier attempts are looked at only for a stale
+-- holder.
 create or replace function mailer.settle_attempts(args text) returns text
 language plpgsql
-set search_path = '' set plan_cache_mode = force_generic_plan
+set search_path = '' set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_items jsonb := args;
   v_now timestamptz;
   v_actor text := mailer.claim_sub();
   v_rows jsonb;
+  v_recipient record;
 begin
   perform 1 from mailer.emails e
   where e.id = any (array(select (i ->> 'id')::uuid from jsonb_array_elements(v_items) i))
@@ -5942,14 +5943,6 @@ begin
       i.claimed_at, i.fenced_at, i.message_date, v_now, i.outcome, i.smtp_code,
       i.enhanced_code, i.reply
     from item i where i.is_ours
-  ),
-  addressed as (
-    update mailer.recipients t set status = r.status, smtp_code = r.smtp_code,
-      enhanced_code = r.enhanced_code, reply = r.reply
-    from item i, jsonb_to_recordset(i.recipients)
-      as r (position smallint, status text, smtp_code smallint, enhanced_code text, reply text)
-    where i.is_ours and t.email_id = i.id and t.position = r.position
-      and t.status in ('pending', 'deferred')
   )
   select jsonb_agg(case when i.is_ours then jsonb_build_object('applied', true,
         'id', i.id, 'owner_id', i.owner_id, 'state', m.state, 'attempt', m.attempts,
@@ -5960,11 +5953,28 @@ begin
         'delay_ms', case when m.queued_at is not null
           then mailer.ms_until(m.next_attempt_at, v_now) end)
       else jsonb_build_object('applied', false, 'state', i.old_state, 'id', i.id,
-        'owner_id', i.owner_id, 'outcome', i.outcome, 'is_known', exists (
-          select from mailer.attempts a where a.email_id = i.id and a.claim_token = i.token))
+        'owner_id', i.owner_id, 'outcome', i.outcome,
+        -- Counted: of an `exists` a plan may be made that reads all attempts into a hash first.
+        'is_known', 0 < (select count(*) from mailer.attempts a
+          where a.email_id = i.id and a.claim_token = i.token))
     end order by i.n)
   into v_rows
   from item i left join moved m on m.id = i.id and i.is_ours;
+
+  -- One by one: a join of unknown lists with this table may be planned as a read of all of it.
+  for v_recipient in
+    select (r ->> 'id')::uuid as email_id, t.*
+    from jsonb_array_elements(v_rows) r
+    cross join lateral jsonb_to_recordset(r -> 'recipients')
+      as t (position smallint, status text, smtp_code smallint, enhanced_code text, reply text)
+    where (r ->> 'applied')::boolean
+  loop
+    update mailer.recipients t set status = v_recipient.status,
+      smtp_code = v_recipient.smtp_code, enhanced_code = v_recipient.enhanced_code,
+      reply = v_recipient.reply
+    where t.email_id = v_recipient.email_id and t.position = v_recipient.position
+      and t.status in ('pending', 'deferred');
+  end loop;
 
   perform mailer.lock_journal();
   insert into mailer.journal (owner_id, actor, action, email_id, sequence, detail)
@@ -6011,6 +6021,11 @@ begin
   )::text;
 end
 $$;
+
+alter function mailer.schedule_emails(text)
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off;
+alter function mailer.release_emails(text)
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off;
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable

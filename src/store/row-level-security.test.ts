@@ -178,7 +178,7 @@ describe("row-level security by direct SQL", () => {
     expect(rows.map(({ proname }) => proname)).toEqual(["call_as", "run_as_owner"]);
     for (const row of rows) {
       expect(row).toMatchObject({ rolcanlogin: false, rolbypassrls: false, rolsuper: false });
-      expect(row.proconfig).toContain('search_path=""');
+      expect(row.proconfig).toEqual(['search_path=""']);
     }
   });
 
