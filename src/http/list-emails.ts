@@ -7,7 +7,7 @@ import { emailAnswer } from "./email-answer.ts";
 import { writeCursor } from "./list-cursor.ts";
 import { type PageQuery, readListQuery } from "./list-query.ts";
 
-/** More than so many are not counted: a page takes as long whatever the number of emails. */
+/** More than so many are not counted: that would take longer the more there are. */
 const totalMax = 5_000;
 
 type ListOptions = { withAttempts: boolean; within?: NonNullable<EmailFilter["statuses"]> };

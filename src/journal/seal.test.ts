@@ -58,7 +58,7 @@ describe("the sealer", () => {
 
   test("looks less often once all is quiet, and at once when stirred", async () => {
     const store = scriptedStore();
-    const busy = start(store, 1);
+    const stirred = start(store, 1);
     const nothing: SealAnswer = { ...done, sealed: 0 };
     for (let count = 1; count <= 25; count++) {
       await roundNumber(store, count);
@@ -66,7 +66,7 @@ describe("the sealer", () => {
     }
     await Bun.sleep(200);
     expect(store.rounds.length).toBe(25);
-    busy.stir();
+    stirred.stir();
     await roundNumber(store, 26);
     store.rounds[25]?.end(done);
     // Something was sealed: it looks as often as before.

@@ -17,8 +17,8 @@ const lf = 0x0a;
 
 /**
  * The message of a draft without attachments; null: this one is nodemailer's. It exists because
- * composing bounds how many emails are accepted a second: 10 kB take 0.03 ms here, and 0.2 ms in
- * nodemailer's streams. Byte for byte what nodemailer 10.6.0 makes of it, but for the boundary.
+ * composing bounds how many emails are accepted a second: 10 kB take 0.04 ms of CPU here, and 0.35
+ * in nodemailer's streams. Byte for byte what nodemailer 10.6.0 makes of it, but for the boundary.
  * Throws `invalid_content` as `composeMessage` does.
  */
 export function composePlain(draft: EmailDraft, ids: { messageId: string }): Uint8Array | null {
