@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import MimeNode from "nodemailer/lib/mime-node";
 import { isAppError } from "../errors.ts";
-import { assertHeaderBlock, headerCase, headerField } from "./header-field.ts";
+import { assertHeaderBlock, assertHeaderName, headerCase, headerField } from "./header-field.ts";
 
 function isRefused(write: () => unknown): boolean {
   try {
@@ -27,10 +27,12 @@ describe("a header field", () => {
   });
 
   test("is named in nodemailer's letter case", () => {
-    const name = fc.oneof(
+    const anyName = fc.oneof(
       fc.stringMatching(/^[A-Za-z0-9-]{1,30}$/),
       fc.stringMatching(/^(X|MIME|dkim|Arc|BIMI|OTP|list)-?(SPF|fbl|Id|MD5|token|smtpapi)?$/),
     );
+    // Of a `To` nodemailer would make recipients; such a name is refused before it is written.
+    const name = anyName.filter((value) => !isRefused(() => assertHeaderName(value)));
     fc.assert(
       fc.property(name, (value) => {
         const block = new MimeNode()
