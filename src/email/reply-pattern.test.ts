@@ -83,6 +83,12 @@ const part = fc.oneof(
 );
 const reply = fc.array(part, { maxLength: 12 }).map((parts) => parts.join(" ").slice(0, 500));
 
+test.each(["http://a.aa/'a'0", "'a'abcdefg1"])("%s is replaced as far as it will be", (text) => {
+  const pattern = replyPattern(text);
+  expect(pattern).toContain("<quoted>");
+  expect(replyPattern(pattern)).toBe(pattern);
+});
+
 test("a pattern is its own pattern, whatever the reply was", () => {
   fc.assert(
     fc.property(reply, (text) => {

@@ -4,7 +4,7 @@
  * `<a1@x.test>: user unknown id=77` and `<b2@x.test>: user unknown id=78` are alike.
  *
  * In order: what an earlier rule replaced is out of reach of the later ones. Placeholders match
- * none of the rules, so that a pattern is its own pattern.
+ * none of the rules, and the rules are applied until nothing changes: a pattern is its own pattern.
  */
 const rules: readonly [RegExp, string][] = [
   // URLs hold the ids of support pages, and hosts and digits.
@@ -28,11 +28,19 @@ const kept = /(?<![\w.-])[245]\.\d{1,3}\.\d{1,3}(?![\w.-])|[[(][a-z]{1,6}\d{1,6}
 /** Runs that hold a digit and are as long as ids are: queue ids, hashes, sessions. */
 const longId = /(?<![\w<])(?=[\w+/.-]*\d)[\w+/-][\w+/.-]{6,}[\w+/-]/g;
 
+/** What a placeholder put beside a part can make of it: 'a'0 is a quotation once 0 is `<n>`. */
+const passesMax = 5;
+
 /** Lower case, one space between words, every part of one conversation a placeholder. */
 export function replyPattern(reply: string): string {
   let pattern = reply.toLowerCase();
-  for (const [what, placeholder] of rules) pattern = pattern.replace(what, placeholder);
-  return withoutNumbers(pattern).replace(/\s+/g, " ").trim();
+  for (let pass = 0; pass < passesMax; pass++) {
+    const before = pattern;
+    for (const [what, placeholder] of rules) pattern = pattern.replace(what, placeholder);
+    pattern = withoutNumbers(pattern).replace(/\s+/g, " ").trim();
+    if (pattern === before) break;
+  }
+  return pattern;
 }
 
 function withoutNumbers(text: string): string {
