@@ -17,6 +17,7 @@ import { createClockSkew } from "../queue/clock-skew.ts";
 import { createDestinations } from "../queue/destinations.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
+import { createHeadroom } from "../queue/headroom.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
 import {
@@ -184,7 +185,14 @@ function createRestraints(config: Config, transport: string, database: Database,
     breaker: createBreaker({ concurrencyMax, minuteMs, transport, log }),
     rateLimit: createRateLimitOf(config, database),
     destinations: createDestinations({ minuteMs }),
+    headroom: createHeadroom({ behindMax: behindMaxOf(config) }),
   };
+}
+
+/** Of the connections that emails are sent over, one in five is kept free of floods. */
+function behindMaxOf({ transport, workerConcurrency }: Config): number {
+  const connections = transport.kind === "smtp" ? transport.poolSize : workerConcurrency;
+  return Math.max(1, Math.floor(Math.min(connections, workerConcurrency) * 0.8));
 }
 
 function createRateLimitOf({ transport, region }: Config, database: Database): RateLimit {

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import type { Queue } from "bullmq";
 import { createLogger } from "../log.ts";
-import { createEnqueue, leadMs, type WakeJob } from "./enqueue.ts";
+import { createEnqueue, type WakeJob } from "./enqueue.ts";
+import { leadMs } from "./ready-times.ts";
 
 interface AddedJob {
   data: WakeJob;
@@ -24,7 +25,7 @@ const noon = Date.UTC(2026, 10, 24, 12);
 const deps = {
   log: createLogger({ level: "silent" }),
   presence: { unqueue: async () => {} },
-  clockSkew: { now: () => new Date(noon) },
+  clockSkew: { now: () => new Date(noon), isSkewed: false },
 };
 const email = (n: number) => ({ id: `id-${n}`, wake: n, delayMs: n * 1000 });
 
@@ -91,6 +92,54 @@ test("an email is not behind another owner's flood, neither in the queue nor on 
   const before = calls.flat().filter(({ opts }) => opts.priority < (single?.opts.priority ?? 0));
   expect(single).toBeDefined();
   expect(before.length).toBe(0);
+});
+
+test("a flood's jobs become ready from its moment on, and say so", async () => {
+  const { queue, calls } = fakeQueue();
+  const enqueue = createEnqueue({ ...deps, queue });
+  const dueAt = noon + 60_000;
+  const add = (id: string, ownerId: string) =>
+    enqueue.add({ id, wake: 1, delayMs: 60_000, dueAt, ownerId });
+  for (let n = 0; n < 1_000; n++) add(`flood-${n}`, "ada");
+  add("single", "bob");
+  await enqueue.flush(5_000);
+  const jobs = calls.flat();
+  for (const { data, opts } of jobs) {
+    if (data.readyAt === undefined) expect(opts.delay).toBeLessThanOrEqual(60_000);
+    else expect(data.readyAt).toBe(noon + opts.delay);
+  }
+  expect(jobs.filter(({ data }) => data.readyAt !== undefined).length).toBeGreaterThan(900);
+  const single = jobs.find(({ data }) => data.emailId === "single");
+  expect(single?.opts.delay).toBe(60_000 - leadMs);
+});
+
+test("by a clock that is off nothing is put off", async () => {
+  const { queue, calls } = fakeQueue();
+  const clockSkew = { now: () => new Date(noon), isSkewed: true };
+  const enqueue = createEnqueue({ ...deps, clockSkew, queue });
+  const dueAt = noon + 60_000;
+  for (let n = 0; n < 200; n++) {
+    enqueue.add({ id: `flood-${n}`, wake: 1, delayMs: 60_000, dueAt, ownerId: "ada" });
+  }
+  await enqueue.flush(5_000);
+  expect(new Set(calls.flat().map(({ opts }) => opts.delay))).toEqual(new Set([60_000 - leadMs]));
+});
+
+test("an owner's emails share a line, which does not name them; those behind a flood are told", async () => {
+  const { queue, calls } = fakeQueue();
+  const enqueue = createEnqueue({ ...deps, queue });
+  const add = (ownerId: string) => enqueue.add({ id: ownerId, wake: 1, delayMs: 0, ownerId });
+  for (let n = 0; n < 30; n++) add("ada");
+  add("bob");
+  await enqueue.flush(5_000);
+  const jobs = calls.flat().map(({ data }) => data);
+  const ada = jobs.filter(({ emailId }) => emailId === "ada");
+  expect(new Set(ada.map(({ line }) => line)).size).toBe(1);
+  expect(ada.filter(({ isBehind }) => isBehind).length).toBe(10);
+  const bob = jobs.find(({ emailId }) => emailId === "bob");
+  expect(bob?.isBehind).toBeUndefined();
+  expect(bob?.line).not.toBe(ada[0]?.line);
+  expect(JSON.stringify(jobs.map(({ line }) => line))).not.toContain("bob");
 });
 
 test("the queue is asked how far it has come only while somebody has a place in it", async () => {

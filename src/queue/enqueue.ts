@@ -5,8 +5,15 @@ import type { DueEmail, Presence } from "../store/presence.ts";
 import { within } from "./abortable.ts";
 import type { ClockSkew } from "./clock-skew.ts";
 import type { FailPoints } from "./fail-points.ts";
-import { createFairPlaces, priorityOf, secondOf } from "./fair-places.ts";
+import {
+  createFairPlaces,
+  type FairPlaces,
+  type Place,
+  priorityOf,
+  secondOf,
+} from "./fair-places.ts";
 import { jobOptions } from "./queue-options.ts";
+import { createReadyTimes, leadMs, type ReadyTimes } from "./ready-times.ts";
 
 /** Gives emails to the region's queue. Nobody waits for it: the database is the truth. */
 export interface Enqueue {
@@ -33,6 +40,12 @@ export interface WakeJob {
   wake: number;
   /** Milliseconds since 1970 by the database's clock. Jobs of earlier versions lack it. */
   dueAt?: number;
+  /** The same for emails of one owner, whom it does not name. Absent: owner not known. */
+  line?: number;
+  /** It stands behind a flood of its owner's own. */
+  isBehind?: true;
+  /** When the job of a flood becomes ready, if that is after `dueAt`; same clock. */
+  readyAt?: number;
 }
 
 export interface EnqueueDeps {
@@ -40,7 +53,7 @@ export interface EnqueueDeps {
   /** Where emails go that the queue did not take. */
   presence: Pick<Presence, "unqueue">;
   log: Logger;
-  clockSkew: Pick<ClockSkew, "now">;
+  clockSkew: Pick<ClockSkew, "now" | "isSkewed">;
   /** Only in the build for fault tests. */
   failPoints?: FailPoints;
 }
@@ -49,20 +62,18 @@ const batchMax = 500;
 /** `addBulk` hangs while Redis is down; then the same jobs are added again: same ids, no harm. */
 const addTimeoutMs = 5_000;
 const retryMs = 500;
-/**
- * A job comes so much before its time, and the worker that takes it waits for the rest: Redis
- * looks at its clock every 100 ms only, and a burst takes a while to be handed out.
- */
-export const leadMs = 150;
+/** An email is behind a flood with more of its owner's before it than stand in a second or two. */
+const behindMin = 20;
 /** With more than this waiting, the newest are left to the reconciler, which reads the database. */
 const backlogMax = 20_000;
 
-type Waiting = DueEmail & { addedAt: number; place: number };
+type Waiting = DueEmail & { addedAt: number; place: Place };
 
 /** Adds emails to the queue in the background, in bulk, and keeps at it while it is down. */
 export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
-  const { queue, presence, clockSkew, log, failPoints } = deps;
+  const { presence, clockSkew, log, failPoints } = deps;
   const places = createFairPlaces();
+  const readyTimes = createReadyTimes();
   let backlog: Waiting[] = [];
   let isLooking = false;
   let isRunning = false;
@@ -72,11 +83,11 @@ export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
     isRunning = true;
     while (backlog.length > 0) {
       // A flood that waits here must not stand in the way of others' mail either.
-      if (backlog.length > batchMax) backlog.sort((one, other) => one.place - other.place);
+      if (backlog.length > batchMax) backlog.sort(inOrder);
       const batch = backlog.slice(0, batchMax);
       try {
         await failPoints?.("enqueue.before");
-        await addBatch(deps, batch);
+        await addBatch(deps, readyTimes, batch);
         await failPoints?.("enqueue.after");
         backlog = backlog.slice(batch.length);
         if (isDown) log.info("queue takes jobs again", { count: backlog.length });
@@ -102,20 +113,14 @@ export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
     }
   }
 
-  async function readHead(): Promise<void> {
-    const [first] = await queue.getJobs(["prioritized"], 0, 0, true);
-    const priority = first?.opts.priority;
-    const at = clockSkew.now().getTime();
-    places.forgetServed(priority === undefined ? null : secondOf(priority, at), at);
-  }
-
   return {
     async look() {
+      readyTimes.forgetPast(clockSkew.now().getTime());
       // Nobody floods, or the queue has not heard of all that was placed.
       if (isLooking || places.isEmpty || backlog.length > batchMax) return;
       isLooking = true;
       // A queue that is down answers when it is back, or not; it has a word of its own in the log.
-      await readHead().catch(() => {});
+      await readHead(deps, places).catch(() => {});
       isLooking = false;
     },
     add(email) {
@@ -137,23 +142,47 @@ export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
   };
 }
 
+async function readHead({ queue, clockSkew }: EnqueueDeps, places: FairPlaces): Promise<void> {
+  const [first] = await queue.getJobs(["prioritized"], 0, 0, true);
+  const priority = first?.opts.priority;
+  const at = clockSkew.now().getTime();
+  places.forgetServed(priority === undefined ? null : secondOf(priority, at), at);
+}
+
 function dueAtOf({ dueAt, delayMs }: DueEmail, clockSkew: EnqueueDeps["clockSkew"]): number {
   return dueAt ?? clockSkew.now().getTime() + delayMs;
 }
 
-async function addBatch({ queue, clockSkew }: EnqueueDeps, batch: Waiting[]): Promise<void> {
+function inOrder({ place: one }: Waiting, { place: other }: Waiting): number {
+  return one.second - other.second;
+}
+
+async function addBatch(
+  { queue, clockSkew }: EnqueueDeps,
+  readyTimes: ReadyTimes,
+  batch: Waiting[],
+): Promise<void> {
   const now = clockSkew.now().getTime();
-  const jobs = batch.map(({ id, wake, delayMs, dueAt, addedAt, place }) => {
-    const waitMs = dueAt === undefined ? delayMs - (performance.now() - addedAt) : dueAt - now;
-    const untilDueMs = Math.round(waitMs);
-    const delay = Math.max(0, untilDueMs - leadMs);
-    return {
-      name: "wake",
-      data: { emailId: id, wake, dueAt: now + untilDueMs },
-      opts: { ...jobOptions, jobId: `${id}-${wake}`, priority: priorityOf(place), delay },
-    };
-  });
+  // By a clock that is off, what is put off may come much later than that.
+  const times = clockSkew.isSkewed ? null : readyTimes;
+  const jobs = batch.map((email) => jobOf(email, now, times));
   if ((await within(queue.addBulk(jobs), addTimeoutMs)) === null) {
     throw new AppError("internal_error", { publicDetail: "The queue did not answer." });
   }
+}
+
+function jobOf(email: Waiting, now: number, readyTimes: ReadyTimes | null) {
+  const { id, wake, delayMs, addedAt, ownerId, place } = email;
+  const leftMs = email.dueAt === undefined ? delayMs - (performance.now() - addedAt) : null;
+  const dueAt = Math.round(leftMs === null ? (email.dueAt ?? now) : now + leftMs);
+  const isBehind = place.ahead >= behindMin;
+  const data: WakeJob = { emailId: id, wake, dueAt };
+  if (ownerId !== undefined) data.line = Bun.hash.xxHash32(ownerId);
+  if (isBehind) data.isBehind = true;
+  let readyAt = now;
+  if (dueAt - now > leadMs) readyAt = dueAt - (readyTimes?.leadOf({ dueAt, isBehind }) ?? leadMs);
+  if (readyAt > dueAt) data.readyAt = readyAt;
+  const delay = Math.max(0, readyAt - now);
+  const priority = priorityOf(place.second);
+  return { name: "wake", data, opts: { ...jobOptions, jobId: `${id}-${wake}`, priority, delay } };
 }

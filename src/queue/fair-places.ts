@@ -7,14 +7,21 @@
  * what it adds; nothing of it has to outlive the process.
  */
 export interface FairPlaces {
-  /** The second, since 1970, in which an email due at `dueAt` (ms) stands; absent: owner unknown. */
-  take(ownerId: string | undefined, dueAt: number): number;
+  /** Where an email due at `dueAt` (ms since 1970) stands; absent: owner unknown. */
+  take(ownerId: string | undefined, dueAt: number): Place;
   /**
    * The queue has come as far as `head` (null: nothing waits any more): owners of whom nothing
    * waits begin afresh, so that nobody is held back for what was sent long ago.
    */
   forgetServed(head: number | null, now: number): void;
   readonly isEmpty: boolean;
+}
+
+export interface Place {
+  /** Since 1970; it is the job's priority. */
+  second: number;
+  /** How many of the owner's own emails go first, of those it would have met at its time. */
+  ahead: number;
 }
 
 /** At a contested moment so many emails of one owner go before the first of another's second. */
@@ -29,14 +36,14 @@ export function createFairPlaces(): FairPlaces {
 
   return {
     take(ownerId, dueAt) {
-      if (ownerId === undefined) return Math.floor(dueAt / 1_000);
+      if (ownerId === undefined) return { second: Math.floor(dueAt / 1_000), ahead: 0 };
       const lines = owners.get(ownerId) ?? new Map<number, number>();
       owners.set(ownerId, lines);
       const span = Math.floor(dueAt / spanMs);
       let at = dueAt;
       for (const [earlier, freeAt] of lines) if (earlier <= span) at = Math.max(at, freeAt);
       lines.set(span, at + gapMs);
-      return Math.floor(at / 1_000);
+      return { second: Math.floor(at / 1_000), ahead: Math.round((at - dueAt) / gapMs) };
     },
     forgetServed(head, now) {
       const servedUntil = head === null ? Number.POSITIVE_INFINITY : head * 1_000;

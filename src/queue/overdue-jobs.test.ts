@@ -17,6 +17,7 @@ import { createQueueBackend, type QueueBackend } from "./queue-backend.ts";
 import { emailQueueName, jobOptions } from "./queue-options.ts";
 
 const log = createLogger({ level: "silent" });
+const clockSkew = { now: () => new Date() };
 const pglite = drivers.find(({ driver }) => driver === "pglite");
 
 /** The three places where BullMQ keeps its jobs. */
@@ -95,7 +96,10 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
       backlog: 0,
       flush: async () => {},
     };
-    return { added, jobs: createOverdueJobs({ presence: us.presence, backend, enqueue }) };
+    return {
+      added,
+      jobs: createOverdueJobs({ presence: us.presence, backend, enqueue, clockSkew }),
+    };
   }
 
   test("a job added by a clock that is ahead is made to run; one that waits is left alone", async () => {
@@ -110,6 +114,23 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
     expect(await Promise.all(states)).toEqual(["waiting", "waiting", "waiting"]);
     expect(await jobs.look()).toEqual({ promoted: 0, requeued: 0 });
     await sql.query("update mailer.emails set state = 'cancelled'");
+  });
+
+  test("a flood's job, which is put off on purpose, is left to come by itself", async () => {
+    const [flood, stuck] = (await overdue(2)) as [string, string];
+    const put = (id: string, readyInMs: number) => {
+      const data = { emailId: id, wake: 1, readyAt: Date.now() + readyInMs };
+      return queue.add("wake", data, { ...jobOptions, jobId: `${id}-1`, delay: 9_000 });
+    };
+    await put(flood, -1_700);
+    await put(stuck, -3_000);
+    const { jobs } = looker();
+    expect(await jobs.look()).toEqual({ promoted: 1, requeued: 0 });
+    const states = [flood, stuck].map((id) => queue.getJobState(`${id}-1`));
+    expect(await Promise.all(states)).toEqual(["delayed", "waiting"]);
+    // And made to run should it not.
+    await until("the job is woken", async () => (await jobs.look()).promoted === 1);
+    await sql.query("update mailer.emails set state = 'cancelled' where state = 'pending'");
   });
 
   test("a job that the queue has lost is added again, under its wake", async () => {
@@ -139,7 +160,7 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
     };
     const { presence } = us;
     const enqueue = { add: () => {}, backlog: 0, flush: async () => {} };
-    const jobs = createOverdueJobs({ presence, backend: counting, enqueue });
+    const jobs = createOverdueJobs({ presence, backend: counting, enqueue, clockSkew });
     await jobs.look();
     await sql.query(
       `update mailer.emails set next_attempt_at = next_attempt_at - interval '10 seconds'
@@ -166,6 +187,7 @@ test("a queue that does not answer is asked again, from the same place", async (
       promote: async () => {},
     },
     enqueue: { add: () => {}, backlog: 0, flush: async () => {} },
+    clockSkew,
   });
   expect(await jobs.look()).toEqual({ promoted: 0, requeued: 0 });
   await jobs.look();

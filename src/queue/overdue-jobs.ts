@@ -1,6 +1,7 @@
 import type { OverdueCursor, OverduePage, Presence } from "../store/presence.ts";
 import { within } from "./abortable.ts";
-import type { Enqueue } from "./enqueue.ts";
+import type { ClockSkew } from "./clock-skew.ts";
+import type { Enqueue, WakeJob } from "./enqueue.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import { emailQueueName } from "./queue-options.ts";
 
@@ -18,11 +19,13 @@ export interface OverdueJobsDeps {
   presence: Pick<Presence, "listOverdue">;
   backend: Pick<QueueBackend, "findJobs" | "promote">;
   enqueue: Enqueue;
+  clockSkew: Pick<ClockSkew, "now">;
 }
 
 /** Later than Redis's own clock tick and an ordinary claim. */
 const overdueMs = 2_000;
-const pageSize = 2_000;
+/** Small, so that nobody waits long behind a look at a flood. */
+const pageSize = 500;
 /**
  * A job that was seen waiting goes on waiting, so that each email is looked up once when it has
  * just become overdue; a large backlog behind a rate limit costs nothing. Beside that, and to
@@ -33,28 +36,44 @@ const everythingEveryMs = 60_000;
 const promotedMax = 1_000;
 const queueTimeoutMs = 5_000;
 
-export function createOverdueJobs({ presence, backend, enqueue }: OverdueJobsDeps): OverdueJobs {
+export function createOverdueJobs(deps: OverdueJobsDeps): OverdueJobs {
+  const { presence, backend, enqueue, clockSkew } = deps;
   /** Everything before it was looked up; null: begin with the email that is due longest. */
   let seen: OverdueCursor | null = null;
   let everythingAt = Number.NEGATIVE_INFINITY;
+  /** Until then jobs are put off that were seen; 0: none. In ms, by the database's clock. */
+  let putOffUntil = 0;
+
+  const overdueSince = () => clockSkew.now().getTime() - overdueMs;
+
+  /** A flood's jobs become ready little by little; when the last is, all are looked up again. */
+  function isPutOff(data: unknown): boolean {
+    const { readyAt = 0 } = data as Partial<WakeJob>;
+    if (readyAt <= overdueSince()) return false;
+    putOffUntil = Math.max(putOffUntil, readyAt);
+    return true;
+  }
 
   async function lookUp(emails: OverduePage["emails"]) {
     const byJob = new Map(emails.map((email) => [`${email.id}-${email.wake}`, email]));
     const { delayed, missing } = await backend.findJobs(emailQueueName, [...byJob.keys()]);
-    await backend.promote(emailQueueName, delayed);
+    const stuck = delayed.filter(({ data }) => !isPutOff(data)).map(({ jobId }) => jobId);
+    await backend.promote(emailQueueName, stuck);
     for (const jobId of missing) {
       const email = byJob.get(jobId);
       if (email) enqueue.add({ ...email, delayMs: 0 });
     }
-    return { promoted: delayed.length, requeued: missing.length };
+    return { promoted: stuck.length, requeued: missing.length };
   }
 
   return {
     async look() {
       const total = { promoted: 0, requeued: 0 };
-      if (performance.now() - everythingAt > everythingEveryMs) {
+      const isPutOffOver = putOffUntil > 0 && putOffUntil <= overdueSince();
+      if (isPutOffOver || performance.now() - everythingAt > everythingEveryMs) {
         seen = null;
         everythingAt = performance.now();
+        putOffUntil = 0;
       }
       while (total.promoted + total.requeued < promotedMax) {
         const page = await presence.listOverdue({ overdueMs, limit: pageSize, after: seen });

@@ -101,14 +101,15 @@ function afterReady(pool: PgPool, ready: Promise<void>): PgPool {
 
 /** A select of our own on BullMQ's table: through its classes it would be one for every job. */
 async function findJobs(pool: PgPool, name: string, jobIds: string[]): Promise<FoundJobs> {
-  const { rows } = await pool.query<{ id: string; state: string }>(
-    "select id, state::text as state from job where queue = $1 and id = any ($2::text[])",
+  const { rows } = await pool.query<{ id: string; state: string; data: unknown }>(
+    "select id, state::text as state, data from job where queue = $1 and id = any ($2::text[])",
     [name, jobIds],
   );
-  const states = new Map(rows.map(({ id, state }) => [id, state]));
+  const found = new Set(rows.map(({ id }) => id));
+  const delayed = rows.filter(({ state }) => state === "delayed");
   return {
-    delayed: jobIds.filter((id) => states.get(id) === "delayed"),
-    missing: jobIds.filter((id) => !states.has(id)),
+    delayed: delayed.map(({ id, data }) => ({ jobId: id, data })),
+    missing: jobIds.filter((id) => !found.has(id)),
   };
 }
 

@@ -40,7 +40,8 @@ export interface QueueBackend {
 }
 
 export interface FoundJobs {
-  delayed: string[];
+  /** Each with its data, as it was added. */
+  delayed: { jobId: string; data: unknown }[];
   missing: string[];
 }
 

@@ -119,7 +119,7 @@ function createHearing() {
 function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) {
   const { presence, backend } = deps;
   const totals = emptyReport();
-  const overdue = createOverdueJobs(deps);
+  const overdue = createOverdueJobs({ ...deps, clockSkew: skew });
   const hearing = createHearing();
   let forgottenAt = Number.NEGATIVE_INFINITY;
 

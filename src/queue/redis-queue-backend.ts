@@ -127,15 +127,19 @@ function rejectWhileDown<Data>(queue: Queue<Data>, connection: Redis): void {
 async function findJobs(redis: Redis, prefix: string, jobIds: string[]): Promise<FoundJobs> {
   if (jobIds.length === 0) return { delayed: [], missing: [] };
   const commands = redis.pipeline().zmscore(`${prefix}:delayed`, ...jobIds);
-  for (const jobId of jobIds) commands.exists(`${prefix}:${jobId}`);
+  for (const jobId of jobIds) commands.hget(`${prefix}:${jobId}`, "data");
   const results = ((await commands.exec()) ?? []).map(([error, result]) => {
     if (error) throw error;
     return result;
   });
   const scores = results[0] as (string | null)[];
   return {
-    delayed: jobIds.filter((_, index) => (scores[index] ?? null) !== null),
-    missing: jobIds.filter((_, index) => results[index + 1] === 0),
+    delayed: jobIds.flatMap((jobId, index) => {
+      const data = results[index + 1] as string | null;
+      if (data === null || (scores[index] ?? null) === null) return [];
+      return [{ jobId, data: JSON.parse(data) as unknown }];
+    }),
+    missing: jobIds.filter((_, index) => results[index + 1] === null),
   };
 }
 

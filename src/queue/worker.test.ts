@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
 import type { Job, Processor } from "bullmq";
 import { createLogger } from "../log.ts";
-import { leadMs, type WakeJob } from "./enqueue.ts";
+import type { WakeJob } from "./enqueue.ts";
 import { noFailPoints } from "./fail-points.ts";
+import { createHeadroom } from "./headroom.ts";
 import { noRateLimit } from "./rate-limit.ts";
+import { leadMs } from "./ready-times.ts";
 import { createEmailWorker, type EmailWorkerDeps } from "./worker.ts";
 
 /** A worker whose jobs the test gives it, and the moments at which it claimed. */
@@ -29,6 +31,7 @@ function workerOfTest() {
     rateLimit: noRateLimit,
     failPoints: noFailPoints,
     log: createLogger({ level: "silent" }),
+    headroom: createHeadroom({ behindMax: 1 }),
     concurrency: 1,
   };
   const worker = createEmailWorker(deps as unknown as EmailWorkerDeps);

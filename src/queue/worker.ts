@@ -3,16 +3,19 @@ import type { Logger } from "../log.ts";
 import type { Presence } from "../store/presence.ts";
 import { sleep, within } from "./abortable.ts";
 import type { ClockSkew } from "./clock-skew.ts";
-import { type DeliverDeps, deliver } from "./deliver.ts";
-import { leadMs, type WakeJob } from "./enqueue.ts";
+import { type DeliverDeps, type Delivered, deliver } from "./deliver.ts";
+import type { WakeJob } from "./enqueue.ts";
+import type { Headroom } from "./headroom.ts";
 import { createIsolation, type Isolation } from "./isolation.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import { emailQueueName } from "./queue-options.ts";
+import { leadMs } from "./ready-times.ts";
 
 export interface EmailWorkerDeps extends DeliverDeps {
   backend: QueueBackend;
   presence: Pick<Presence, "unqueue">;
   clockSkew: Pick<ClockSkew, "now">;
+  headroom: Headroom;
   concurrency: number;
 }
 
@@ -80,19 +83,16 @@ async function closeWorker(worker: Worker, timeoutMs: number): Promise<void> {
 
 async function deliverJob(
   deps: EmailWorkerDeps,
-  { emailId, wake, dueAt }: WakeJob,
+  job: WakeJob,
   signals: { drain: AbortSignal; end: AbortSignal },
   isolation: Isolation,
 ): Promise<void> {
+  const { emailId, wake, dueAt, line, isBehind = false } = job;
   const log = deps.log.with({ email_id: emailId, wake });
   try {
     await untilDue(deps.clockSkew, dueAt, signals.drain);
-    let delivered = await deliver(deps, { emailId, wake }, signals);
-    if (delivered.kind === "suspect") {
-      log.warn("workers died with this email; trying it apart from others like it");
-      const again = () => deliver(deps, { emailId, wake, isIsolated: true }, signals);
-      delivered = await isolation.run(again, signals.drain);
-    }
+    const leave = await deps.headroom.enter({ line, isBehind }, signals.drain);
+    const delivered = await deliverOrIsolate(deps, job, signals, isolation, log).finally(leave);
     logDelivered(log, delivered);
   } catch (error) {
     // The job ends here, so an email that was not claimed must be queued again by whoever
@@ -102,6 +102,20 @@ async function deliverJob(
     log.error("delivery failed", { err: error });
     throw error;
   }
+}
+
+async function deliverOrIsolate(
+  deps: EmailWorkerDeps,
+  { emailId, wake }: WakeJob,
+  signals: { drain: AbortSignal; end: AbortSignal },
+  isolation: Isolation,
+  log: Logger,
+): Promise<Delivered> {
+  const delivered = await deliver(deps, { emailId, wake }, signals);
+  if (delivered.kind !== "suspect") return delivered;
+  log.warn("workers died with this email; trying it apart from others like it");
+  const again = () => deliver(deps, { emailId, wake, isIsolated: true }, signals);
+  return isolation.run(again, signals.drain);
 }
 
 /** Waits out the lead that jobs have; whether an email is due, the claim alone decides. */
@@ -116,7 +130,7 @@ async function untilDue(
   if (leftMs > 0 && leftMs <= 2 * leadMs) await sleep(leftMs + 1, signal);
 }
 
-function logDelivered(log: Logger, delivered: Awaited<ReturnType<typeof deliver>>): void {
+function logDelivered(log: Logger, delivered: Delivered): void {
   switch (delivered.kind) {
     case "settled":
       log.info("attempt settled", { state: delivered.state, outcome: delivered.outcome });

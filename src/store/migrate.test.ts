@@ -88,6 +88,8 @@ describe("the embedded list", () => {
       "20261124000021": "dbd6a43169cb2a12",
       "20261124000022": "90227923ff56ff6e",
       "20261124000023": "5b5c5663f5ae565a",
+      "20261124000024": "ae08ccaf8084de09",
+      "20261124000025": "f7a21855a2b2035e",
     };
     const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
     expect(Object.fromEntries(digests)).toMatchObject(landed);

@@ -52,6 +52,13 @@ const share = (list: number[], part: number) =>
 const inWords = (list: number[]) =>
   `${list.length} emails, late p50 ${share(list, 0.5)} ms, p99 ${share(list, 0.99)} ms`;
 
+/** The three that were latest, and how long after the flood's moment they were sent in. */
+function latestOf(sentAt: Map<string, number>, times: Map<string, number>, moment: number) {
+  const list = [...sentAt].map(([subject, at]) => ({ at, late: (times.get(subject) ?? 1e9) - at }));
+  const latest = list.toSorted((one, other) => other.late - one.late).slice(0, 3);
+  return latest.map(({ at, late }) => `${late} ms at ${at - moment} ms`).join(", ");
+}
+
 test("one owner's flood does not delay another's mail", async () => {
   stack = await startStack();
   const { sink } = stack;
@@ -78,6 +85,7 @@ test("one owner's flood does not delay another's mail", async () => {
   const late = { alone: latenessOf(alone, times), during: latenessOf(during, times) };
   console.log(`alone:  ${inWords(late.alone)}`);
   console.log(`during: ${inWords(late.during)}; the flood took ${drainMs} ms`);
+  console.log(`latest: ${latestOf(during, times, dueAt.getTime())}`);
   // A first in, first out queue holds the last one back for as long as the flood takes.
   expect(share(late.during, 0.99)).toBeLessThan(Math.max(drainMs / 5, 2_000));
 }, 1_200_000);
