@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { newEmail, recipientsOf, store, userClaims } from "../testing/new-email.ts";
 import { type Attempts, type ClaimedEmail, createAttempts, type Settlement } from "./attempts.ts";
+import { partClaims } from "./database.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import type { NewEmail } from "./stored-email.ts";
 
@@ -298,5 +299,35 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     expect(email.message).toBeNull();
     expect(await attempts.readMessage(email)).toEqual(Buffer.from(message));
     expect(await attempts.readMessage({ ...email, token: email.token + 1 })).toBeNull();
+  });
+
+  test("of several claimed in one call each gets its own message, whatever became of others", async () => {
+    const texts = ["first", "l".repeat(100_000), "", "\f,\n behind", "last"];
+    const drafts = texts.map((text) => {
+      const message = Buffer.from(text);
+      return newEmail({ message, messageBytes: message.length });
+    });
+    await store(emails, drafts);
+    const wakes = [1, 1, 1, 1, 1, 7];
+    const ids = [...drafts.map(({ id }) => id), drafts[0]?.id ?? ""];
+    const answers = await Promise.all(ids.map((id, at) => attempts.claim(id, wakes[at] ?? 0)));
+    const messages = answers.map((answer) =>
+      answer.kind === "claimed" ? (answer.email.message?.toString() ?? null) : answer.kind,
+    );
+    expect(messages).toEqual(["first", null, "", "\f,\n behind", "last", "stale"]);
+  });
+
+  test("a program of an earlier release finds the message within the answer's JSON", async () => {
+    const draft = newEmail({ message: Buffer.from("hello"), messageBytes: 5 });
+    await store(emails, [draft]);
+    const args = {
+      worker_id: Bun.randomUUIDv7(),
+      region: "local",
+      transport: "smtp",
+      inline_bytes_max: 65_536,
+      items: [{ id: draft.id, wake: 1, isolated: false, again: false }],
+    };
+    const answer = await opened.database.rpc("claim_emails", args, partClaims("worker", "local"));
+    expect(answer).toMatchObject([{ kind: "claimed", message: "aGVsbG8=" }]);
   });
 });

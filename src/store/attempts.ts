@@ -1,6 +1,6 @@
 import type { EmailState, OnUncertain, Outcome, RecipientStatus } from "../email/email.ts";
 import type { FenceAnswer } from "../email/smtp.ts";
-import { type Database, partClaims } from "./database.ts";
+import { type AnswerWithTexts, type Database, partClaims } from "./database.ts";
 import { createGroupCommit } from "./group-commit.ts";
 
 /** What a granted claim hands to the worker. Encrypted parts are ciphertext. */
@@ -145,10 +145,15 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
         region: options.region,
         transport: options.transport,
         inline_bytes_max: inlineBytesMax,
+        texts_behind: true,
         items,
       };
-      const answers = (await database.rpc("claim_emails", args, claims)) as ClaimJson[];
-      return answers.map((answer, index) => toClaim(answer, items[index]?.id ?? ""));
+      const answer = await database.rpc("claim_emails", args, claims, { hasTexts: true });
+      const { json, texts } = answer as AnswerWithTexts;
+      return (json as ClaimJson[]).map((claim, index) => {
+        const message = "has_message" in claim && claim.has_message ? texts.shift() : undefined;
+        return toClaim(claim, items[index]?.id ?? "", message);
+      });
     },
   });
   const fences = createGroupCommit<object, FenceAnswer>({
@@ -215,7 +220,7 @@ interface ClaimedJson {
   sender: string;
   message_date: string | null;
   message_bytes: number;
-  message: string | null;
+  has_message: boolean | null;
   recipients: { position: number; address: string }[] | null;
   sent_before: number;
   bounced_before: number;
@@ -226,7 +231,7 @@ type ClaimJson =
   | { kind: "not_due"; due_in_ms: number }
   | { kind: "stale" | "suspect" | "expired" | "held" };
 
-function toClaim(answer: ClaimJson, id: string): ClaimAnswer {
+function toClaim(answer: ClaimJson, id: string, message: string | undefined): ClaimAnswer {
   if (answer.kind === "not_due") return { kind: "not_due", dueInMs: answer.due_in_ms };
   if (answer.kind !== "claimed") return { kind: answer.kind };
   return {
@@ -245,7 +250,7 @@ function toClaim(answer: ClaimJson, id: string): ClaimAnswer {
       sender: answer.sender,
       messageDate: answer.message_date === null ? null : new Date(answer.message_date),
       messageBytes: answer.message_bytes,
-      message: answer.message === null ? null : Buffer.from(answer.message, "base64"),
+      message: message === undefined ? null : Buffer.from(message, "base64"),
       recipients: answer.recipients ?? [],
       sentBefore: answer.sent_before,
       bouncedBefore: answer.bounced_before,

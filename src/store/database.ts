@@ -25,6 +25,14 @@ export interface LargeCall {
   lines?: readonly string[];
   /** About how many bytes the answer will have. */
   answerBytes?: number;
+  /** Large texts follow the answer's JSON: it is an `AnswerWithTexts`. */
+  hasTexts?: boolean;
+}
+
+/** A JSON answer and the texts behind it, in their order; none of them was parsed. */
+export interface AnswerWithTexts {
+  json: unknown;
+  texts: string[];
 }
 
 export interface Database {
@@ -45,6 +53,13 @@ export interface Database {
 export function callText(args: unknown, { lines = [] }: LargeCall = {}): string {
   const json = JSON.stringify(args);
   return lines.length === 0 ? json : [json, ...lines].join("\n");
+}
+
+/** What a function returned, as `rpc` answers it; JSON never holds a form feed of its own. */
+export function parseAnswer(answer: string, { hasTexts = false }: LargeCall = {}): unknown {
+  if (!hasTexts) return JSON.parse(answer);
+  const [json = "", ...texts] = answer.split("\f");
+  return { json: JSON.parse(json), texts } satisfies AnswerWithTexts;
 }
 
 /** A call that carries megabytes may take longer than one that must answer a person soon. */

@@ -45,6 +45,9 @@ import indexPlans from "../../supabase/migrations/20261124000024_index_plans.sql
 import longLists from "../../supabase/migrations/20261124000025_long_lists.sql" with {
   type: "text",
 };
+import plainTexts from "../../supabase/migrations/20261124000026_plain_texts.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -81,6 +84,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000023", name: "shared_transports", sql: sharedTransports },
   { version: "20261124000024", name: "index_plans", sql: indexPlans },
   { version: "20261124000025", name: "long_lists", sql: longLists },
+  { version: "20261124000026", name: "plain_texts", sql: plainTexts },
 ];
 
 /** The version of the schema that this program was written for. */

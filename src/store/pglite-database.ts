@@ -3,7 +3,14 @@ import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync }
 import { dirname, join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
 import { toCallError, unavailableError } from "./call-error.ts";
-import { type Claims, callText, type Database, deadlineFor, type LargeCall } from "./database.ts";
+import {
+  type Claims,
+  callText,
+  type Database,
+  deadlineFor,
+  type LargeCall,
+  parseAnswer,
+} from "./database.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { type MigrationSession, migrate } from "./migrate.ts";
 import { createPgliteEngine, openPglite, type PgliteEngine } from "./pglite-engine.ts";
@@ -71,7 +78,7 @@ function createDatabase(
       const values = [JSON.stringify(as), fn, text];
       const sql = "select mailer_api.call_as($1, $2, $3) as answer";
       const answer = await queryWithin(engine, deadlineFor(text, large, deadlineMs), sql, values);
-      return typeof answer === "string" ? JSON.parse(answer) : null;
+      return typeof answer === "string" ? parseAnswer(answer, large) : null;
     },
     async ping() {
       await queryWithin(engine, deadlineMs, "select 'pong' as answer");

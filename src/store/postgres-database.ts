@@ -1,6 +1,13 @@
 import pg from "pg";
 import { toCallError, unavailableError } from "./call-error.ts";
-import { type Claims, callText, type Database, deadlineFor, type LargeCall } from "./database.ts";
+import {
+  type Claims,
+  callText,
+  type Database,
+  deadlineFor,
+  type LargeCall,
+  parseAnswer,
+} from "./database.ts";
 import { openPool } from "./open-pool.ts";
 
 export interface PostgresDatabaseOptions {
@@ -51,7 +58,7 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
       const values = [JSON.stringify(as), fn, text];
       const callMs = deadlineFor(text, large, deadlineMs);
       const answer = await queryWithin(pool, callMs, { ...CALL_AS, values });
-      return answer === null ? null : JSON.parse(answer);
+      return answer === null ? null : parseAnswer(answer, large);
     },
     async ping(): Promise<void> {
       await queryWithin(pool, deadlineMs, { text: "select 'pong' as answer" });

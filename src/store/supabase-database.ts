@@ -6,6 +6,7 @@ import {
   type Database,
   deadlineFor,
   type LargeCall,
+  parseAnswer,
   partClaims,
 } from "./database.ts";
 import { toSupabaseError } from "./supabase-error.ts";
@@ -55,7 +56,7 @@ export function createSupabaseDatabase(options: SupabaseDatabaseOptions): Databa
       .retry(false)
       .abortSignal(AbortSignal.timeout(deadlineFor(text, large, deadlineMs)));
     if (error !== null) throw toSupabaseError({ status, error });
-    return parsed(data, status);
+    return parsed(data, status, large);
   }
 
   return {
@@ -78,11 +79,11 @@ const fetchWithoutRedirect: typeof fetch = Object.assign(
 );
 
 /** supabase-js makes a success of an empty 404, and of a 404 with a list; neither is ours. */
-function parsed(answer: unknown, status: number): unknown {
+function parsed(answer: unknown, status: number, large: LargeCall | undefined): unknown {
   if (answer === null && status === 200) return null;
   if (typeof answer !== "string") throw toSupabaseError({ status: 404, error: {} });
   try {
-    return JSON.parse(answer);
+    return parseAnswer(answer, large);
   } catch (error) {
     throw toCallError(error);
   }
