@@ -17,7 +17,7 @@ import { createClockSkew } from "../queue/clock-skew.ts";
 import { createDestinations } from "../queue/destinations.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
-import { createHeadroom } from "../queue/headroom.ts";
+import { createHeadroom, type Headroom } from "../queue/headroom.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
 import {
@@ -143,7 +143,6 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
       ...shared,
       ...createRestraints(config, transport, database, log),
       sender,
-      concurrency: config.workerConcurrency,
       failPoints,
     },
     reconciler: createReconciler({
@@ -185,14 +184,17 @@ function createRestraints(config: Config, transport: string, database: Database,
     breaker: createBreaker({ concurrencyMax, minuteMs, transport, log }),
     rateLimit: createRateLimitOf(config, database),
     destinations: createDestinations({ minuteMs }),
-    headroom: createHeadroom({ behindMax: behindMaxOf(config) }),
+    headroom: createHeadroomOf(config),
   };
 }
 
 /** Of the connections that emails are sent over, one in five is kept free of floods. */
-function behindMaxOf({ transport, workerConcurrency }: Config): number {
-  const connections = transport.kind === "smtp" ? transport.poolSize : workerConcurrency;
-  return Math.max(1, Math.floor(Math.min(connections, workerConcurrency) * 0.8));
+function createHeadroomOf({ transport, workerConcurrency: alone }: Config): Headroom {
+  const connections = Math.min(transport.kind === "smtp" ? transport.poolSize : alone, alone);
+  // As many are claimed or settled as are sent.
+  const shared = Math.min(2 * connections, alone);
+  const behindMax = Math.max(1, Math.floor(connections * 0.8));
+  return createHeadroom({ jobsMax: { alone, shared }, behindMax });
 }
 
 function createRateLimitOf({ transport, region }: Config, database: Database): RateLimit {

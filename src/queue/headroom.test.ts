@@ -3,11 +3,12 @@ import { createHeadroom } from "./headroom.ts";
 
 const ada = 1;
 const bob = 2;
+const jobsMax = { alone: 100, shared: 40 };
 const never = new AbortController().signal;
 
 function headroom(behindMax = 2) {
   const clock = { at: 0 };
-  const room = createHeadroom({ behindMax, now: () => clock.at });
+  const room = createHeadroom({ jobsMax, behindMax, now: () => clock.at });
   /** Begun emails, in order; each may be ended. */
   const begun: { line: number; leave: () => void }[] = [];
   const enter = async (line: number, isBehind: boolean, signal = never) => {
@@ -89,4 +90,16 @@ test("whoever waits gives up when told to, and takes no place with it", async ()
   expect(begun.length).toBe(3);
   const already = room.enter({ line: ada, isBehind: true }, giveUp.signal);
   expect(await already.catch((error: Error) => error.message)).toBe("draining");
+});
+
+test("while several owners send, fewer jobs are held", async () => {
+  const { clock, enter, room } = headroom();
+  await enter(ada, false);
+  expect(room.jobsMax).toBe(100);
+  await enter(ada, true);
+  expect(room.jobsMax).toBe(100);
+  await enter(bob, false);
+  expect(room.jobsMax).toBe(40);
+  clock.at = 61_000;
+  expect(room.jobsMax).toBe(100);
 });

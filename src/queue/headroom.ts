@@ -9,6 +9,11 @@ export interface Headroom {
    * `signal` aborts before that.
    */
   enter(standing: Standing, signal: AbortSignal): Promise<() => void>;
+  /**
+   * Jobs that the worker may hold now. While several owners send they are fewer: BullMQ fetches
+   * as many as it may, one after another, before it begins with any.
+   */
+  readonly jobsMax: number;
 }
 
 /** How an email stands in the queue. */
@@ -23,13 +28,16 @@ export interface Standing {
 const othersCountMs = 60_000;
 
 export interface HeadroomOptions {
+  /** Jobs that a worker holds at once: of one owner; while several send. */
+  jobsMax: { alone: number; shared: number };
   /** Emails of floods that run at once while others send. */
   behindMax: number;
   /** A steady clock in ms; a test gives its own. */
   now?: () => number;
 }
 
-export function createHeadroom({ behindMax, now = performance.now }: HeadroomOptions): Headroom {
+export function createHeadroom(options: HeadroomOptions): Headroom {
+  const { jobsMax, behindMax, now = performance.now } = options;
   /** The last two owners whose mail was on time: one of them is another than any flood's. */
   let seen: { line: number; at: number }[] = [];
   const waiting: { line: number | undefined; begin: () => void }[] = [];
@@ -39,9 +47,10 @@ export function createHeadroom({ behindMax, now = performance.now }: HeadroomOpt
     seen = [{ line, at: now() }, ...seen.filter((one) => one.line !== line)].slice(0, 2);
   }
 
+  const recent = () => seen.filter(({ at }) => now() - at < othersCountMs);
+
   function mayBegin(line: number | undefined): boolean {
-    if (behind < behindMax) return true;
-    return !seen.some((one) => one.line !== line && now() - one.at < othersCountMs);
+    return behind < behindMax || recent().every((one) => one.line === line);
   }
 
   function pump(): void {
@@ -65,6 +74,9 @@ export function createHeadroom({ behindMax, now = performance.now }: HeadroomOpt
   }
 
   return {
+    get jobsMax() {
+      return recent().length > 1 ? jobsMax.shared : jobsMax.alone;
+    },
     async enter({ line, isBehind }, signal) {
       if (!isBehind) {
         if (line !== undefined) see(line);

@@ -18,8 +18,8 @@ export interface ReadyTimes {
  * looks at its clock every 100 ms only, and a burst takes a while to be handed out.
  */
 export const leadMs = 150;
-/** Of a flood's moment; all of it would fill the workers before it is due. */
-const leadCountMax = 50;
+/** Of a flood's moment; more would fill the workers before it is due. */
+const leadCountMax = 10;
 const readyPerMs = 5;
 /** A flood of more than 300,000 becomes ready in as many waves. */
 export const putOffMsMax = 60_000;

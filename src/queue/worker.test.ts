@@ -31,8 +31,7 @@ function workerOfTest() {
     rateLimit: noRateLimit,
     failPoints: noFailPoints,
     log: createLogger({ level: "silent" }),
-    headroom: createHeadroom({ behindMax: 1 }),
-    concurrency: 1,
+    headroom: createHeadroom({ behindMax: 1, jobsMax: { alone: 1, shared: 1 } }),
   };
   const worker = createEmailWorker(deps as unknown as EmailWorkerDeps);
   return { worker, claims, run: (data: WakeJob) => run?.({ data } as Job<WakeJob>, "token") };

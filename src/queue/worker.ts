@@ -16,7 +16,6 @@ export interface EmailWorkerDeps extends DeliverDeps {
   presence: Pick<Presence, "unqueue">;
   clockSkew: Pick<ClockSkew, "now">;
   headroom: Headroom;
-  concurrency: number;
 }
 
 export interface EmailWorker {
@@ -45,11 +44,12 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
     const run = deliverJob(deps, job.data, signals, isolation);
     running.add(run);
     await run.finally(() => running.delete(run));
+    worker.concurrency = deps.headroom.jobsMax;
     await deps.failPoints("job.before");
   }
 
   const worker = deps.backend.createWorker<WakeJob>(emailQueueName, runJob, {
-    concurrency: deps.concurrency,
+    concurrency: deps.headroom.jobsMax,
   });
   worker.on("completed", () => void deps.failPoints("job.after"));
 
