@@ -171,7 +171,8 @@ const queue = {
   }),
   WORKER_CONCURRENCY: plain(integer(1, 1000), {
     default: "`100`",
-    meaning: "E-mails one process works on at the same time",
+    meaning:
+      "E-mails one process works on at the same time; at most two for each connection (`SMTP_POOL_SIZE`) while several owners send",
     example: "100",
   }),
   QUEUE_HORIZON_MS: plain(integer(100, 86_400_000), {
