@@ -24,8 +24,10 @@ export interface OverdueJobsDeps {
 
 /** Later than Redis's own clock tick and an ordinary claim. */
 const overdueMs = 2_000;
-/** Small, so that nobody waits long behind a look at a flood. */
+/** Small, and with a pause after each but the first few: nobody waits long behind a flood's look. */
 const pageSize = 500;
+const pagesAtOnce = 4;
+const pauseMs = 100;
 /**
  * A job that was seen waiting goes on waiting, so that each email is looked up once when it has
  * just become overdue; a large backlog behind a rate limit costs nothing. Beside that, and to
@@ -75,7 +77,8 @@ export function createOverdueJobs(deps: OverdueJobsDeps): OverdueJobs {
         everythingAt = performance.now();
         putOffUntil = 0;
       }
-      while (total.promoted + total.requeued < promotedMax) {
+      for (let pages = 0; total.promoted + total.requeued < promotedMax; pages++) {
+        if (pages >= pagesAtOnce) await Bun.sleep(pauseMs);
         const page = await presence.listOverdue({ overdueMs, limit: pageSize, after: seen });
         // A queue that fails has its own word in the log; then nothing counts as seen.
         const done = await within(lookUp(page.emails), queueTimeoutMs);
