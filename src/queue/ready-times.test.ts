@@ -28,6 +28,13 @@ test("a flood becomes ready from its moment on, little by little; others' mail a
   expect(times.leadOf({ ...flood, dueAt: noon + 1_000 })).toBe(leadMs);
 });
 
+test("a steady stream, however much of it there is, keeps its lead", () => {
+  const times = createReadyTimes();
+  for (let n = 0; n < 3_000; n++) {
+    expect(times.leadOf({ dueAt: noon + n * 2, isBehind: true })).toBe(leadMs);
+  }
+});
+
 test("a moment that is past is forgotten, one that is to come is not", () => {
   const times = createReadyTimes();
   for (let n = 0; n < 1_000; n++) times.leadOf(flood);

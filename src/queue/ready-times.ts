@@ -23,8 +23,8 @@ const leadCountMax = 10;
 const readyPerMs = 5;
 /** A flood of more than 300,000 becomes ready in as many waves. */
 export const putOffMsMax = 60_000;
-/** What is due within this counts as due at one moment. */
-const momentMs = 100;
+/** What is due within this counts as due at one moment; up to 1,000 a second are no flood. */
+const momentMs = 10;
 
 export function createReadyTimes(): ReadyTimes {
   /** How many emails of floods are due at each moment. */
