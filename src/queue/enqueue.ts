@@ -173,8 +173,7 @@ async function addBatch(
 
 function jobOf(email: Waiting, now: number, readyTimes: ReadyTimes | null) {
   const { id, wake, delayMs, addedAt, ownerId, place } = email;
-  const leftMs = email.dueAt === undefined ? delayMs - (performance.now() - addedAt) : null;
-  const dueAt = Math.round(leftMs === null ? (email.dueAt ?? now) : now + leftMs);
+  const dueAt = Math.round(email.dueAt ?? now + delayMs - (performance.now() - addedAt));
   const isBehind = place.ahead >= behindMin;
   const data: WakeJob = { emailId: id, wake, dueAt };
   if (ownerId !== undefined) data.line = Bun.hash.xxHash32(ownerId);

@@ -193,3 +193,23 @@ test("a queue that does not answer is asked again, from the same place", async (
   await jobs.look();
   expect(afters).toEqual([null, null]);
 });
+
+test("a brief look ends after a few pages, and the next one goes on from there", async () => {
+  const afters: unknown[] = [];
+  const jobs = createOverdueJobs({
+    presence: {
+      async listOverdue({ after }) {
+        afters.push(after?.id ?? null);
+        const last = { next_attempt_at: "now", id: String(afters.length) };
+        return { emails: [], last, until: last };
+      },
+    },
+    backend: { findJobs: async () => ({ delayed: [], missing: [] }), promote: async () => {} },
+    enqueue: { add: () => {}, backlog: 0, flush: async () => {} },
+    clockSkew,
+  });
+  await jobs.look({ isBrief: true });
+  expect(afters).toEqual([null, "1", "2", "3"]);
+  await jobs.look({ isBrief: true });
+  expect(afters.slice(4)).toEqual(["4", "5", "6", "7"]);
+});

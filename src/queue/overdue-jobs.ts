@@ -11,8 +11,11 @@ import { emailQueueName } from "./queue-options.ts";
  * have lost a job without losing its marker.
  */
 export interface OverdueJobs {
-  /** Resolves to what it did; a queue that does not answer is for the next look. */
-  look(): Promise<{ promoted: number; requeued: number }>;
+  /**
+   * Resolves to what it did; a queue that does not answer is for the next look. A brief one leaves
+   * the rest of a large backlog to the next as well, and whoever has more to do waits for no pause.
+   */
+  look(options?: { isBrief?: boolean }): Promise<{ promoted: number; requeued: number }>;
 }
 
 export interface OverdueJobsDeps {
@@ -69,7 +72,7 @@ export function createOverdueJobs(deps: OverdueJobsDeps): OverdueJobs {
   }
 
   return {
-    async look() {
+    async look({ isBrief = false } = {}) {
       const total = { promoted: 0, requeued: 0 };
       const isPutOffOver = putOffUntil > 0 && putOffUntil <= overdueSince();
       if (isPutOffOver || performance.now() - everythingAt > everythingEveryMs) {
@@ -78,7 +81,10 @@ export function createOverdueJobs(deps: OverdueJobsDeps): OverdueJobs {
         putOffUntil = 0;
       }
       for (let pages = 0; total.promoted + total.requeued < promotedMax; pages++) {
-        if (pages >= pagesAtOnce) await Bun.sleep(pauseMs);
+        if (pages >= pagesAtOnce) {
+          if (isBrief) break;
+          await Bun.sleep(pauseMs);
+        }
         const page = await presence.listOverdue({ overdueMs, limit: pageSize, after: seen });
         // A queue that fails has its own word in the log; then nothing counts as seen.
         const done = await within(lookUp(page.emails), queueTimeoutMs);

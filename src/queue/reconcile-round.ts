@@ -79,8 +79,9 @@ export async function findOverdue(
   log: Logger,
   overdue: OverdueJobs,
   round: RoundReport,
+  options?: Parameters<OverdueJobs["look"]>[0],
 ): Promise<void> {
-  const { promoted, requeued } = await overdue.look();
+  const { promoted, requeued } = await overdue.look(options);
   round.promoted += promoted;
   round.requeued += requeued;
   round.foundDue += requeued;

@@ -143,7 +143,8 @@ function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) 
       await queueDue(deps, round);
       // After an outage of the database every region looks silent, until each has been heard.
       if (hearing.isSteady) await adopt(deps, round);
-      await findOverdue(deps.log, overdue, round);
+      // The next round frees what dead workers hold: it must not wait for a flood to be looked at.
+      await findOverdue(deps.log, overdue, round, { isBrief: true });
     }
     if (performance.now() - forgottenAt > forgetEveryMs) {
       await presence.forgetIdempotent();
