@@ -113,6 +113,21 @@ test("a flood's jobs become ready from its moment on, and say so", async () => {
   expect(single?.opts.delay).toBe(60_000 - leadMs);
 });
 
+test("what the queue does not take for a while is put off no further for it", async () => {
+  const { queue, calls, state } = fakeQueue();
+  state.isDown = true;
+  const enqueue = createEnqueue({ ...deps, queue });
+  const dueAt = noon + 60_000;
+  for (let n = 0; n < 200; n++) {
+    enqueue.add({ id: `flood-${n}`, wake: 1, delayMs: 60_000, dueAt, ownerId: "ada" });
+  }
+  await enqueue.flush(1_200);
+  state.isDown = false;
+  await enqueue.flush(5_000);
+  const latest = Math.max(...calls.flat().map(({ opts }) => opts.delay));
+  expect(latest).toBe(60_000 + Math.floor((200 - 20 - 10 - 1) / 5));
+});
+
 test("by a clock that is off nothing is put off", async () => {
   const { queue, calls } = fakeQueue();
   const clockSkew = { now: () => new Date(noon), isSkewed: true };

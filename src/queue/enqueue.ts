@@ -67,7 +67,7 @@ const behindMin = 20;
 /** With more than this waiting, the newest are left to the reconciler, which reads the database. */
 const backlogMax = 20_000;
 
-type Waiting = DueEmail & { addedAt: number; place: Place };
+type Waiting = DueEmail & { addedAt: number; place: Place; isBehind: boolean; leadMs: number };
 
 /** Adds emails to the queue in the background, in bulk, and keeps at it while it is down. */
 export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
@@ -87,7 +87,7 @@ export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
       const batch = backlog.slice(0, batchMax);
       try {
         await failPoints?.("enqueue.before");
-        await addBatch(deps, readyTimes, batch);
+        await addBatch(deps, batch);
         await failPoints?.("enqueue.after");
         backlog = backlog.slice(batch.length);
         if (isDown) log.info("queue takes jobs again", { count: backlog.length });
@@ -124,8 +124,7 @@ export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
       isLooking = false;
     },
     add(email) {
-      const place = places.take(email.ownerId, dueAtOf(email, clockSkew));
-      backlog.push({ ...email, addedAt: performance.now(), place });
+      backlog.push(placed(deps, places, readyTimes, email));
       // The next tick, so that a burst travels in one call.
       if (!isRunning) {
         isRunning = true;
@@ -149,37 +148,42 @@ async function readHead({ queue, clockSkew }: EnqueueDeps, places: FairPlaces): 
   places.forgetServed(priority === undefined ? null : secondOf(priority, at), at);
 }
 
-function dueAtOf({ dueAt, delayMs }: DueEmail, clockSkew: EnqueueDeps["clockSkew"]): number {
-  return dueAt ?? clockSkew.now().getTime() + delayMs;
+/** Once for each email: while the queue is down, its job is made again and again. */
+function placed(
+  { clockSkew }: EnqueueDeps,
+  places: FairPlaces,
+  readyTimes: ReadyTimes,
+  email: DueEmail,
+): Waiting {
+  const now = clockSkew.now().getTime();
+  const dueAt = email.dueAt ?? now + email.delayMs;
+  const place = places.take(email.ownerId, dueAt);
+  const isBehind = place.ahead >= behindMin;
+  // By a clock that is off, what is put off may come much later than that.
+  const isLed = isBehind && !clockSkew.isSkewed && dueAt - now > leadMs;
+  const lead = isLed ? readyTimes.leadOf({ dueAt, isBehind }) : leadMs;
+  return { ...email, addedAt: performance.now(), place, isBehind, leadMs: lead };
 }
 
 function inOrder({ place: one }: Waiting, { place: other }: Waiting): number {
   return one.second - other.second;
 }
 
-async function addBatch(
-  { queue, clockSkew }: EnqueueDeps,
-  readyTimes: ReadyTimes,
-  batch: Waiting[],
-): Promise<void> {
+async function addBatch({ queue, clockSkew }: EnqueueDeps, batch: Waiting[]): Promise<void> {
   const now = clockSkew.now().getTime();
-  // By a clock that is off, what is put off may come much later than that.
-  const times = clockSkew.isSkewed ? null : readyTimes;
-  const jobs = batch.map((email) => jobOf(email, now, times));
+  const jobs = batch.map((email) => jobOf(email, now));
   if ((await within(queue.addBulk(jobs), addTimeoutMs)) === null) {
     throw new AppError("internal_error", { publicDetail: "The queue did not answer." });
   }
 }
 
-function jobOf(email: Waiting, now: number, readyTimes: ReadyTimes | null) {
-  const { id, wake, delayMs, addedAt, ownerId, place } = email;
+function jobOf(email: Waiting, now: number) {
+  const { id, wake, delayMs, addedAt, ownerId, place, isBehind } = email;
   const dueAt = Math.round(email.dueAt ?? now + delayMs - (performance.now() - addedAt));
-  const isBehind = place.ahead >= behindMin;
   const data: WakeJob = { emailId: id, wake, dueAt };
   if (ownerId !== undefined) data.line = Bun.hash.xxHash32(ownerId);
   if (isBehind) data.isBehind = true;
-  let readyAt = now;
-  if (dueAt - now > leadMs) readyAt = dueAt - (readyTimes?.leadOf({ dueAt, isBehind }) ?? leadMs);
+  const readyAt = dueAt - now > leadMs ? dueAt - email.leadMs : now;
   if (readyAt > dueAt) data.readyAt = readyAt;
   const delay = Math.max(0, readyAt - now);
   const priority = priorityOf(place.second);
