@@ -2,7 +2,7 @@ import type { Address, EmailDraft } from "./email.ts";
 
 /**
  * What a caller asked for, as `GET /emails/{id}` shows it and as an edit composes anew from.
- * Stored encrypted beside the message; the bytes of attachments are in the message alone.
+ * Stored encrypted beside the message; what the message holds to the byte is in it alone.
  */
 export interface EmailDetails {
   from: Address;
@@ -20,13 +20,36 @@ export interface EmailDetails {
   messageId?: string;
 }
 
-export function detailsOf(draft: EmailDraft, messageId?: string): EmailDetails {
-  return {
+/** Where a text stands in the message, and how it becomes what was asked for again. */
+export interface BodyPlace {
+  /** Of the message's bytes. */
+  at: number;
+  bytes: number;
+  encoding: "quoted-printable" | "base64";
+  /** What ended the lines of the text; in the message it is CRLF. */
+  lineEnd: "\n" | "\r\n";
+}
+
+/** Absent: the text is not in the message as it was asked for, or there is none. */
+export interface BodyPlaces {
+  body?: BodyPlace;
+  htmlBody?: BodyPlace;
+}
+
+/** What is stored. Those of earlier versions hold the details themselves, bodies and all. */
+export interface StoredDetails {
+  /** A body that has a place is null here. */
+  details: EmailDetails;
+  places: BodyPlaces;
+}
+
+export function detailsOf(draft: EmailDraft, places: BodyPlaces, messageId?: string) {
+  const details: EmailDetails = {
     ...(messageId === undefined ? {} : { messageId }),
     from: draft.from,
     replyTo: draft.replyTo,
-    body: draft.body,
-    htmlBody: draft.htmlBody,
+    body: places.body ? null : draft.body,
+    htmlBody: places.htmlBody ? null : draft.htmlBody,
     headers: draft.headers,
     attachments: draft.attachments.map(({ filename, contentType, contentId, content }) => ({
       filename,
@@ -35,4 +58,5 @@ export function detailsOf(draft: EmailDraft, messageId?: string): EmailDetails {
       sizeBytes: content.length,
     })),
   };
+  return { details, places } satisfies StoredDetails;
 }

@@ -1,7 +1,7 @@
 import type { KeyRing } from "../crypto/key-ring.ts";
-import type { EmailDetails } from "../email/email-details.ts";
 import { showMailbox } from "../email/mailbox.ts";
 import { decryptEmail, isUnreadable, openDataKeyOf, orUnreadable } from "../queue/decrypt-email.ts";
+import { openDetails } from "../queue/stored-details.ts";
 import type {
   StoredAttempt,
   StoredEmail,
@@ -73,16 +73,11 @@ export function wholeEmailAnswer(email: WholeEmail, opener: EmailOpener) {
 
 function tryDetails(email: WholeEmail, keyRing: KeyRing) {
   try {
-    return { details: readDetails(email, keyRing) };
+    return { details: openDetails(email, keyRing) };
   } catch (error) {
     if (isUnreadable(error)) return { details: null, fault: error };
     throw error;
   }
-}
-
-/** What was asked for; null once shredded. Throws `content_unreadable`. */
-export function openDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails | null {
-  return orUnreadable(() => readDetails(email, keyRing));
 }
 
 /** The message without its Date; null once shredded. Throws `content_unreadable`. */
@@ -91,11 +86,6 @@ export function openMessage(email: WholeEmail, keyRing: KeyRing): Uint8Array | n
     const dataKey = openDataKeyOf(email, keyRing);
     return dataKey && email.message && dataKey.decryptBytes(email.message, "message");
   });
-}
-
-function readDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails | null {
-  const dataKey = openDataKeyOf(email, keyRing);
-  return dataKey && email.details && JSON.parse(dataKey.decryptText(email.details, "details"));
 }
 
 function attemptAnswers(attempts: StoredAttempt[]) {

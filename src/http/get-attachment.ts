@@ -1,9 +1,10 @@
 import { AppError } from "../errors.ts";
 import { askedAttachments } from "../mail/asked-attachments.ts";
-
+import { orUnreadable } from "../queue/decrypt-email.ts";
+import { openDetails } from "../queue/stored-details.ts";
 import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
-import { openDetails, openMessage } from "./email-answer.ts";
+import { openMessage } from "./email-answer.ts";
 import { findEmail } from "./find-email.ts";
 import { contentDestroyed } from "./get-raw.ts";
 
@@ -11,7 +12,7 @@ import { contentDestroyed } from "./get-raw.ts";
 export function createGetAttachment(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
     const email = await findEmail(c, deps, { details: true, message: true });
-    const asked = openDetails(email, deps.keyRing)?.attachments;
+    const asked = orUnreadable(() => openDetails(email, deps.keyRing))?.attachments;
     const message = openMessage(email, deps.keyRing);
     if (!asked || !message) throw contentDestroyed();
     const n = c.req.param("n") ?? "";

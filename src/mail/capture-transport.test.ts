@@ -115,7 +115,7 @@ describe("the list of captured messages", () => {
     const dataDir = freshDataDir();
     for (let n = 1; n <= 4; n += 1) {
       const now = () => new Date(Date.UTC(2026, 10, 24, 3, 0, n));
-      const message = await composeMessage(emailDraft({ subject: `Mail ${n} – ü` }), {
+      const { message } = await composeMessage(emailDraft({ subject: `Mail ${n} – ü` }), {
         messageId: `<${n}@example.com>`,
       });
       const transport = createCaptureTransport({ dataDir, now });

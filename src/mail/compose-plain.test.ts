@@ -3,12 +3,14 @@ import fc from "fast-check";
 import { simpleParser } from "mailparser";
 import PostalMime from "postal-mime";
 import type { Address, EmailDraft } from "../email/email.ts";
+import type { BodyPlace } from "../email/email-details.ts";
 import { isAppError } from "../errors.ts";
 import { awkwardDrafts } from "../testing/awkward-drafts.ts";
 import { attachment, emailDraft } from "../testing/email-draft.ts";
 import { composeByNodemailer, composeMessage, estimateSizeBytes } from "./compose.ts";
 import { composePlain } from "./compose-plain.ts";
 import { withDate } from "./message-date.ts";
+import { readBody } from "./read-body.ts";
 
 setDefaultTimeout(300_000);
 
@@ -38,7 +40,7 @@ function withoutBoundary(message: string): string {
 }
 
 async function expectAlike(draft: EmailDraft): Promise<string> {
-  const own = await outcomeOf(async () => composePlain(draft, ids));
+  const own = await outcomeOf(async () => composePlain(draft, ids)?.message ?? null);
   const theirs = await outcomeOf(async () => await composeByNodemailer(draft, ids));
   expect(own).toBe(theirs);
   return own ?? "";
@@ -94,8 +96,8 @@ describe("composed by us and by nodemailer, a message is the same", () => {
 
 describe("two parsers read the same from both", () => {
   const check = async (draft: EmailDraft) => {
-    const own = composePlain(draft, ids);
-    if (own === null) throw new Error("not composed");
+    const own = composePlain(draft, ids)?.message;
+    if (own === undefined) throw new Error("not composed");
     const [ours, theirs] = [await parse(own), await parse(await composeByNodemailer(draft, ids))];
     expect(ours).toEqual(theirs);
     expect(ours.mail.messageId).toBe(ids.messageId);
@@ -111,7 +113,7 @@ describe("two parsers read the same from both", () => {
   test("in every awkward draft that is not refused", async () => {
     let count = 0;
     for (const draft of Object.values(awkwardDrafts())) {
-      const outcome = await outcomeOf(async () => composePlain(draft, ids));
+      const outcome = await outcomeOf(async () => composePlain(draft, ids)?.message ?? null);
       if (outcome?.startsWith("invalid_content")) continue;
       await check(draft);
       count++;
@@ -126,11 +128,69 @@ describe("two parsers read the same from both", () => {
   });
 });
 
+describe("the bodies, read back from the message", () => {
+  /** What comes back by its place; null: it has none. */
+  const readBack = (draft: EmailDraft) => {
+    const composed = composePlain(draft, ids);
+    if (!composed) throw new Error("not composed");
+    const read = (place: BodyPlace | undefined) => place && readBody(composed.message, place);
+    return { body: read(composed.places.body), htmlBody: read(composed.places.htmlBody) };
+  };
+  const check = (draft: EmailDraft) => {
+    const back = readBack(draft);
+    for (const name of ["body", "htmlBody"] as const) {
+      const text = draft[name];
+      expect(back[name]).toBe(text !== null && hasOneLineEnd(text) ? text : undefined);
+    }
+  };
+
+  test("are what was asked for, in every awkward draft that is not refused", async () => {
+    let count = 0;
+    for (const draft of Object.values(awkwardDrafts())) {
+      const outcome = await outcomeOf(async () => composePlain(draft, ids)?.message ?? null);
+      if (outcome?.startsWith("invalid_content")) continue;
+      check(draft);
+      count++;
+    }
+    expect(count).toBeGreaterThan(150);
+  });
+
+  test(`in any draft (FUZZ_SEED=${seed})`, () => {
+    const lines = (text: string) => [
+      text,
+      text.replace(/\r\n?/g, "\n"),
+      text.replace(/\r?\n|\r/g, "\r\n"),
+    ];
+    const drafts = fc.record({ body: anyText(), htmlBody: anyText() });
+    const property = fc.property(drafts, ({ body, htmlBody }) => {
+      for (const [index, text] of lines(body).entries()) {
+        check(emailDraft({ body: text, htmlBody: lines(htmlBody)[index] ?? null }));
+        check(emailDraft({ body: text, htmlBody: null }));
+      }
+    });
+    fc.assert(property, { numRuns, seed });
+  });
+
+  test("have no place where the message does not hold them to the letter", () => {
+    for (const body of ["one\rtwo", "one\r\ntwo\n", "half a \ud83e pair"]) {
+      expect(readBack(emailDraft({ body, htmlBody: "<p>x</p>" }))).toEqual({
+        body: undefined,
+        htmlBody: "<p>x</p>",
+      });
+    }
+  });
+});
+
+/** Lines that all end alike, in LF or CRLF, and nothing that UTF-8 cannot say. */
+function hasOneLineEnd(text: string): boolean {
+  return text.isWellFormed() && (!text.includes("\r") || !/\r(?!\n)|(?<!\r)\n/.test(text));
+}
+
 describe("the boundary", () => {
   test("is another one each time, and cannot be part of an encoded text", async () => {
     const boundaries = new Set<string | undefined>();
     for (let i = 0; i < 50; i++) {
-      const message = await composeMessage(emailDraft({ htmlBody: "<p>both</p>" }), ids);
+      const { message } = await composeMessage(emailDraft({ htmlBody: "<p>both</p>" }), ids);
       boundaries.add(/boundary="([^"]+)"/.exec(Buffer.from(message).toString("latin1"))?.[1]);
     }
     expect(boundaries.size).toBe(50);
@@ -146,7 +206,7 @@ describe("left to nodemailer", () => {
   for (const [name, changes] of Object.entries(left)) {
     test(name, async () => {
       expect(composePlain(emailDraft(changes), ids)).toBeNull();
-      const message = await composeMessage(emailDraft(changes), ids);
+      const { message } = await composeMessage(emailDraft(changes), ids);
       expect(Buffer.from(message).toString()).toContain(`Message-ID: ${ids.messageId}\r\n`);
     });
   }

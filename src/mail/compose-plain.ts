@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import MimeNode from "nodemailer/lib/mime-node";
 import type { EmailDraft } from "../email/email.ts";
+import type { BodyPlace, BodyPlaces } from "../email/email-details.ts";
 import { addressList } from "./address-list.ts";
 import { base64LinesBytes, writeBase64Lines } from "./base64-lines.ts";
 import { assertHeaderBlock, assertHeaderName, headerCase, headerField } from "./header-field.ts";
@@ -10,6 +11,12 @@ import { type TextPart, textPart } from "./text-part.ts";
 
 /** ASCII as it is written, or a text yet to be encoded. */
 type Piece = string | TextPart;
+
+/** A message without its Date. */
+export interface Composed {
+  message: Uint8Array;
+  places: BodyPlaces;
+}
 
 const textType = "text/plain; charset=utf-8";
 const htmlType = "text/html; charset=utf-8";
@@ -21,18 +28,21 @@ const lf = 0x0a;
  * in nodemailer's streams. Byte for byte what nodemailer 10.6.0 makes of it, but for the boundary.
  * Throws `invalid_content` as `composeMessage` does.
  */
-export function composePlain(draft: EmailDraft, ids: { messageId: string }): Uint8Array | null {
+export function composePlain(draft: EmailDraft, ids: { messageId: string }): Composed | null {
   const { body, htmlBody } = draft;
   if (draft.attachments.length > 0 || !/^<[\x21-\x7e]+>$/.test(ids.messageId)) return null;
   if (body !== null && htmlBody !== null) {
-    return join(
-      alternatives(headerFields(draft, ids.messageId), textPart(body), textPart(htmlBody)),
-    );
+    const [text, html] = [textPart(body), textPart(htmlBody)];
+    const { message, placeOf } = join(alternatives(headerFields(draft, ids.messageId), text, html));
+    return { message, places: { ...placeOf("body", text), ...placeOf("htmlBody", html) } };
   }
   const text = body ?? htmlBody;
   if (text === null) return null;
-  const type = body === null ? htmlType : textType;
-  return join(single(headerFields(draft, ids.messageId), type, textPart(text)));
+  const [name, type] =
+    body === null ? (["htmlBody", htmlType] as const) : (["body", textType] as const);
+  const part = textPart(text);
+  const { message, placeOf } = join(single(headerFields(draft, ids.messageId), type, part));
+  return { message, places: placeOf(name, part) };
 }
 
 /** Those of the email itself, folded; the ones about its structure stand around them. */
@@ -91,13 +101,30 @@ function partHeaders(contentType: string, { contentTransferEncoding }: TextPart)
 }
 
 /** The pieces in a row, encoded; ends in a line end. */
-function join(pieces: Piece[]): Uint8Array {
+function join(pieces: Piece[]) {
   const room = pieces.reduce((sum, piece) => sum + bytesMax(piece), 2);
   const out = Buffer.allocUnsafe(room);
-  const end = pieces.reduce((at, piece) => write(piece, out, at), 0);
+  const placed = new Map<Piece, BodyPlace | null>();
+  let end = 0;
+  for (const piece of pieces) {
+    const at = end;
+    end = write(piece, out, at);
+    if (typeof piece !== "string") placed.set(piece, placeFrom(piece, at, end));
+  }
   const message = out.subarray(0, out[end - 1] === lf ? end : write("\r\n", out, end));
-  // The room left over may be twice the message; of a large one it is little.
-  return room <= message.length * 1.1 ? message : Buffer.from(message);
+  return {
+    // The room left over may be twice the message; of a large one it is little.
+    message: room <= message.length * 1.1 ? message : Buffer.from(message),
+    placeOf(name: keyof BodyPlaces, part: TextPart): BodyPlaces {
+      const place = placed.get(part);
+      return place ? { [name]: place } : {};
+    },
+  };
+}
+
+function placeFrom(part: TextPart, at: number, end: number): BodyPlace | null {
+  const { contentTransferEncoding: encoding, lineEnd } = part;
+  return lineEnd && { at, bytes: end - at, encoding, lineEnd };
 }
 
 function bytesMax(piece: Piece): number {

@@ -11,7 +11,8 @@ import { type ReadMessage, readAttachments, readMessage } from "./read-message.t
 const messageId = "<0b5d2f4e-6a6b-4f0e-9f6e-3f1f2f9f7a11@example.com>";
 
 async function compose(changes: Partial<EmailDraft>): Promise<Buffer> {
-  return Buffer.from(await composeMessage(emailDraft(changes), { messageId }));
+  const { message } = await composeMessage(emailDraft(changes), { messageId });
+  return Buffer.from(message);
 }
 
 /** By two parsers that share no code, with the Date the transport would put in front. */
@@ -263,7 +264,7 @@ test("any subject, text and file name survive, and the size was foreseen", async
           htmlBody,
           attachments: [attachment({ filename, content })],
         });
-        const message = Buffer.from(await composeMessage(draft, { messageId }));
+        const message = Buffer.from((await composeMessage(draft, { messageId })).message);
         expectCleanOnTheWire(message);
         expect(message.length).toBeLessThanOrEqual(estimateSizeBytes(draft));
         const { mail, read } = await parseTwice(message);
@@ -295,7 +296,7 @@ test("the size foreseen is an upper bound for large and awkward content too", as
     }),
   ];
   for (const draft of drafts) {
-    const message = await composeMessage(draft, { messageId });
+    const { message } = await composeMessage(draft, { messageId });
     expect(message.length).toBeLessThanOrEqual(estimateSizeBytes(draft));
     expect(estimateSizeBytes(draft)).toBeLessThan(message.length * 5 + 20_000);
   }

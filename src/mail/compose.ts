@@ -1,21 +1,23 @@
 import MailComposer, { type MailComposerAttachment } from "nodemailer/lib/mail-composer";
 import type { Address, Attachment, EmailDraft } from "../email/email.ts";
 import { mailbox } from "./address-list.ts";
-import { composePlain } from "./compose-plain.ts";
+import { type Composed, composePlain } from "./compose-plain.ts";
 import { assertHeaderBlock, assertHeaderName } from "./header-field.ts";
 import { encodeHeaderText, withoutControls } from "./header-text.ts";
 import { textPart } from "./text-part.ts";
 
 /**
  * The message a draft stands for, once and for all: only ASCII, CRLF line ends, the Message-ID
- * given. It has no Date (the transport puts that of the attempt in front) and no Bcc. Throws
- * `invalid_content` when a header cannot be written within the limits of RFC 5322.
+ * given. It has no Date (the transport puts that of the attempt in front) and no Bcc. Beside it
+ * where in it the bodies can be read back. Throws `invalid_content` when a header cannot be
+ * written within the limits of RFC 5322.
  */
 export async function composeMessage(
   draft: EmailDraft,
   ids: { messageId: string },
-): Promise<Uint8Array> {
-  return composePlain(draft, ids) ?? (await composeByNodemailer(draft, ids));
+): Promise<Composed> {
+  const plain = composePlain(draft, ids);
+  return plain ?? { message: await composeByNodemailer(draft, ids), places: {} };
 }
 
 /** Any draft, but slower: `composePlain` makes the same message of most. */
@@ -30,8 +32,8 @@ export async function composeByNodemailer(
     ...(draft.replyTo ? { replyTo: mailbox(draft.replyTo) } : {}),
     ...(draft.to.length > 0 ? { to: draft.to.map(mailbox) } : {}),
     ...(draft.cc.length > 0 ? { cc: draft.cc.map(mailbox) } : {}),
-    ...(draft.body === null ? {} : { text: textPart(draft.body) }),
-    ...(draft.htmlBody === null ? {} : { html: textPart(draft.htmlBody) }),
+    ...(draft.body === null ? {} : { text: encodedPart(draft.body) }),
+    ...(draft.htmlBody === null ? {} : { html: encodedPart(draft.htmlBody) }),
     attachments: draft.attachments.map(attachmentPart),
     messageId: ids.messageId,
     disableFileAccess: true,
@@ -85,6 +87,11 @@ export function estimateSizeBytes(draft: EmailDraft): number {
     0,
   );
   return Math.ceil(headerBytes + bodyBytes + attachmentBytes);
+}
+
+function encodedPart(text: string) {
+  const { content, contentTransferEncoding } = textPart(text);
+  return { content, contentTransferEncoding };
 }
 
 function attachmentPart({ filename, contentType, contentId, content }: Attachment) {

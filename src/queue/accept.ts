@@ -4,6 +4,7 @@ import { AppError } from "../errors.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import { collectAfter } from "../mail/collect.ts";
 import { composeMessage, estimateSizeBytes, messageIdFor } from "../mail/compose.ts";
+import type { Composed } from "../mail/compose-plain.ts";
 import type { Emails } from "../store/emails.ts";
 import type { IdempotencyClaim, NewEmail, Quota, QuotaExceeded } from "../store/stored-email.ts";
 import { encryptEmail } from "./encrypt-email.ts";
@@ -65,7 +66,7 @@ export interface AcceptDeps {
 export function createAccept(deps: AcceptDeps): Accept {
   const running = new Set<string>();
   return {
-    preview: (draft) => compose(deps, draft, deps.newId(), 0),
+    preview: async (draft) => (await compose(deps, draft, deps.newId(), 0)).message,
     async accept(request) {
       if (!request.idempotency) return acceptOnce(deps, request);
       const name = requestName(request);
@@ -122,9 +123,9 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
     // Composing rarely waits for anything: within a batch whoever else is here gets a turn.
     if (index > 0) await new Promise((resolve) => setImmediate(resolve));
     const id = deps.newId();
-    const message = await compose(deps, draft, id, index);
-    collectAfter(message.length);
-    emails.push(encryptEmail({ id, ownerId, draft, message, ...deps }));
+    const composed = await compose(deps, draft, id, index);
+    collectAfter(composed.message.length);
+    emails.push(encryptEmail({ id, ownerId, draft, composed, ...deps }));
   }
   await deps.failPoints?.("insert.before");
   const answer = await deps.emails.schedule({
@@ -175,9 +176,10 @@ async function compose(
   draft: EmailDraft,
   id: string,
   index: number,
-): Promise<Uint8Array> {
-  const message = await composeMessage(draft, { messageId: messageIdFor(id, draft.from) });
-  if (message.length <= deps.messageBytesMax) return message;
+): Promise<Composed> {
+  const composed = await composeMessage(draft, { messageId: messageIdFor(id, draft.from) });
+  const { message } = composed;
+  if (message.length <= deps.messageBytesMax) return composed;
   throw new AppError("payload_too_large", {
     publicDetail:
       `The composed message of email ${index} is ${message.length} bytes; ` +

@@ -21,6 +21,7 @@ import { type CurrentEmail, openCurrentEmail } from "./current-email.ts";
 import { orUnreadable } from "./decrypt-email.ts";
 import { encryptEdit } from "./encrypt-edit.ts";
 import type { Enqueue } from "./enqueue.ts";
+import { isMessageNeeded } from "./stored-details.ts";
 
 /** Which email a person changes. */
 export interface Target {
@@ -169,31 +170,30 @@ async function prepare(
   const { fields } = request;
   const asRead = { ...target, version, attempts, wrappedKey, fields };
   if (fields.length === 0) return { ...asRead, change: {} };
-  const current = orUnreadable(() => openCurrentEmail(email, deps.keyRing));
+  const readMessage = () => readMessageOf(deps, request, email);
+  const message = isMessageNeeded(email, deps.keyRing) ? await readMessage() : null;
+  const current = orUnreadable(() => openCurrentEmail({ ...email, message }, deps.keyRing));
   if (!current) throw contentDestroyed();
   const edit = request.revise(current);
-  return { ...asRead, change: await encrypt(deps, request, current, edit) };
-}
-
-async function encrypt(
-  deps: ChangeDeps,
-  { id, claims, heldBytes }: Target,
-  current: CurrentEmail,
-  edit: EmailEdit,
-) {
-  const held = heldBytes?.() ?? 0;
+  const held = request.heldBytes?.() ?? 0;
   const giveBack = isContentEdit(edit) ? take(deps.semaphore, current, edit, held) : () => {};
-  const readMessage = async () => {
-    const again = await deps.emails.get(id, claims, { message: true });
-    if (!again?.message) throw contentDestroyed();
-    if (again.version !== current.email.version) throw changedMeanwhile();
-    return again.message;
-  };
   try {
-    return await encryptEdit(current, edit, { ...deps, readMessage });
+    return { ...asRead, change: await encryptEdit(current, edit, { ...deps, readMessage }) };
   } finally {
     giveBack();
   }
+}
+
+/** Ciphertext of the very message that the details belong to. */
+async function readMessageOf(
+  { emails }: ChangeDeps,
+  { id, claims }: Target,
+  { version }: WholeEmail,
+): Promise<Uint8Array> {
+  const again = await emails.get(id, claims, { message: true });
+  if (!again?.message) throw contentDestroyed();
+  if (again.version !== version) throw changedMeanwhile();
+  return again.message;
 }
 
 function take(

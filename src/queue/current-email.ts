@@ -3,6 +3,8 @@ import type { Address, EmailDraft, RecipientKind } from "../email/email.ts";
 import type { EmailDetails } from "../email/email-details.ts";
 import { readMailbox } from "../email/mailbox.ts";
 import type { StoredRecipient, WholeEmail } from "../store/stored-email.ts";
+import { openDataKeyOf } from "./decrypt-email.ts";
+import { openDetails } from "./stored-details.ts";
 
 /** A stored email in clear, as an edit starts from it. */
 export interface CurrentEmail {
@@ -18,11 +20,11 @@ export interface CurrentRecipient extends Pick<StoredRecipient, "position" | "ki
   mailbox: Address;
 }
 
-/** Needs the details. Null when the content was destroyed. */
+/** Needs the details, and the message if `isMessageNeeded`. Null when the content was destroyed. */
 export function openCurrentEmail(email: WholeEmail, keyRing: KeyRing): CurrentEmail | null {
-  if (email.wrappedKey === null || email.details === null || email.subject === null) return null;
-  const dataKey = keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
-  const details: EmailDetails = JSON.parse(dataKey.decryptText(email.details, "details"));
+  const dataKey = openDataKeyOf(email, keyRing);
+  const details = openDetails(email, keyRing);
+  if (!dataKey || !details || email.subject === null) return null;
   const recipients = email.recipients.map(({ position, kind, status, address }) => {
     const mailbox = readMailbox(dataKey.decryptText(address ?? "", `address:${position}`));
     return { position, kind, status, mailbox };

@@ -9,6 +9,7 @@ import { composeMessage, messageIdFor } from "../mail/compose.ts";
 import type { StoredAddressee, StoredChange, StoredContent } from "../store/changes.ts";
 import type { CurrentEmail } from "./current-email.ts";
 import { orUnreadable } from "./decrypt-email.ts";
+import { encryptDetails } from "./stored-details.ts";
 
 export interface EncryptEditDeps {
   keyRing: KeyRing;
@@ -58,14 +59,14 @@ async function encryptContent(
   messageBytesMax: number,
 ): Promise<StoredContent> {
   const messageId = details.messageId ?? messageIdFor(email.id, details.from);
-  const message = await composeMessage(draft, { messageId });
+  const { message, places } = await composeMessage(draft, { messageId });
   if (message.length > messageBytesMax) throw messageTooLarge(message.length, messageBytesMax);
   return {
     sender: dataKey.encryptText(draft.from.address, "sender"),
     subject: dataKey.encryptText(draft.subject, "subject"),
     messageBytes: message.length,
     message: dataKey.encryptBytes(message, "message"),
-    details: dataKey.encryptText(JSON.stringify(detailsOf(draft, messageId)), "details"),
+    details: encryptDetails(dataKey, detailsOf(draft, places, messageId)),
   };
 }
 

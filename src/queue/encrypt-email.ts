@@ -2,7 +2,9 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import type { EmailDraft } from "../email/email.ts";
 import { detailsOf } from "../email/email-details.ts";
 import { writeMailbox } from "../email/mailbox.ts";
+import type { Composed } from "../mail/compose-plain.ts";
 import type { NewEmail } from "../store/stored-email.ts";
+import { encryptDetails } from "./stored-details.ts";
 
 /**
  * Encrypts everything of an email that is content, each part bound to its column: `sender`,
@@ -13,13 +15,13 @@ export function encryptEmail(from: {
   id: string;
   ownerId: string;
   draft: EmailDraft;
-  /** Composed, without Date. */
-  message: Uint8Array;
+  composed: Composed;
   keyRing: KeyRing;
   /** Home region when the draft names none. */
   region: string;
 }): NewEmail {
-  const { id, draft, message, keyRing } = from;
+  const { id, draft, keyRing } = from;
+  const { message, places } = from.composed;
   const { dataKey, wrappedKey } = keyRing.createDataKey(id, from.ownerId);
   const recipients = (["to", "cc", "bcc"] as const).flatMap((kind) =>
     draft[kind].map((mailbox) => ({ kind, mailbox })),
@@ -41,7 +43,7 @@ export function encryptEmail(from: {
     subject: dataKey.encryptText(draft.subject, "subject"),
     messageBytes: message.length,
     message: dataKey.encryptBytes(message, "message"),
-    details: dataKey.encryptText(JSON.stringify(detailsOf(draft)), "details"),
+    details: encryptDetails(dataKey, detailsOf(draft, places)),
     recipients: recipients.map(({ kind, mailbox }, position) => ({
       position,
       kind,

@@ -90,7 +90,7 @@ export function createEmails(database: Database): Emails {
       const row = await database.rpc("get_email", { id, details, message: false }, as);
       if (row === null) return null;
       const email = toWholeEmail(row);
-      return message ? { ...email, message: await readMessage(database, email, as) } : email;
+      return message ? getWithMessage(database, email, as, details) : email;
     },
 
     async list(filter, page, as, { withAttempts = false, totalMax } = {}) {
@@ -142,11 +142,19 @@ export function createEmails(database: Database): Emails {
   };
 }
 
-/** By itself, because only now its size is known, and with it how long it may take. */
-async function readMessage(database: Database, { id, messageBytes }: WholeEmail, as: Claims) {
-  const args = { id, details: false, message: true };
+/**
+ * Again and whole, so that its parts belong together: only now its size is known, and with it how
+ * long reading it may take.
+ */
+async function getWithMessage(
+  database: Database,
+  { id, messageBytes }: WholeEmail,
+  as: Claims,
+  details: boolean,
+): Promise<WholeEmail | null> {
+  const args = { id, details, message: true };
   const row = await database.rpc("get_email", args, as, { answerBytes: messageBytes });
-  return row === null ? null : toWholeEmail(row).message;
+  return row === null ? null : toWholeEmail(row);
 }
 
 function createAccepts(database: Database) {
