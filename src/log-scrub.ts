@@ -26,8 +26,27 @@ const replacements: readonly [RegExp, string][] = [
   [/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " "],
 ];
 
+/** Nothing above matches such a text, and most of what is logged is one: an id, a route, a word. */
+const harmless = /^(?:[a-z0-9./:-]{0,31}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+
 /** One line without anything that looks like an address, a token, a key or a credential. */
 export function scrubbedText(text: string): string {
+  return harmless.test(text) ? text : scrub(text);
+}
+
+/** The same for a phrase of the program's own, of which there are not many. */
+export function scrubbedPhrase(phrase: string): string {
+  const known = phrases.get(phrase);
+  if (known !== undefined) return known;
+  const scrubbed = scrub(phrase);
+  if (phrases.size < phrasesMax) phrases.set(phrase, scrubbed);
+  return scrubbed;
+}
+
+const phrasesMax = 500;
+const phrases = new Map<string, string>();
+
+function scrub(text: string): string {
   const isLong = text.length > readCharactersMax;
   // Half an address at the cut would no longer look like one.
   const read = isLong ? text.slice(0, readCharactersMax).replace(/\S*$/, "") : text;

@@ -1,6 +1,6 @@
 import { pino } from "pino";
 import type { Config } from "./config.ts";
-import { scrubbedError, scrubbedText } from "./log-scrub.ts";
+import { scrubbedError, scrubbedPhrase, scrubbedText } from "./log-scrub.ts";
 
 /**
  * What a log line may carry beside its event, and nothing else: an unknown name does not
@@ -104,7 +104,7 @@ function wrap(
   const at =
     (level: LogLevel) =>
     (event: string, fields: LogFields = {}) =>
-      write(level, { ...always, ...allowed(fields) }, scrubbedText(event));
+      write(level, { ...always, ...allowed(fields) }, scrubbedPhrase(event));
   return {
     trace: at("trace"),
     debug: at("debug"),

@@ -162,6 +162,7 @@ function createSeenFrom({ trustProxy }: Config["http"]) {
   return {
     peerAddress: (c: Context) =>
       clientAddress({ peer: peer(c), header: (name) => c.req.header(name) }, trustProxy),
-    isBehindProxy: (c: Context) => isBehindProxy(peer(c), trustProxy),
+    // Asking for the peer costs more than all the rest of it.
+    isBehindProxy: (c: Context) => trustProxy.kind !== "none" && isBehindProxy(peer(c), trustProxy),
   };
 }

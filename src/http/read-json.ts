@@ -57,6 +57,8 @@ async function readBytes(c: ApiContext, deps: ReadDeps): Promise<Uint8Array> {
   const bytesMax = bodyBytesMax(deps.config);
   const announced = Number(c.req.header("content-length") ?? 0);
   if (announced > bytesMax) throw tooLarge(bytesMax);
+  // Bun reads no more than was announced; piece by piece costs four times as much.
+  if (announced > 0 && announced <= uncountedBytes) return readAll(c);
   assertRoom(deps, announced);
   const chunks: Uint8Array[] = [];
   // What is made of the body lives until the answer; without an end to wait for, only here.
@@ -80,6 +82,14 @@ async function readBytes(c: ApiContext, deps: ReadDeps): Promise<Uint8Array> {
   }
 }
 
+async function readAll(c: ApiContext): Promise<Uint8Array> {
+  try {
+    return await c.req.raw.bytes();
+  } catch (cause) {
+    throw endedEarly(cause);
+  }
+}
+
 async function* bodyOf(c: ApiContext): AsyncGenerator<Uint8Array> {
   const { body } = c.req.raw;
   if (body === null) return;
@@ -87,8 +97,12 @@ async function* bodyOf(c: ApiContext): AsyncGenerator<Uint8Array> {
     yield* body;
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    throw new AppError("malformed_json", { publicDetail: "The body ended early.", cause });
+    throw endedEarly(cause);
   }
+}
+
+function endedEarly(cause: unknown): AppError {
+  return new AppError("malformed_json", { publicDetail: "The body ended early.", cause });
 }
 
 /** Whoever could not be served is told before the upload, not after it. */
