@@ -24,8 +24,9 @@ export function placeOf(...parts: string[]): string {
 
 /** `v1.<labels…>.<nonce>.<ciphertext and tag>`. */
 export function joinText(labels: string[], ciphertext: Buffer): string {
-  const nonce = ciphertext.subarray(0, 12).toString("base64url");
-  return ["v1", ...labels, nonce, ciphertext.subarray(12).toString("base64url")].join(".");
+  const text = ciphertext.toString("base64url");
+  // The 12 bytes of the nonce are 16 characters, and nothing of what follows is in them.
+  return ["v1", ...labels, text.slice(0, 16), text.slice(16)].join(".");
 }
 
 export function splitText(text: string, labelCount: number): { labels: string[]; body: Buffer } {

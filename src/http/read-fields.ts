@@ -24,8 +24,11 @@ export function readFields<Shape extends Record<string, z.ZodType>>(
   const faults = textFaults(input, pointer);
   const fields: Record<string, unknown> = {};
   for (const [name, part] of Object.entries<z.ZodType>(schema.shape)) {
-    const value = Object.hasOwn(input, name) ? input[name] : undefined;
-    const result = part.safeParse(value);
+    if (!Object.hasOwn(input, name) && isFineWhenAbsent(part)) {
+      fields[name] = undefined;
+      continue;
+    }
+    const result = part.safeParse(Object.hasOwn(input, name) ? input[name] : undefined);
     if (result.success) fields[name] = result.data;
     else faults.push(...toFaults(result.error.issues, pointerTo(pointer, [name])));
   }
@@ -33,6 +36,19 @@ export function readFields<Shape extends Record<string, z.ZodType>>(
     if (!Object.hasOwn(schema.shape, name)) faults.push(unknownField(pointer, name));
   }
   return { fields: fields as Partial<z.output<z.ZodObject<Shape>>>, faults };
+}
+
+/** Fields that come to nothing when they are left out, as most of an email's are in most requests. */
+const fineWhenAbsent = new WeakMap<z.ZodType, boolean>();
+
+function isFineWhenAbsent(part: z.ZodType): boolean {
+  let isFine = fineWhenAbsent.get(part);
+  if (isFine === undefined) {
+    const result = part.safeParse(undefined);
+    isFine = result.success && result.data === undefined;
+    fineWhenAbsent.set(part, isFine);
+  }
+  return isFine;
 }
 
 function toFaults(issues: readonly z.core.$ZodIssue[], pointer: string): FieldFault[] {

@@ -18,7 +18,9 @@ const forApi = { "content-security-policy": "default-src 'none'; frame-ancestors
  * A year of https only, for this host alone: what else lies under its domain is not ours to
  * decide. Over plain http browsers do not read it.
  */
-const overTls = { "strict-transport-security": "max-age=31536000" };
+const overTls: [string, string] = ["strict-transport-security", "max-age=31536000"];
+const alwaysForPages = Object.entries({ ...always, "cache-control": "no-store" });
+const alwaysForApi = [...alwaysForPages, ...Object.entries(forApi)];
 
 /** What a route sets itself stays. `isHttps`: whether the caller came to us, or a proxy, by TLS. */
 export function createSecurityHeaders(
@@ -27,10 +29,10 @@ export function createSecurityHeaders(
   return async (c, next) => {
     await next();
     const isApi = /^\/(api|health)(\/|$)/.test(c.req.path);
-    const more = { ...(isApi ? forApi : {}), ...(isHttps(c) ? overTls : {}) };
-    const headers = { ...always, ...more, "cache-control": "no-store" };
-    for (const [name, value] of Object.entries(headers)) {
-      if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+    const { headers } = c.res;
+    for (const [name, value] of isApi ? alwaysForApi : alwaysForPages) {
+      if (!headers.has(name)) headers.set(name, value);
     }
+    if (isHttps(c) && !headers.has(overTls[0])) headers.set(...overTls);
   };
 }
