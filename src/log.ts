@@ -74,12 +74,16 @@ export interface LoggerOptions {
   isForPeople?: boolean;
 }
 
+interface LineStream {
+  write(line: string): void;
+  flush?(): void;
+}
+
 /**
- * Lines are written at once and in this thread: a compiled binary has no worker files for pino's
- * transports, and the last line before a crash is the one that matters.
+ * Lines are written in this thread: a compiled binary has no worker files for pino's transports.
  */
 export function createLogger({ level, stream, isForPeople }: LoggerOptions): Logger {
-  const out = stream ?? pino.destination({ fd: 1, sync: true });
+  const out: LineStream = stream ?? gatherLines(pino.destination({ fd: 1, sync: true }));
   const isShort = isForPeople ?? (stream === undefined && process.stdout.isTTY === true);
   const target = isShort ? { write: (line: string) => out.write(shortLine(line)) } : out;
   const lines = pino(
@@ -94,7 +98,31 @@ export function createLogger({ level, stream, isForPeople }: LoggerOptions): Log
     },
     target,
   );
-  return wrap((name, fields, event) => lines[name](fields, event), {});
+  return wrap((name, fields, event) => {
+    lines[name](fields, event);
+    // The last line before a crash is the one that matters.
+    if (name === "warn" || name === "error" || name === "fatal") out.flush?.();
+  }, {});
+}
+
+/**
+ * What one turn of the event loop has to say goes out in one write, which costs as much as that of
+ * a single line. Only a SIGKILL within that turn takes it along.
+ */
+function gatherLines(out: LineStream): LineStream {
+  let lines = "";
+  function flush(): void {
+    if (lines !== "") out.write(lines);
+    lines = "";
+  }
+  process.on("exit", flush);
+  return {
+    write(line: string): void {
+      if (lines === "") setImmediate(flush);
+      lines += line;
+    },
+    flush,
+  };
 }
 
 function wrap(
