@@ -1,5 +1,5 @@
-import { Readable } from "node:stream";
 import type { FenceAnswer } from "../email/smtp.ts";
+import { dotStuffed, endOfData, lineStart } from "./dot-stuffed.ts";
 import { dateHeader } from "./message-date.ts";
 
 /** Backpressure and the progress of an upload are counted in pieces of this size. */
@@ -19,7 +19,7 @@ export interface GatedMessageOptions {
 }
 
 export type GateState =
-  /** Not read yet: the server has not said 354. */
+  /** The server has not said 354. */
   | "shut"
   /** The fence is being asked. */
   | "asking"
@@ -27,14 +27,19 @@ export type GateState =
   | "withheld"
   /** Part of the body was handed over. */
   | "open"
-  /** All of it was; the dot follows by itself. */
+  /** All of it was, and the dot. */
   | "finished";
 
-/**
- * The body of one message behind its fence. SMTPConnection reads it only after 354, and a stream
- * that is destroyed before its end makes it send no dot, so nothing can be accepted unfenced.
- */
-export class GatedMessage extends Readable {
+/** Where the body goes. */
+export interface BodySink {
+  /** False once the connection has ended. */
+  readonly isOpen: boolean;
+  /** Resolves when more may follow; false: the connection has ended. */
+  write(bytes: Uint8Array): Promise<boolean> | boolean;
+}
+
+/** The body of one message behind its fence: nothing can be accepted unfenced. */
+export class GatedMessage {
   state: GateState = "shut";
   /** The server had said 354. */
   wasAsked = false;
@@ -42,20 +47,13 @@ export class GatedMessage extends Readable {
   withheld: "cancelled" | "stale" | "fence_failed" | null = null;
   private isShutForGood = false;
   private answered: Promise<void> = Promise.resolve();
-  private offset = 0;
 
-  constructor(private readonly options: GatedMessageOptions) {
-    super({ highWaterMark: pieceBytes });
-    this.on("error", () => {
-      // `state` and `withheld` tell it all; without a listener the error would end the process.
-    });
-  }
+  constructor(private readonly options: GatedMessageOptions) {}
 
   /** Hands nothing more over; a fence under way is awaited by `settled`. */
   shut(): void {
     this.isShutForGood = true;
-    if (this.state === "shut") this.withhold();
-    if (this.state === "open") this.destroy();
+    if (this.state === "shut") this.state = "withheld";
   }
 
   /** Resolves when no answer of the fence is outstanding. */
@@ -63,55 +61,67 @@ export class GatedMessage extends Readable {
     return this.answered;
   }
 
-  override _read(): void {
-    if (this.state === "open") this.next();
-    if (this.state !== "shut") return;
+  /**
+   * After 354: asks, and writes the body and its dot if that is granted. Resolves when all is
+   * written, or with false when nothing more will be: then the connection is of no more use.
+   */
+  async passTo(sink: BodySink): Promise<boolean> {
+    if (this.state !== "shut") return false;
     this.state = "asking";
     this.wasAsked = true;
     this.options.onAsk();
-    this.answered = this.ask().catch(() => {
-      this.withheld = "fence_failed";
-      this.withhold();
-    });
+    const asked = this.ask(sink);
+    this.answered = asked.then(() => {});
+    return (await asked) ? await this.writeTo(sink) : false;
   }
 
-  private async ask(): Promise<void> {
+  /** Never rejects. */
+  private async ask(sink: BodySink): Promise<boolean> {
     const { fence, messageDate, fenceTimeoutMs, onOpen } = this.options;
-    const answer = await withTimeout(fence(messageDate), fenceTimeoutMs);
-    this.isFenced = answer.granted;
-    if (!answer.granted) this.withheld = answer.reason;
+    try {
+      const answer = await withTimeout(fence, messageDate, fenceTimeoutMs);
+      this.isFenced = answer.granted;
+      if (!answer.granted) this.withheld = answer.reason;
+    } catch {
+      this.withheld = "fence_failed";
+    }
     // Also when the connection was lost meanwhile: then surely nothing was sent, fence or not.
-    if (this.isShutForGood || this.destroyed || !answer.granted) return this.withhold();
-    this.state = "open";
-    onOpen();
-    this.next();
+    const isOpen = this.isFenced && !this.isShutForGood && sink.isOpen;
+    this.state = isOpen ? "open" : "withheld";
+    if (isOpen) onOpen();
+    return isOpen;
   }
 
-  private next(): void {
+  /** In few large writes: what costs is each write, not its bytes. */
+  private async writeTo(sink: BodySink): Promise<boolean> {
     const { message, messageDate, onProgress } = this.options;
-    const piece = message.subarray(this.offset, this.offset + pieceBytes);
-    const isFirst = this.offset === 0;
-    this.offset += piece.length;
-    const isLast = this.offset >= message.length;
-    if (isLast) this.state = "finished";
-    onProgress();
-    const date = isFirst ? [Buffer.from(dateHeader(messageDate))] : [];
-    this.push(Buffer.concat([...date, piece]));
-    if (isLast) this.push(null);
-  }
-
-  private withhold(): void {
-    this.state = "withheld";
-    this.destroy(new Error("the body was withheld"));
+    const before = { ...lineStart };
+    for (let from = 0; this.state === "open" && sink.isOpen; from += pieceBytes) {
+      const piece = dotStuffed(message.subarray(from, from + pieceBytes), before);
+      const isLast = from + pieceBytes >= message.length;
+      const parts = [piece];
+      if (from === 0) parts.unshift(Buffer.from(dateHeader(messageDate), "latin1"));
+      if (isLast) parts.push(Buffer.from(endOfData(before), "latin1"));
+      if (isLast) this.state = "finished";
+      onProgress();
+      const written = sink.write(parts.length === 1 ? piece : Buffer.concat(parts));
+      if (isLast) return true;
+      if (!(await written) || this.isShutForGood) return false;
+    }
+    return false;
   }
 }
 
 /** Rejects when the time is up, and when `fence` throws before it makes a promise. */
-async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+async function withTimeout(
+  fence: GatedMessageOptions["fence"],
+  messageDate: Date,
+  timeoutMs: number,
+): Promise<FenceAnswer> {
   const { promise: tooLate, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error("the fence did not answer")), timeoutMs);
   try {
-    return await Promise.race([promise, tooLate]);
+    return await Promise.race([fence(messageDate), tooLate]);
   } finally {
     clearTimeout(timer);
   }

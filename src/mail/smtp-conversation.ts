@@ -72,7 +72,7 @@ export async function converse(
   const messageDate = wholeSeconds(request.messageDate ?? now());
   const size = dateHeader(messageDate).length + message.length;
   transcript.beginMessage();
-  const tooLarge = sizeRefusal(size, transcript.sizeBytesMax);
+  const tooLarge = sizeRefusal(size, transcript.announced.sizeBytesMax);
   if (tooLarge) return { ...nothingSent("mail"), reply: tooLarge };
 
   const deadline = createDeadline((ms) => session.close(timedOut(ms)));

@@ -1,7 +1,8 @@
-import type { Readable } from "node:stream";
+import type { Socket } from "node:net";
 import { rootCertificates } from "node:tls";
 import SMTPConnection, { type SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
 import type { SmtpSettings } from "../config.ts";
+import { createSmtpExchange, type OutgoingMessage, type SmtpExchange } from "./smtp-exchange.ts";
 import { describeFailure, type SmtpFailure } from "./smtp-failure.ts";
 import { createSmtpTranscript, type SmtpTranscript } from "./smtp-transcript.ts";
 
@@ -16,7 +17,7 @@ export interface SmtpSession {
   /** Resolves when the session is ready for a message, or has failed. */
   open(): Promise<void>;
   /** Resolves at the reply that ends the message, or when the session has failed. */
-  send(message: { from: string; to: string[]; size: number; body: Readable }): Promise<void>;
+  send(message: OutgoingMessage): Promise<void>;
   /** Ends an open transaction on the server's side; false: the session is of no more use. */
   reset(): Promise<boolean>;
   /** Hangs up at once. */
@@ -28,8 +29,8 @@ export interface SmtpSession {
 }
 
 /**
- * Wraps nodemailer's SMTPConnection: it speaks the protocol, TLS and AUTH. What it cannot tell
- * (how far the conversation had come) is read off its transaction log.
+ * Connects by nodemailer's SMTPConnection, which speaks TLS and AUTH, and takes over from there.
+ * What nodemailer cannot tell (how far the conversation had come) is read off its transaction log.
  */
 export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number): SmtpSession {
   const transcript = createSmtpTranscript();
@@ -38,7 +39,11 @@ export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number
     logger: transcriptLogger(transcript),
     transactionLog: true,
   });
-  const lifetime = createLifetime(() => session.onEnd());
+  let exchange: SmtpExchange | null = null;
+  const lifetime = createLifetime(() => {
+    exchange?.end();
+    session.onEnd();
+  });
   const { fail, orEnd } = lifetime;
 
   async function login(user: string, pass: string): Promise<void> {
@@ -63,24 +68,14 @@ export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number
       const { user, pass } = settings;
       // A server that offers no AUTH may still relay for us; if it will not, it answers 530.
       if (user !== null && connection.allowsAuth) await login(user, pass ?? "");
+      if (lifetime.failure) return;
+      const socket = takeSocket(connection);
+      exchange = createSmtpExchange({ socket, transcript, onBroken: session.close });
     },
-    send: ({ from, to, size, body }) =>
-      orEnd((resolve) =>
-        connection.send({ from, to, size }, body, (error) => {
-          // A socket that is half closed already is refused without an event of its own.
-          if (error?.code === "ECONNECTION") session.close(describeFailure(error));
-          resolve();
-        }),
-      ),
+    send: async (message) => await exchange?.send(message),
     async reset() {
-      let isReset = false;
-      await orEnd((resolve) =>
-        connection.reset((error) => {
-          isReset = !error;
-          resolve();
-        }),
-      );
-      return isReset && !lifetime.failure;
+      const reply = await exchange?.command("RSET");
+      return reply?.startsWith("2") === true && !lifetime.failure;
     },
     close(reason) {
       fail(reason);
@@ -89,8 +84,9 @@ export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number
     async quit() {
       if (lifetime.failure) return;
       const timer = setTimeout(() => connection.close(), quitTimeoutMs);
-      await orEnd(() => connection.quit());
+      await exchange?.command("QUIT");
       clearTimeout(timer);
+      session.close({ words: "connection closed", isTls: false });
     },
     onEnd: () => {
       // Set by whoever holds the session.
@@ -100,8 +96,30 @@ export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number
   connection.on("error", (error) => {
     fail(describeFailure(error));
   });
-  connection.on("end", () => fail({ words: "connection closed", isTls: false }));
+  connection.on("end", () => {
+    exchange?.hangUp();
+    fail(exchange?.isWaiting ? closedByServer : closed);
+  });
   return session;
+}
+
+const closed = { words: "connection closed", isTls: false };
+const closedByServer = { words: "connection closed by the server (ECONNECTION)", isTls: false };
+
+/**
+ * The socket of a connection that is set up, TLS or not, and nobody else listens to what comes:
+ * nodemailer goes on minding its errors and its end. It has no public way to give it away.
+ */
+function takeSocket(connection: SMTPConnection): Socket {
+  const { _socket: socket, _onSocketData: listener } = connection as unknown as {
+    _socket?: Socket;
+    _onSocketData?: (chunk: string | Buffer) => void;
+  };
+  if (!socket || !listener || !socket.listeners("data").includes(listener)) {
+    throw new Error("nodemailer keeps its socket elsewhere now: see takeSocket");
+  }
+  socket.removeListener("data", listener);
+  return socket;
 }
 
 /** The end of a connection, which comes once and whenever it likes. */

@@ -19,8 +19,8 @@ export interface SmtpTranscript {
   readonly dataReply: SmtpReply | null;
   /** The first reply after DATA was taken: to the dot, or to part of the body. */
   readonly dotReply: SmtpReply | null;
-  /** What the server announced with SIZE (RFC 1870); 0: nothing. */
-  readonly sizeBytesMax: number;
+  /** By the last EHLO's reply. */
+  readonly announced: Announced;
   enter(phase: SmtpPhase): void;
   sent(command: string): void;
   received(raw: string): void;
@@ -28,6 +28,14 @@ export interface SmtpTranscript {
   beginMessage(): void;
   /** Called after every complete reply; a deadline is moved by it. */
   onReply: () => void;
+}
+
+/** What a server is capable of. */
+export interface Announced {
+  /** In capitals. */
+  keywords: ReadonlySet<string>;
+  /** Of SIZE (RFC 1870); 0: no limit. */
+  sizeBytesMax: number;
 }
 
 export function createSmtpTranscript(): SmtpTranscript {
@@ -38,7 +46,7 @@ export function createSmtpTranscript(): SmtpTranscript {
   let rcptReplies: (SmtpReply | null)[] = [];
   let dataReply: SmtpReply | null = null;
   let dotReply: SmtpReply | null = null;
-  let sizeBytesMax = 0;
+  let announced: Announced = { keywords: new Set(), sizeBytesMax: 0 };
 
   function take(command: Command, raw: string): void {
     const reply = parseReply(raw);
@@ -46,7 +54,7 @@ export function createSmtpTranscript(): SmtpTranscript {
     if (command === "mail") mailReply = reply;
     if (command === "rcpt") rcptReplies.push(reply);
     if (command === "data") dataReply = reply;
-    if (command === "ehlo") sizeBytesMax = announcedSize(raw);
+    if (command === "ehlo") announced = announcedIn(raw);
   }
 
   return {
@@ -69,8 +77,8 @@ export function createSmtpTranscript(): SmtpTranscript {
     get dotReply() {
       return dotReply;
     },
-    get sizeBytesMax() {
-      return sizeBytesMax;
+    get announced() {
+      return announced;
     },
     enter(next) {
       phase = next;
@@ -117,6 +125,10 @@ function commandOf(line: string, phase: SmtpPhase): Command {
   return phase === "auth" ? "auth" : "other";
 }
 
-function announcedSize(ehloReply: string): number {
-  return Number(/^250[ -]SIZE[ \t]+(\d{1,15})/im.exec(ehloReply)?.[1] ?? 0);
+/** The first line greets; each of the others begins with a keyword (RFC 5321 section 4.1.1.1). */
+function announcedIn(ehloReply: string): Announced {
+  const [, ...lines] = ehloReply.split("\n");
+  const keywords = lines.map((line) => /^250[ -]([\w-]+)/.exec(line)?.[1]?.toUpperCase() ?? "");
+  const size = /^250[ -]SIZE[ \t]+(\d{1,15})/im.exec(ehloReply)?.[1];
+  return { keywords: new Set(keywords), sizeBytesMax: Number(size ?? 0) };
 }
