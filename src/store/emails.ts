@@ -9,10 +9,13 @@ import type {
   IdempotencyClaim,
   IdempotentAnswer,
   ListCursor,
+  NewEmail,
   QueueStats,
   Quota,
+  QuotaExceeded,
   ReplayAnswer,
   ScheduleAnswer,
+  ScheduledEmail,
   ScheduleRequest,
   ShredAnswer,
   StoredEmail,
@@ -67,8 +70,16 @@ export interface Emails {
 
 const acceptClaims = partClaims("accept");
 
-export function createEmails(database: Database): Emails {
-  const accepts = createAccepts(database);
+/** Whose worker claims what is due as it is accepted. */
+export interface Claimant {
+  workerId: string;
+  region: string;
+  /** Name of the transport, for the journal. */
+  transport: string;
+}
+
+export function createEmails(database: Database, claimant?: Claimant): Emails {
+  const accepts = createAccepts(database, claimant);
 
   return {
     schedule: (request) => accepts.add(request),
@@ -157,17 +168,19 @@ async function getWithMessage(
   return row === null ? null : toWholeEmail(row);
 }
 
-function createAccepts(database: Database) {
+function createAccepts(database: Database, claimant: Claimant | undefined) {
   return createGroupCommit<ScheduleRequest, ScheduleAnswer>({
     send: async (requests) => {
-      const lines: string[] = [];
-      const args = requests.map((request) => toJson(request, lines));
-      const answers = await database.rpc("schedule_emails", args, acceptClaims, { lines });
-      return (answers as AnswerJson[]).map(toAnswer);
+      const lines = acceptLines(requests, claimant);
+      const [head, ...rest] = lines;
+      const answer = await database.rpc("accept_emails", head, acceptClaims, { lines: rest });
+      return toAnswers(requests, answer as AcceptJson);
     },
     // Base64 makes 4 bytes of 3; the small fields of an email are about 2 kB.
     sizeOf: (request) =>
-      request.emails.reduce((sum, email) => sum + email.message.length * 1.4 + 2000, 0),
+      request.emails.reduce((sum, email) => {
+        return sum + email.message.length * 1.4 + email.details.length + 1500;
+      }, 0),
   });
 }
 
@@ -207,17 +220,6 @@ type ReplayJson =
   | { kind: "not_found" }
   | { kind: "not_a_dead_letter"; state: StoredEmail["status"] };
 
-interface AcceptedJson {
-  kind: "accepted";
-  emails: {
-    id: string;
-    scheduled_at: string;
-    created_at: string;
-    wake: number;
-    delay_ms: number | null;
-  }[];
-}
-
 type IdempotentJson =
   | { kind: "replayed"; response: string; created_at: string }
   | { kind: "reused" };
@@ -227,24 +229,50 @@ interface QuotaJson {
   used: number;
   resets_in_seconds: number | null;
 }
-type AnswerJson = AcceptedJson | IdempotentJson | QuotaJson;
+interface AcceptJson {
+  /** By the place of the request, from 1. */
+  refused: Record<string, IdempotentJson | QuotaJson>;
+  emails: {
+    id: string;
+    scheduled_at: string;
+    created_at: string;
+    delay_ms: number | null;
+    token: number | null;
+  }[];
+}
 
-function toAnswer(answer: AnswerJson): ScheduleAnswer {
-  if (answer.kind === "quota_exceeded") {
-    const { kind, quota, used, resets_in_seconds: resetsInSeconds } = answer;
-    return { kind, quota, used, resetsInSeconds };
-  }
-  if (answer.kind !== "accepted") return toIdempotent(answer);
+/** Each request's answer, in their order. */
+function toAnswers(
+  requests: readonly ScheduleRequest[],
+  { refused, emails }: AcceptJson,
+): ScheduleAnswer[] {
+  const stored = new Map(emails.map((email) => [email.id, toScheduled(email)]));
+  return requests.map((request, index) => {
+    const refusal = refused[index + 1];
+    if (refusal) return toRefusal(refusal);
+    const accepted = request.emails.map(({ id }) => stored.get(id));
+    const known = accepted.filter((email) => email !== undefined);
+    if (known.length !== accepted.length) throw new Error("an accepted email was not answered for");
+    return { kind: "accepted", emails: known };
+  });
+}
+
+function toScheduled(email: AcceptJson["emails"][number]): ScheduledEmail {
   return {
-    kind: "accepted",
-    emails: answer.emails.map((email) => ({
-      id: email.id,
-      scheduledAt: new Date(email.scheduled_at),
-      createdAt: new Date(email.created_at),
-      wake: email.wake,
-      delayMs: email.delay_ms,
-    })),
+    id: email.id,
+    scheduledAt: new Date(email.scheduled_at),
+    createdAt: new Date(email.created_at),
+    // An email's first; later ones come with what is changed.
+    wake: 1,
+    delayMs: email.delay_ms,
+    token: email.token,
   };
+}
+
+function toRefusal(answer: IdempotentJson | QuotaJson): IdempotentAnswer | QuotaExceeded {
+  if (answer.kind !== "quota_exceeded") return toIdempotent(answer);
+  const { kind, quota, used, resets_in_seconds: resetsInSeconds } = answer;
+  return { kind, quota, used, resetsInSeconds };
 }
 
 function toIdempotent(answer: IdempotentJson): IdempotentAnswer {
@@ -258,41 +286,77 @@ function quotaJson(quota: Quota | undefined) {
   return { per_day: quota.perDay, pending: quota.pending };
 }
 
-/** The large texts of its emails are appended to `lines`, which the JSON counts from 1. */
-function toJson(request: ScheduleRequest, lines: string[]): unknown {
-  const lineOf = (text: string) => lines.push(text);
-  return {
-    owner_id: request.ownerId,
-    actor: request.actor,
-    origin: request.origin,
-    horizon_ms: request.horizonMs,
-    queued_by: request.queuedBy,
-    idempotency: request.idempotency,
-    quota: quotaJson(request.quota),
-    emails: request.emails.map((email) => ({
-      id: email.id,
-      region: email.region,
-      scheduled_at: email.scheduledAt,
-      expires_at: email.expiresAt,
-      max_lateness_seconds: email.maxLatenessSeconds,
-      on_late: email.onLate,
-      on_uncertain: email.onUncertain,
-      max_retries: email.maxRetries,
-      max_age_seconds: email.maxAgeSeconds,
-      tags: email.tags,
-      metadata: email.metadata,
-      wrapped_key: email.wrappedKey,
-      sender: email.sender,
-      subject: email.subject,
-      message_bytes: email.messageBytes,
-      message_line: lineOf(Buffer.from(email.message).toString("base64")),
-      details_line: lineOf(email.details),
-      recipients: email.recipients.map((recipient) => ({
-        position: recipient.position,
-        kind: recipient.kind,
-        address: recipient.address,
-        address_index: recipient.addressIndex,
-      })),
-    })),
+/** Line by line as `accept_emails` takes them; the first is an object. */
+function acceptLines(
+  requests: readonly ScheduleRequest[],
+  claimant: Claimant | undefined,
+): [head: object, ...lines: string[]] {
+  const large: string[] = [];
+  // Counted from 1, behind the four lines of JSON.
+  const lineOf = (text: string) => large.push(text) + 4;
+  const emails: object[] = [];
+  const recipients: object[] = [];
+  for (const [index, request] of requests.entries()) {
+    const { ownerId: owner_id, actor, origin, horizonMs, queuedBy } = request;
+    const place = { request: index + 1, owner_id };
+    const asked = { ...place, actor, origin, horizon_ms: horizonMs, queued_by: queuedBy };
+    for (const email of request.emails) {
+      emails.push({ ...asked, ...emailJson(email, claimant, lineOf) });
+      for (const { position, kind, address, addressIndex } of email.recipients) {
+        const addressee = { position, kind, address, address_index: addressIndex };
+        recipients.push({ ...place, id: email.id, ...addressee });
+      }
+    }
+  }
+  const head = {
+    actor: partClaims("worker", claimant?.region).sub,
+    worker_id: claimant?.workerId ?? null,
+    transport: claimant?.transport ?? null,
+    region: claimant?.region ?? null,
   };
+  const texts = [limitsJson(requests), emails, recipients].map((list) => JSON.stringify(list));
+  return [head, ...texts, ...large];
+}
+
+/** What may refuse a request; nothing, for everybody, when there is nothing for anybody. */
+function limitsJson(requests: readonly ScheduleRequest[]): object[] {
+  const limits = requests.map(({ ownerId, idempotency, quota, emails }) => ({
+    owner_id: ownerId,
+    idempotency,
+    quota: quotaJson(quota),
+    emails: emails.map(({ id }) => ({ id })),
+  }));
+  return limits.some(({ idempotency, quota }) => idempotency || quota) ? limits : [];
+}
+
+function emailJson(
+  email: NewEmail,
+  claimant: Claimant | undefined,
+  lineOf: (text: string) => number,
+): object {
+  return {
+    id: email.id,
+    region: email.region,
+    scheduled_at: email.scheduledAt,
+    expires_at: email.expiresAt,
+    max_lateness_seconds: email.maxLatenessSeconds,
+    on_late: email.onLate,
+    on_uncertain: email.onUncertain,
+    max_retries: email.maxRetries,
+    max_age_seconds: email.maxAgeSeconds,
+    tags: email.tags,
+    metadata: email.metadata,
+    wrapped_key: email.wrappedKey,
+    sender: email.sender,
+    subject: email.subject,
+    message_bytes: email.messageBytes,
+    message_line: lineOf(base64Of(email.message)),
+    details_line: lineOf(email.details),
+    is_claimed: claimant !== undefined && email.isClaimed === true,
+  };
+}
+
+/** Without the copy that `Buffer.from` makes of an array. */
+function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
 }

@@ -32,16 +32,17 @@ afterAll(async () => {
 test("no step of an email's way reads a whole table, though its plans are from an empty one", async () => {
   // One connection, so that the plans of the first email are those of the last.
   const database = createPostgresDatabase({ url, poolSize: 1 });
-  const emails = createEmails(database);
-  const attempts = createAttempts(database, {
-    workerId: Bun.randomUUIDv7(),
-    region: "local",
-    transport: "smtp.example:25",
-    horizonMs: 600_000,
-  });
+  const claimant = { workerId: Bun.randomUUIDv7(), region: "local", transport: "smtp.example:25" };
+  const emails = createEmails(database, claimant);
+  const attempts = createAttempts(database, { ...claimant, horizonMs: 600_000 });
   for (let n = 0; n < 12; n++) {
     const drafts = Array.from({ length: 20 }, () => newEmail());
     await store(emails, drafts);
+    // Many are being sent, or were since the last vacuum.
+    await store(
+      emails,
+      Array.from({ length: 20 }, () => newEmail({ isClaimed: true })),
+    );
     for (const { id } of drafts.slice(0, 2)) {
       const answer = await attempts.claim(id, 1);
       if (answer.kind !== "claimed") throw new Error(answer.kind);

@@ -48,6 +48,9 @@ import longLists from "../../supabase/migrations/20261124000025_long_lists.sql" 
 import plainTexts from "../../supabase/migrations/20261124000026_plain_texts.sql" with {
   type: "text",
 };
+import acceptAndClaim from "../../supabase/migrations/20261124000027_accept_and_claim.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -85,6 +88,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000024", name: "index_plans", sql: indexPlans },
   { version: "20261124000025", name: "long_lists", sql: longLists },
   { version: "20261124000026", name: "plain_texts", sql: plainTexts },
+  { version: "20261124000027", name: "accept_and_claim", sql: acceptAndClaim },
 ];
 
 /** The version of the schema that this program was written for. */

@@ -34,6 +34,8 @@ export interface NewEmail {
   /** Ciphertext of the JSON of what was asked for (`queue/email-details.ts`). */
   details: string;
   recipients: { position: number; kind: RecipientKind; address: string; addressIndex: string }[];
+  /** If it is due at once, who accepts it claims it for its own worker. Default: nobody does. */
+  isClaimed?: boolean;
 }
 
 /** The client's Idempotency-Key of one request; `response` is the ciphertext of its answer. */
@@ -73,8 +75,10 @@ export interface ScheduledEmail {
   scheduledAt: Date;
   createdAt: Date;
   wake: number;
-  /** Until its time by the database's clock; null: beyond the horizon, not to be queued now. */
+  /** Until its time by the database's clock; null: not to be queued now, since it is beyond the horizon or claimed. */
   delayMs: number | null;
+  /** Of the claim, with which the attempt may be made; null: it is pending. */
+  token: number | null;
 }
 
 export type IdempotentAnswer =

@@ -29,6 +29,7 @@ export const callers: Record<string, string> = {
   record_action: "admin",
   drop_signing_key: "admin",
   // What parts of the program do. `service` is the release before, until it is replaced.
+  accept_emails: "accept",
   schedule_emails: "accept service",
   find_idempotent: "accept service",
   keep_answer: "accept service",
@@ -88,6 +89,7 @@ export const inner: Record<string, "owner" | "service"> = {
   expiry_of: "owner",
   lock_journal: "owner",
   over_quota: "service",
+  refuse_requests: "service",
   filter_sql: "owner",
   texts_of: "owner",
   cancellable_sql: "owner",

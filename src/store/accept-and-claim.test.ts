@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { drivers, type OpenDatabase } from "../testing/databases.ts";
+import { adminClaims, newEmail, scheduleRequest } from "../testing/new-email.ts";
+import { type Attempts, createAttempts } from "./attempts.ts";
+import { createEmails, type Emails } from "./emails.ts";
+import type { NewEmail, ScheduledEmail } from "./stored-email.ts";
+
+setDefaultTimeout(60_000);
+
+const claimant = {
+  workerId: "00000000-0000-7000-8000-00000000000a",
+  region: "local",
+  transport: "smtp.example:25",
+};
+const stranger = { ...claimant, workerId: "00000000-0000-7000-8000-00000000000b" };
+
+describe.each(drivers)("claimed as it is accepted, over $driver", ({ open }) => {
+  let opened: OpenDatabase;
+  let emails: Emails;
+  let attempts: Attempts;
+  beforeAll(async () => {
+    opened = await open();
+    emails = createEmails(opened.database, claimant);
+    attempts = createAttempts(opened.database, { ...claimant, horizonMs: 600_000 });
+  });
+  afterAll(() => opened?.close());
+
+  async function accept(email: NewEmail, by: Emails = emails): Promise<ScheduledEmail> {
+    const answer = await by.schedule(scheduleRequest([email]));
+    const [accepted] = answer.kind === "accepted" ? answer.emails : [];
+    if (!accepted) throw new Error(answer.kind);
+    return accepted;
+  }
+  const statusOf = async (id: string) => (await emails.get(id, adminClaims))?.status;
+
+  test("what is due is being sent, by a claim that its journal tells of", async () => {
+    const { id, token, delayMs, wake } = await accept(newEmail({ isClaimed: true }));
+    expect({ token, delayMs, wake }).toEqual({ token: 1, delayMs: null, wake: 1 });
+    expect(await statusOf(id)).toBe("sending");
+    const events = await emails.events(id, adminClaims);
+    expect(events?.map(({ action, sequence }) => [action, sequence])).toEqual([
+      ["email.scheduled", 1],
+      ["email.sending", 2],
+    ]);
+    expect(events?.[1]).toMatchObject({
+      actor: "worker:local",
+      detail: { status: "sending", attempt: 1, transport: "smtp.example:25", region: "local" },
+    });
+    // Nobody else can claim it, and the token is as good as any.
+    expect(await attempts.claim(id, 1)).toEqual({ kind: "stale" });
+    expect(await attempts.fence(id, 1, new Date())).toEqual({ granted: true });
+  });
+
+  test("what can still be cancelled is not sent", async () => {
+    const { id } = await accept(newEmail({ isClaimed: true }));
+    expect(await emails.cancel(id, adminClaims, null)).toBe("cancelled");
+    expect(await attempts.fence(id, 1, new Date())).toEqual({
+      granted: false,
+      reason: "cancelled",
+    });
+  });
+
+  test("what is given back waits under a new wake", async () => {
+    const { id } = await accept(newEmail({ isClaimed: true }));
+    const release = { id, token: 1, reason: "aborted", delayMs: 0 };
+    expect(await attempts.release(release)).toMatchObject({ applied: true, wake: 2 });
+    expect(await attempts.claim(id, 2)).toMatchObject({ kind: "claimed", email: { token: 2 } });
+  });
+
+  const later = () => new Date(Date.now() + 60_000);
+  const past = () => new Date(Date.now() - 1_000);
+  test.each([
+    ["due later", (): Partial<NewEmail> => ({ scheduledAt: later() })],
+    ["too late already", (): Partial<NewEmail> => ({ expiresAt: past(), onLate: "hold" })],
+    ["nobody's to claim", (): Partial<NewEmail> => ({ isClaimed: false })],
+  ])("what is %s stays pending", async (_, fields) => {
+    const { id, token } = await accept(newEmail({ isClaimed: true, ...fields() }));
+    expect([token, await statusOf(id)]).toEqual([null, "pending"]);
+  });
+
+  test("the same again changes nothing, and the claim is still ours and nobody else's", async () => {
+    const email = newEmail({ isClaimed: true });
+    const first = await accept(email);
+    expect(await accept(email)).toEqual(first);
+    expect((await accept(email, createEmails(opened.database, stranger))).token).toBeNull();
+    expect(await emails.events(first.id, adminClaims)).toHaveLength(2);
+    await attempts.fence(first.id, 1, new Date());
+    expect((await accept(email)).token).toBeNull();
+  });
+
+  test("a claim whose answer was lost is granted again to the same worker alone", async () => {
+    const { id } = await accept(newEmail({ isClaimed: true }));
+    const others = createAttempts(opened.database, { ...stranger, horizonMs: 600_000 });
+    expect(await others.claim(id, 1, { isAgain: true })).toEqual({ kind: "stale" });
+    expect(await attempts.claim(id, 1, { isAgain: true })).toMatchObject({
+      kind: "claimed",
+      email: { token: 2, attempt: 1 },
+    });
+  });
+
+  test("requests with and without a key share a call, and each is answered for itself", async () => {
+    const claim = { path: "/p", key: crypto.randomUUID(), fingerprint: "f", response: "kept" };
+    const keyed = () => scheduleRequest([newEmail()], { idempotency: claim });
+    const plain = () => scheduleRequest([newEmail({ isClaimed: true }), newEmail()]);
+    const other = { ...claim, fingerprint: "other" };
+    const answers = await Promise.all([
+      emails.schedule(keyed()),
+      emails.schedule(plain()),
+      emails.schedule(keyed()),
+      emails.schedule(scheduleRequest([newEmail()], { idempotency: other })),
+      emails.schedule(scheduleRequest([newEmail()], { quota: { perDay: 0, pending: null } })),
+    ]);
+    expect(answers.map(({ kind }) => kind)).toEqual([
+      "accepted",
+      "accepted",
+      "replayed",
+      "reused",
+      "quota_exceeded",
+    ]);
+    expect(answers[1]).toMatchObject({ emails: [{ token: 1 }, { token: null, delayMs: 0 }] });
+    expect(answers[2]).toMatchObject({ response: "kept" });
+  });
+});
