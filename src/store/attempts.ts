@@ -103,6 +103,8 @@ export interface ClaimOptions {
 /** Claim, fence, settle, release: each travels with others of its kind in one commit. */
 export interface Attempts {
   claim(id: string, wake: number, options?: ClaimOptions): Promise<ClaimAnswer>;
+  /** One that was claimed as it was accepted: from now on it is this worker's as any other. */
+  adopt(email: ClaimedEmail): void;
   /** A job came far too early: a new wake, for another job. null: that wake is not current. */
   rewake(id: string, wake: number): Promise<{ wake: number; delayMs: number } | null>;
   /** Ciphertext of a large message; null when the token is stale. */
@@ -126,6 +128,11 @@ export interface AttemptsOptions {
 
 /** Messages up to this size come with the claim. */
 const inlineBytesMax = 65_536;
+/**
+ * While others are being claimed or settled nobody is in a hurry: connections are busy with what
+ * was claimed before, and given back before what was sent is settled.
+ */
+const gatherMs = 4;
 /** A horizon that no time to come lies within. */
 const neverNear = -86_400_000;
 
@@ -139,6 +146,7 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
     { id: string; wake: number; isolated: boolean; again: boolean },
     ClaimAnswer
   >({
+    gatherMs,
     send: async (items) => {
       const args = {
         worker_id: options.workerId,
@@ -160,6 +168,7 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
     send: async (items) => (await database.rpc("fence_attempts", items, claims)) as FenceAnswer[],
   });
   const settles = createGroupCommit<Settlement, SettleAnswer>({
+    gatherMs,
     send: async (items) => {
       const args = items.map((item) => ({
         ...settleJson(item),
@@ -185,6 +194,9 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   return {
     claim: (id, wake, { isIsolated = false, isAgain = false } = {}) =>
       claimCommits.add({ id, wake, isolated: isIsolated, again: isAgain }),
+    adopt() {
+      // The database knows already.
+    },
     async rewake(id, wake) {
       const args = { id, wake, queued_by: options.workerId };
       const answer = (await database.rpc("rewake_email", args, claims)) as RewakeJson;

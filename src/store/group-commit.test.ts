@@ -30,7 +30,7 @@ describe("coalescing", () => {
 
   test("a lone call leaves with the next turn, not after the delay", async () => {
     const { send, flights } = controlledSend();
-    const group = createGroupCommit({ send, delayMs: 60_000 });
+    const group = createGroupCommit({ send, patienceMs: 60_000 });
     const result = group.add(7);
     await nextTurn();
     expect(flights).toHaveLength(1);
@@ -40,7 +40,7 @@ describe("coalescing", () => {
 
   test("while all flights are under way calls gather, and leave together when one lands", async () => {
     const { send, flights } = controlledSend();
-    const group = createGroupCommit({ send, flightsMax: 1, delayMs: 0 });
+    const group = createGroupCommit({ send, flightsMax: 1, patienceMs: 0 });
     const results = [group.add(0)];
     await nextTurn();
     for (let n = 1; n <= 50; n++) {
@@ -58,7 +58,7 @@ describe("coalescing", () => {
 
   test("a batch that is full does not wait out the delay", async () => {
     const { send, flights } = controlledSend();
-    const group = createGroupCommit({ send, itemsMax: 3, delayMs: 60_000 });
+    const group = createGroupCommit({ send, itemsMax: 3, patienceMs: 60_000 });
     const results = [group.add(0)];
     await nextTurn();
     results.push(group.add(1), group.add(2));
@@ -68,6 +68,57 @@ describe("coalescing", () => {
     await nextTurn();
     expect(flights[1]?.items).toEqual([1, 2, 3]);
     for (const { land } of flights) land();
+    await Promise.all(results);
+  });
+
+  test("a flight that is stuck holds nobody up for longer than the patience", async () => {
+    const { send, flights } = controlledSend();
+    const group = createGroupCommit({ send, patienceMs: 5 });
+    const stuck = group.add(0);
+    await nextTurn();
+    const next = group.add(1);
+    while (flights.length < 2) await nextTurn();
+    flights[1]?.land();
+    expect(await next).toBe("1");
+    flights[0]?.land();
+    expect(await stuck).toBe("0");
+  });
+
+  test("who waited behind a flight gathers company after it; a lone call never does", async () => {
+    const { send, flights } = controlledSend();
+    const group = createGroupCommit({ send, gatherMs: 30, patienceMs: 60_000 });
+    const first = group.add(0);
+    await nextTurn();
+    const results = [group.add(1)];
+    flights[0]?.land();
+    await first;
+    await nextTurn();
+    results.push(group.add(2));
+    await nextTurn();
+    expect(flights).toHaveLength(1);
+    while (flights.length < 2) await nextTurn();
+    expect(flights[1]?.items).toEqual([1, 2]);
+    flights[1]?.land();
+    await Promise.all(results);
+    const lone = group.add(3);
+    await nextTurn();
+    expect(flights).toHaveLength(3);
+    flights[2]?.land();
+    expect(await lone).toBe("3");
+  });
+
+  test("a batch that fills up while it gathers leaves at once", async () => {
+    const { send, flights } = controlledSend();
+    const group = createGroupCommit({ send, gatherMs: 60_000, patienceMs: 60_000, itemsMax: 2 });
+    const results = [group.add(0)];
+    await nextTurn();
+    results.push(group.add(1));
+    flights[0]?.land();
+    await results[0];
+    results.push(group.add(2));
+    await nextTurn();
+    expect(flights[1]?.items).toEqual([1, 2]);
+    flights[1]?.land();
     await Promise.all(results);
   });
 
@@ -108,7 +159,7 @@ describe("limits", () => {
           itemsMax: most,
           bytesMax: bytes,
           aloneBytes: alone,
-          delayMs: 0,
+          patienceMs: 0,
         });
         const added = items.map((size, id) => group.add({ id, size }));
         expect(await Promise.all(added)).toEqual(items.map((_, id) => id));
@@ -137,7 +188,7 @@ describe("failures", () => {
             return items;
           },
           itemsMax,
-          delayMs: 0,
+          patienceMs: 0,
         });
         const outcomes = await Promise.allSettled(isBad.map((_, index) => group.add(index)));
         expect(outcomes.map(({ status }) => status === "rejected")).toEqual(isBad);

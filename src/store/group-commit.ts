@@ -5,13 +5,21 @@ export interface GroupCommitOptions<I, O> {
   send: (items: I[]) => Promise<O[]>;
   /** Bytes of an item on the wire, roughly; default 1000. */
   sizeOf?: (item: I) => number;
-  /** How long a call waits for company while another flight is under way. Default 2 ms. */
-  delayMs?: number;
+  /**
+   * How long a flight may hold up those who wait behind it. Default 20 ms: most are back by then,
+   * and the later the next one leaves the more travel in it; one that is stuck stops nobody.
+   */
+  patienceMs?: number;
+  /**
+   * How long those who waited behind a flight wait for more company after it, for calls whose
+   * callers have time while others are busy. Default 0.
+   */
+  gatherMs?: number;
   itemsMax?: number;
   bytesMax?: number;
   /** An item of this size travels alone, so that nobody waits for its transfer. */
   aloneBytes?: number;
-  /** Calls under way at once. Default 2: one commits while the next one fills. */
+  /** Calls under way at once. Default 2. */
   flightsMax?: number;
 }
 
@@ -31,81 +39,111 @@ interface Passenger<I, O> {
 
 /**
  * Calls that arrive together travel in one `send`: a commit costs the disk the same for one
- * row and for two hundred. A lone call leaves with the next turn of the event loop; company is
- * waited for only while a flight is under way, so low load pays nothing.
+ * row and for two hundred, and a call of one email costs PostgreSQL six times what each of twenty
+ * does. A lone call leaves with the next turn of the event loop; company is waited for only while
+ * a flight is under way, so low load pays nothing.
  *
  * A batch that fails is sent again item by item, so that one bad item fails alone; `send` must
  * therefore be idempotent per item. When the database is gone everybody is told at once.
  */
 export function createGroupCommit<I, O>(options: GroupCommitOptions<I, O>): GroupCommit<I, O> {
-  const { send, sizeOf = () => 1_000, delayMs = 2, flightsMax = 2 } = options;
-  const limits = {
-    itemsMax: options.itemsMax ?? 200,
-    bytesMax: options.bytesMax ?? 2_000_000,
-    aloneBytes: options.aloneBytes ?? 1_000_000,
-  };
-  const waiting: Passenger<I, O>[] = [];
-  const idlers: (() => void)[] = [];
-  let flights = 0;
-  let waitingBytes = 0;
-  let departure: { isSoon: boolean; cancel: () => void } | null = null;
+  return new Flights(options);
+}
 
-  function schedule(): void {
-    if (waiting.length === 0 || flights >= flightsMax) return;
-    const isFull = waiting.length >= limits.itemsMax || waitingBytes >= limits.bytesMax;
-    const isSoon = flights === 0 || isFull;
-    if (departure !== null && (departure.isSoon || !isSoon)) return;
-    departure?.cancel();
-    departure = { isSoon, cancel: later(depart, isSoon ? 0 : delayMs) };
+class Flights<I, O> implements GroupCommit<I, O> {
+  private readonly options: Required<GroupCommitOptions<I, O>>;
+  private readonly waiting: Passenger<I, O>[] = [];
+  private waitingBytes = 0;
+  private flights = 0;
+  private departure: { isSoon: boolean; cancel: () => void } | null = null;
+  private readonly idlers: (() => void)[] = [];
+
+  constructor(options: GroupCommitOptions<I, O>) {
+    this.options = { ...defaults, ...options };
   }
 
-  function board(): Passenger<I, O>[] {
-    const batch = waiting.splice(0, countOf(waiting, limits));
-    waitingBytes -= batch.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  add(item: I): Promise<O> {
+    const { promise, resolve, reject } = Promise.withResolvers<O>();
+    const sizeBytes = this.options.sizeOf(item);
+    this.waiting.push({ item, sizeBytes, resolve, reject });
+    this.waitingBytes += sizeBytes;
+    this.schedule();
+    return promise;
+  }
+
+  idle(): Promise<void> {
+    if (this.flights === 0 && this.waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idlers.push(resolve));
+  }
+
+  private schedule(): void {
+    if (this.waiting.length === 0 || this.flights >= this.options.flightsMax) return;
+    // Without a flight under way, a departure that was set is one that gathers.
+    const isSoon = this.isFull() || (this.flights === 0 && this.departure === null);
+    if (this.departure !== null && (this.departure.isSoon || !isSoon)) return;
+    this.leave(isSoon, isSoon ? 0 : this.options.patienceMs);
+  }
+
+  private leave(isSoon: boolean, inMs: number): void {
+    this.departure?.cancel();
+    this.departure = { isSoon, cancel: later(() => this.depart(), inMs) };
+  }
+
+  private isFull(): boolean {
+    const { itemsMax, bytesMax } = this.options;
+    return this.waiting.length >= itemsMax || this.waitingBytes >= bytesMax;
+  }
+
+  private depart(): void {
+    this.departure?.cancel();
+    this.departure = null;
+    while (this.flights < this.options.flightsMax && this.waiting.length > 0) {
+      this.flights += 1;
+      void this.fly(this.board());
+    }
+  }
+
+  private board(): Passenger<I, O>[] {
+    const batch = this.waiting.splice(0, countOf(this.waiting, this.options));
+    this.waitingBytes -= batch.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     return batch;
   }
 
-  function depart(): void {
-    departure = null;
-    while (flights < flightsMax && waiting.length > 0) {
-      flights += 1;
-      void fly(board()).finally(land);
-    }
-  }
-
-  function land(): void {
-    flights -= 1;
-    // Whoever waited behind the flight has waited long enough.
-    departure?.cancel();
-    depart();
-    if (flights > 0 || waiting.length > 0) return;
-    for (const wake of idlers.splice(0)) wake();
-  }
-
-  async function fly(batch: Passenger<I, O>[]): Promise<void> {
+  private async fly(batch: Passenger<I, O>[]): Promise<void> {
+    const { send } = this.options;
+    let tell = (): void => {};
     try {
-      await deliver(send, batch);
+      tell = await deliver(send, batch);
     } catch (error) {
-      if (batch.length === 1 || isAppError(error, "database_unavailable")) rejectAll(batch, error);
-      else await flyOneByOne(send, batch);
+      if (batch.length === 1 || isAppError(error, "database_unavailable")) {
+        tell = () => rejectAll(batch, error);
+      } else await flyOneByOne(send, batch);
     }
+    this.land();
+    // Only now, so that what they call next finds no flight that is over.
+    tell();
   }
 
-  return {
-    add(item) {
-      const { promise, resolve, reject } = Promise.withResolvers<O>();
-      const sizeBytes = sizeOf(item);
-      waiting.push({ item, sizeBytes, resolve, reject });
-      waitingBytes += sizeBytes;
-      schedule();
-      return promise;
-    },
-    idle() {
-      if (flights === 0 && waiting.length === 0) return Promise.resolve();
-      return new Promise((resolve) => idlers.push(resolve));
-    },
-  };
+  private land(): void {
+    this.flights -= 1;
+    const { gatherMs } = this.options;
+    // Whoever waited behind the flight has waited long enough, or has time.
+    if (gatherMs === 0 || this.waiting.length === 0 || this.isFull()) this.depart();
+    else this.leave(false, gatherMs);
+    if (this.flights > 0 || this.waiting.length > 0) return;
+    for (const wake of this.idlers.splice(0)) wake();
+  }
 }
+
+const defaults = {
+  sizeOf: () => 1_000,
+  patienceMs: 20,
+  gatherMs: 0,
+  itemsMax: 200,
+  bytesMax: 2_000_000,
+  aloneBytes: 1_000_000,
+  flightsMax: 2,
+};
 
 /** How many from the front fit into one batch; at least one. */
 function countOf(
@@ -123,15 +161,18 @@ function countOf(
   return count;
 }
 
+/** Resolves to what tells everybody their result. */
 async function deliver<I, O>(
   send: (items: I[]) => Promise<O[]>,
   batch: Passenger<I, O>[],
-): Promise<void> {
+): Promise<() => void> {
   const results = await send(batch.map(({ item }) => item));
   if (results.length !== batch.length) {
     throw new Error(`${results.length} results came for ${batch.length} items`);
   }
-  for (const [index, result] of results.entries()) batch[index]?.resolve(result);
+  return () => {
+    for (const [index, result] of results.entries()) batch[index]?.resolve(result);
+  };
 }
 
 async function flyOneByOne<I, O>(
@@ -140,7 +181,8 @@ async function flyOneByOne<I, O>(
 ): Promise<void> {
   for (const [index, passenger] of batch.entries()) {
     try {
-      await deliver(send, [passenger]);
+      const tell = await deliver(send, [passenger]);
+      tell();
     } catch (error) {
       if (isAppError(error, "database_unavailable")) {
         rejectAll(batch.slice(index), error);
