@@ -7,6 +7,7 @@ import type { Logger } from "../log.ts";
 import { within } from "../queue/abortable.ts";
 import type { WakeJob } from "../queue/enqueue.ts";
 import type { QueueBackend } from "../queue/queue-backend.ts";
+import type { QueuePause } from "../queue/queue-pause.ts";
 import type { Actions } from "../store/actions.ts";
 import { createActing } from "./acting.ts";
 import { createAdmission } from "./admission.tsx";
@@ -24,6 +25,7 @@ export interface BoardDeps extends VisitorsOptions, Omit<DeadLetterAdapterDeps, 
   backend: Pick<QueueBackend, "readMarker">;
   actions: Actions;
   region: string;
+  pause?: Pick<QueuePause, "note">;
   /** The caller's network address for the journal; null when unknown. */
   peerAddress: (c: Context) => string | null;
   log: Logger;

@@ -2,6 +2,7 @@ import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { JobCounts, JobStatus } from "@bull-board/api/typings/app";
 import type { JobType, Queue } from "bullmq";
 import type { WakeJob } from "../queue/enqueue.ts";
+import type { QueuePause } from "../queue/queue-pause.ts";
 import type { Actions, AdminAction } from "../store/actions.ts";
 import type { Acting } from "./acting.ts";
 
@@ -13,6 +14,8 @@ export interface EmailQueueAdapterDeps {
   actions: Actions;
   /** Whose queue it is; pausing stops the workers of this region. */
   region: string;
+  /** Told of what was done here, so that nothing goes past a paused queue. */
+  pause?: Pick<QueuePause, "note"> | undefined;
   who: () => Acting;
 }
 
@@ -57,11 +60,17 @@ export class EmailQueueAdapter extends BullMQAdapter {
   }
 
   override pause(): Promise<void> {
-    return this.#recorded("queue.paused", () => super.pause());
+    return this.#recorded("queue.paused", async () => {
+      this.#deps.pause?.note(true);
+      await super.pause();
+    });
   }
 
   override resume(): Promise<void> {
-    return this.#recorded("queue.resumed", () => super.resume());
+    return this.#recorded("queue.resumed", async () => {
+      await super.resume();
+      this.#deps.pause?.note(false);
+    });
   }
 
   /** Rate limits are the transport's business. */

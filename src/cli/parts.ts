@@ -15,11 +15,18 @@ import { createBreaker } from "../queue/breaker.ts";
 import { createChange } from "../queue/change.ts";
 import { createClockSkew } from "../queue/clock-skew.ts";
 import { createDestinations } from "../queue/destinations.ts";
+import { createDirectDelivery, type DirectDelivery } from "../queue/direct-delivery.ts";
 import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
-import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
+import {
+  armsQueue,
+  createFailPoints,
+  type FailPoints,
+  noFailPoints,
+} from "../queue/fail-points.ts";
 import { createHeadroom, type Headroom } from "../queue/headroom.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
+import { createQueuePause, type QueuePause } from "../queue/queue-pause.ts";
 import {
   createRateLimit,
   noRateLimit,
@@ -102,7 +109,6 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const keyRing = keyRingOf(config, secrets);
   const semaphore = createByteSemaphore({ bytesMax: bytesMaxOf(config) });
   const sender = createTransport(config);
-  const emails = createEmails(database);
   const presence = createPresenceOf(config, database, workerId);
   const backend = createQueueBackend({ config: config.queue, database, region, log });
   const queue = backend.createQueue<WakeJob>(emailQueueName);
@@ -110,6 +116,9 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const enqueue = createEnqueue({ queue, presence, clockSkew, log, failPoints });
   const transport = sender.name;
   const claimant = { workerId, region, transport, horizonMs };
+  const emails = createEmails(database, claimant);
+  const pause = createQueuePause(queue);
+  const restraints = createRestraints(config, { transport, database, pause, log });
   const settling = {
     attempts: measureAttempts(metrics, createAttempts(database, claimant)),
     enqueue,
@@ -126,6 +135,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     horizonMs,
     messageBytesMax: config.messageBytesMax,
     quota: config.quota,
+    direct: restraints.direct,
     newId,
     failPoints,
   };
@@ -136,20 +146,15 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     database,
     sender,
     queue,
+    pause,
     bytesMax: bytesMaxOf(config),
     metrics,
-    delivering: {
-      ...settling,
-      ...shared,
-      ...createRestraints(config, transport, database, log),
-      sender,
-      failPoints,
-    },
+    delivering: { ...settling, ...shared, ...restraints, sender, failPoints },
     reconciler: createReconciler({
       ...settling,
       ...shared,
       intervalMs: config.reconcileIntervalMs,
-      lookAtHead: enqueue.look,
+      lookAtQueue: async () => void (await Promise.all([enqueue.look(), pause.look()])),
       newId,
     }),
     sealer,
@@ -177,20 +182,59 @@ function bytesMaxOf({ database }: Config): number {
   return database.driver === "pglite" ? embeddedBytesInFlightMax : bytesInFlightMax;
 }
 
-/** What holds emails back before they are sent, each for a reason of its own. */
-function createRestraints(config: Config, transport: string, database: Database, log: Logger) {
-  const { workerConcurrency: concurrencyMax, retryBaseMs: minuteMs } = config;
+interface RestraintDeps {
+  transport: string;
+  database: Database;
+  pause: QueuePause;
+  log: Logger;
+}
+
+/** What holds emails back before they are sent, each for a reason of its own; or lets them by. */
+function createRestraints(config: Config, { transport, database, pause, log }: RestraintDeps) {
+  const { workerConcurrency, retryBaseMs: minuteMs } = config;
+  // What is delivered directly has room of its own, so that nobody's job waits for it here.
+  const concurrencyMax = workerConcurrency + directMax(config);
+  const breaker = createBreaker({ concurrencyMax, minuteMs, transport, log });
   return {
-    breaker: createBreaker({ concurrencyMax, minuteMs, transport, log }),
+    breaker,
     rateLimit: createRateLimitOf(config, database),
     destinations: createDestinations({ minuteMs }),
     headroom: createHeadroomOf(config),
+    direct: createDirectDeliveryOf(config, () => {
+      const { state, limit } = breaker.snapshot();
+      // After an outage the queue alone begins again, little by little.
+      return !pause.isPaused && state === "closed" && limit >= concurrencyMax;
+    }),
   };
 }
 
+/** Enough to keep all connections busy while some of them wait for the database. */
+function directMax(config: Config): number {
+  return Math.ceil(connectionsOf(config) * 1.5);
+}
+
+function createDirectDeliveryOf(config: Config, isWell: () => boolean): DirectDelivery {
+  const { transport } = config;
+  // Who keeps a limit waits for it before the claim.
+  const isLimited = transport.kind === "smtp" && transport.ratePerSecond !== null;
+  const isTested = armsQueue(failPointsSpec() ?? "");
+  return createDirectDelivery({
+    runningMax: directMax(config),
+    isFit: () => !isLimited && !isTested && isWell(),
+  });
+}
+
+function connectionsOf({ transport, workerConcurrency }: Config): number {
+  return Math.min(
+    transport.kind === "smtp" ? transport.poolSize : workerConcurrency,
+    workerConcurrency,
+  );
+}
+
 /** Of the connections that emails are sent over, one in five is kept free of floods. */
-function createHeadroomOf({ transport, workerConcurrency: alone }: Config): Headroom {
-  const connections = Math.min(transport.kind === "smtp" ? transport.poolSize : alone, alone);
+function createHeadroomOf(config: Config): Headroom {
+  const { workerConcurrency: alone } = config;
+  const connections = connectionsOf(config);
   // As many are claimed or settled as are sent.
   const shared = Math.min(2 * connections, alone);
   const behindMax = Math.max(1, Math.floor(connections * 0.8));
@@ -234,9 +278,13 @@ function createPresenceOf(config: Config, database: Database, workerId: string):
 // Only `scripts/build --fail-points`, for the fault tests, defines it.
 declare const BUILD_FAIL_POINTS: boolean | undefined;
 
+function failPointsSpec(): string | undefined {
+  if (typeof BUILD_FAIL_POINTS === "undefined" || !BUILD_FAIL_POINTS) return undefined;
+  return processEnvironment().FAIL_POINTS;
+}
+
 function openFailPoints(): FailPoints {
-  if (typeof BUILD_FAIL_POINTS === "undefined" || !BUILD_FAIL_POINTS) return noFailPoints;
-  const spec = processEnvironment().FAIL_POINTS;
+  const spec = failPointsSpec();
   return spec ? createFailPoints(spec, () => process.kill(process.pid, "SIGKILL")) : noFailPoints;
 }
 

@@ -5,9 +5,17 @@ import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import { collectAfter } from "../mail/collect.ts";
 import { composeMessage, estimateSizeBytes, messageIdFor } from "../mail/compose.ts";
 import type { Composed } from "../mail/compose-plain.ts";
+import type { ClaimedEmail } from "../store/attempts.ts";
 import type { Emails } from "../store/emails.ts";
-import type { IdempotencyClaim, NewEmail, Quota, QuotaExceeded } from "../store/stored-email.ts";
-import { encryptEmail } from "./encrypt-email.ts";
+import type {
+  IdempotencyClaim,
+  NewEmail,
+  Quota,
+  QuotaExceeded,
+  ScheduledEmail,
+} from "../store/stored-email.ts";
+import type { DirectDelivery, DirectPlace } from "./direct-delivery.ts";
+import { type EncryptedEmail, encryptEmail } from "./encrypt-email.ts";
 import type { Enqueue } from "./enqueue.ts";
 import type { FailPoints } from "./fail-points.ts";
 import { readKept, requestName, writeKept } from "./kept-answer.ts";
@@ -50,6 +58,8 @@ export interface AcceptDeps {
   keyRing: KeyRing;
   semaphore: ByteSemaphore;
   enqueue: Enqueue;
+  /** The short way of what is due now; absent: all goes by the queue. */
+  direct?: Pick<DirectDelivery, "reserve">;
   /** Home region of emails that name none. */
   region: string;
   workerId: string;
@@ -117,16 +127,44 @@ async function acceptOnce(deps: AcceptDeps, request: AcceptRequest): Promise<Acc
 }
 
 async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAnswer> {
-  const { ownerId, idempotency, note } = request;
-  const emails: NewEmail[] = [];
+  const { ownerId, note } = request;
+  const encrypted: EncryptedEmail[] = [];
   for (const [index, draft] of request.drafts.entries()) {
     // Composing rarely waits for anything: within a batch whoever else is here gets a turn.
     if (index > 0) await new Promise((resolve) => setImmediate(resolve));
     const id = deps.newId();
     const composed = await compose(deps, draft, id, index);
     collectAfter(composed.message.length);
-    emails.push(encryptEmail({ id, ownerId, draft, composed, ...deps }));
+    encrypted.push(encryptEmail({ id, ownerId, draft, composed, ...deps }));
   }
+  const emails = encrypted.map(({ email }) => email);
+  const places = reservePlaces(deps, ownerId, emails);
+  const answer = await schedule(deps, request, emails).catch((error) => {
+    // It may have been committed all the same.
+    for (const [id, place] of places) place.recover(id);
+    throw error;
+  });
+  if (answer.kind !== "accepted") for (const place of places.values()) place.forgo();
+  if (answer.kind === "quota_exceeded") throw quotaExceeded(answer, emails.length, deps.quota);
+  if (answer.kind !== "accepted") {
+    return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
+  }
+  for (const [index, { email, opened }] of encrypted.entries()) {
+    const scheduled = answer.emails[index];
+    const place = places.get(email.id);
+    if (!scheduled) continue;
+    if (place && scheduled.token !== null) {
+      place.deliver(claimedEmail(email, ownerId, scheduled.token), opened);
+    } else {
+      place?.forgo();
+      enqueue(deps, ownerId, scheduled);
+    }
+  }
+  return { isReplay: false, emails: answer.emails, note };
+}
+
+async function schedule(deps: AcceptDeps, request: AcceptRequest, emails: NewEmail[]) {
+  const { ownerId, idempotency, note } = request;
   await deps.failPoints?.("insert.before");
   const answer = await deps.emails.schedule({
     ownerId,
@@ -143,15 +181,55 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
     emails,
   });
   await deps.failPoints?.("insert.after");
-  if (answer.kind === "quota_exceeded") throw quotaExceeded(answer, emails.length, deps.quota);
-  if (answer.kind !== "accepted") {
-    return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
+  return answer;
+}
+
+/** For each email that is asked for now and finds one; such an email is claimed with it. */
+function reservePlaces(
+  { direct, region }: AcceptDeps,
+  ownerId: string,
+  emails: NewEmail[],
+): Map<string, DirectPlace> {
+  const places = new Map<string, DirectPlace>();
+  for (const email of emails) {
+    if (email.scheduledAt !== null || email.region !== region) continue;
+    const place = direct?.reserve({ ownerId, messageBytes: email.messageBytes });
+    if (!place) continue;
+    places.set(email.id, place);
+    email.isClaimed = true;
   }
-  for (const { id, wake, delayMs, scheduledAt } of answer.emails) {
-    if (delayMs === null) continue;
-    deps.enqueue.add({ id, wake, delayMs, ownerId, dueAt: scheduledAt.getTime() });
-  }
-  return { isReplay: false, emails: answer.emails, note };
+  return places;
+}
+
+/** If it is due before long. */
+function enqueue(deps: AcceptDeps, ownerId: string, scheduled: ScheduledEmail): void {
+  const { id, wake, delayMs, scheduledAt } = scheduled;
+  if (delayMs === null) return;
+  deps.enqueue.add({ id, wake, delayMs, ownerId, dueAt: scheduledAt.getTime() });
+}
+
+/** As the claim would answer it: the first of a new email. */
+function claimedEmail(email: NewEmail, ownerId: string, token: number): ClaimedEmail {
+  return {
+    id: email.id,
+    token,
+    attempt: 1,
+    attemptsBefore: 0,
+    maxRetries: email.maxRetries,
+    maxAgeSeconds: email.maxAgeSeconds,
+    ageMs: 0,
+    onUncertain: email.onUncertain,
+    ownerId,
+    wrappedKey: email.wrappedKey,
+    sender: email.sender,
+    messageDate: null,
+    messageBytes: email.messageBytes,
+    // It is held in clear beside this.
+    message: null,
+    recipients: email.recipients.map(({ position, address }) => ({ position, address })),
+    sentBefore: 0,
+    bouncedBefore: 0,
+  };
 }
 
 const pendingRetrySeconds = 60;

@@ -13,6 +13,7 @@ import type { Attempts, ClaimedEmail } from "../store/attempts.ts";
 import { untilAborted } from "./abortable.ts";
 import type { Breaker, Pass } from "./breaker.ts";
 import type { Destinations } from "./destinations.ts";
+import type { OpenedEmail } from "./encrypt-email.ts";
 import type { FailPoints } from "./fail-points.ts";
 import type { Admission } from "./rate-limit.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
@@ -33,6 +34,8 @@ export interface AttemptDeps {
 export interface Turn {
   pass: Pass;
   admission: Admission;
+  /** Of one that was accepted just now: nothing of it need be read and decrypted. */
+  opened?: OpenedEmail;
 }
 
 /** The stop signals of a delivery. */
@@ -41,6 +44,12 @@ export interface DeliverySignals {
   drain: AbortSignal;
   /** Time is up: what is fenced is settled as uncertain, and nothing is waited for any more. */
   end: AbortSignal;
+}
+
+/** What an attempt came to; the key encrypts what was said. */
+export interface Attempted {
+  verdict: Verdict;
+  dataKey: DataKey | null;
 }
 
 /** What waits for one moment comes back over this much more of the wait. */
@@ -54,19 +63,19 @@ export async function attempt(
   email: ClaimedEmail,
   turn: Turn,
   signals: DeliverySignals,
-): Promise<{ verdict: Verdict; dataKey: DataKey | null }> {
+): Promise<Attempted> {
   let dataKey: DataKey | null = null;
   let giveBack = () => {};
   try {
-    dataKey = deps.keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
-    const envelope = openEnvelope(email, dataKey);
+    dataKey =
+      turn.opened?.dataKey ?? deps.keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
+    const envelope = turn.opened?.envelope ?? openEnvelope(email, dataKey);
     const backedOff = verdictOfDestinations(deps, email, envelope);
     if (backedOff) return { verdict: backedOff, dataKey };
     await turn.admission.awaitSlot(signals.drain);
     giveBack = await deps.semaphore.acquire(email.messageBytes * copiesAtOnce, signals.drain);
-    const ciphertext = email.message ?? (await readMessage(deps, email, signals));
-    if (ciphertext === null) return { verdict: { kind: "drop", reason: "stale" }, dataKey };
-    const message = dataKey.decryptBytes(ciphertext, "message");
+    const message = turn.opened?.message ?? (await openMessage(deps, email, dataKey, signals));
+    if (message === null) return { verdict: { kind: "drop", reason: "stale" }, dataKey };
     return { verdict: await send(deps, { email, envelope, message, ...turn }, signals), dataKey };
   } catch (error) {
     return { verdict: verdictOfFailure(deps, email, error, signals), dataKey };
@@ -86,8 +95,15 @@ function openEnvelope(email: ClaimedEmail, dataKey: DataKey): Envelope {
   };
 }
 
-function readMessage(deps: AttemptDeps, email: ClaimedEmail, signals: DeliverySignals) {
-  return repeatUntilTaken(() => deps.attempts.readMessage(email), signals.drain);
+async function openMessage(
+  deps: AttemptDeps,
+  email: ClaimedEmail,
+  dataKey: DataKey,
+  signals: DeliverySignals,
+): Promise<Uint8Array | null> {
+  const read = () => deps.attempts.readMessage(email);
+  const ciphertext = email.message ?? (await repeatUntilTaken(read, signals.drain));
+  return ciphertext && dataKey.decryptBytes(ciphertext, "message");
 }
 
 interface Sending extends Turn {
@@ -187,6 +203,11 @@ function outwait(deps: AttemptDeps, verdict: Verdict, signals: DeliverySignals):
   // The breaker's wait has the scale of RETRY_BASE_MS; what the verdict says has not.
   const waitMs = verdict.fault ? nextProbeInMs : Math.max(verdict.delayMs, nextProbeInMs);
   return { ...verdict, delayMs: Math.ceil(waitMs * spread) };
+}
+
+/** Nothing was tried: the transport is down, or we are stopping. */
+export function givenBack(deps: AttemptDeps, signals: DeliverySignals): Attempted {
+  return { verdict: outwait(deps, aborted, signals), dataKey: null };
 }
 
 const aborted = {

@@ -10,6 +10,8 @@ import { createSlowStart, type SlowStart } from "./slow-start.ts";
 export interface Breaker {
   /** Resolves when this email may be tried; rejects when `signal` aborts. Pair it with `leave`. */
   enter(signal: AbortSignal): Promise<Pass>;
+  /** The same without waiting; null: not now. */
+  tryEnter(): Pass | null;
   /** For health, metrics and `doctor`. */
   snapshot(): BreakerSnapshot;
 }
@@ -108,6 +110,10 @@ class TransportBreaker implements Breaker {
       this.waiters.push(grant);
       this.pump();
     });
+  }
+
+  tryEnter(): Pass | null {
+    return !this.fault && this.pace.hasRoom ? this.pass() : null;
   }
 
   snapshot(): BreakerSnapshot {

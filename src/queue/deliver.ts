@@ -1,7 +1,16 @@
 import type { ClaimedEmail } from "../store/attempts.ts";
 import { sleep } from "./abortable.ts";
-import { type AttemptDeps, attempt, type DeliverySignals, type Turn } from "./attempt.ts";
-import type { Breaker } from "./breaker.ts";
+import {
+  type AttemptDeps,
+  type Attempted,
+  attempt,
+  type DeliverySignals,
+  givenBack,
+  type Turn,
+} from "./attempt.ts";
+import type { Breaker, Pass } from "./breaker.ts";
+import type { OpenedEmail } from "./encrypt-email.ts";
+import type { Headroom, Standing } from "./headroom.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
 import { type SettleDeps, type Settled, settle } from "./settle.ts";
@@ -23,6 +32,8 @@ export interface EmailJob {
   wake: number;
   /** No other suspect is under way in this process. */
   isIsolated?: boolean;
+  /** It may be ours already, by a claim whose answer was lost. */
+  isAgain?: boolean;
 }
 
 /** A job that came earlier than this is given a new one instead of being waited for. */
@@ -62,7 +73,41 @@ async function deliverAdmitted(
   if (!email) return { kind: "not_claimed" };
   if (email === "suspect") return { kind: "suspect" };
   await deps.failPoints("claim.after", email.id);
-  const { verdict, dataKey } = await attempt(deps, email, turn, signals);
+  return await end(deps, email, await attempt(deps, email, turn, signals), signals);
+}
+
+/** Takes an email from the claim it was accepted with to its settled end; rejects as `deliver`. */
+export async function deliverClaimed(
+  deps: DeliverDeps & { headroom: Headroom },
+  { email, opened, standing }: { email: ClaimedEmail; opened: OpenedEmail; standing: Standing },
+  signals: DeliverySignals,
+): Promise<Delivered> {
+  deps.attempts.adopt(email);
+  let leave = () => {};
+  let pass: Pass | null = null;
+  try {
+    leave = await deps.headroom.enter(standing, signals.drain);
+    pass = deps.breaker.tryEnter();
+  } catch {
+    // We are stopping, and say so below by giving it back.
+  }
+  try {
+    if (!pass) return await end(deps, email, givenBack(deps, signals), signals);
+    const turn = { pass, opened, admission: await deps.rateLimit.admit(signals.drain) };
+    return await end(deps, email, await attempt(deps, email, turn, signals), signals);
+  } finally {
+    // Unless the conversation has said more already.
+    pass?.leave("nothing");
+    leave();
+  }
+}
+
+async function end(
+  deps: DeliverDeps,
+  email: ClaimedEmail,
+  { verdict, dataKey }: Attempted,
+  signals: DeliverySignals,
+): Promise<Settled> {
   await deps.failPoints("settle.before", email.id);
   const settled = await repeatUntilTaken(() => settle(deps, email, dataKey, verdict), signals.end);
   await deps.failPoints("settle.after", email.id);
@@ -72,7 +117,7 @@ async function deliverAdmitted(
 /** Asks for the right to send, and waits for a time that is near. Null: there is nothing to do. */
 async function claim(
   deps: DeliverDeps,
-  { emailId, wake, isIsolated = false }: EmailJob,
+  { emailId, wake, isIsolated = false, isAgain = false }: EmailJob,
   signals: DeliverySignals,
 ): Promise<ClaimedEmail | "suspect" | null> {
   for (;;) {
@@ -80,7 +125,7 @@ async function claim(
     let asked = 0;
     const answer = await repeatUntilTaken(() => {
       asked += 1;
-      return deps.attempts.claim(emailId, wake, { isIsolated, isAgain: asked > 1 });
+      return deps.attempts.claim(emailId, wake, { isIsolated, isAgain: isAgain || asked > 1 });
     }, signals.drain);
     switch (answer.kind) {
       case "claimed":

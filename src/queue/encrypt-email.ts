@@ -1,10 +1,25 @@
-import type { KeyRing } from "../crypto/key-ring.ts";
+import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
 import type { EmailDraft } from "../email/email.ts";
 import { detailsOf } from "../email/email-details.ts";
 import { writeMailbox } from "../email/mailbox.ts";
+import type { Envelope } from "../email/smtp.ts";
 import type { Composed } from "../mail/compose-plain.ts";
 import type { NewEmail } from "../store/stored-email.ts";
 import { encryptDetails } from "./stored-details.ts";
+
+export interface EncryptedEmail {
+  email: NewEmail;
+  /** The same in clear, for who sends it at once. */
+  opened: OpenedEmail;
+}
+
+/** What an attempt is made with. */
+export interface OpenedEmail {
+  dataKey: DataKey;
+  envelope: Envelope;
+  /** Without Date. */
+  message: Uint8Array;
+}
 
 /**
  * Encrypts everything of an email that is content, each part bound to its column: `sender`,
@@ -19,14 +34,14 @@ export function encryptEmail(from: {
   keyRing: KeyRing;
   /** Home region when the draft names none. */
   region: string;
-}): NewEmail {
+}): EncryptedEmail {
   const { id, draft, keyRing } = from;
   const { message, places } = from.composed;
   const { dataKey, wrappedKey } = keyRing.createDataKey(id, from.ownerId);
   const recipients = (["to", "cc", "bcc"] as const).flatMap((kind) =>
     draft[kind].map((mailbox) => ({ kind, mailbox })),
   );
-  return {
+  const email = {
     id,
     region: draft.region ?? from.region,
     scheduledAt: draft.scheduledAt,
@@ -51,4 +66,10 @@ export function encryptEmail(from: {
       addressIndex: keyRing.blindIndex(mailbox.address),
     })),
   };
+  const addressees = recipients.map(({ mailbox }, position) => ({
+    position,
+    address: mailbox.address,
+  }));
+  const envelope = { from: draft.from.address, recipients: addressees };
+  return { email, opened: { dataKey, envelope, message } };
 }

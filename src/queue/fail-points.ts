@@ -64,6 +64,11 @@ export function createFailPoints(spec: string, kill: () => void): FailPoints {
   };
 }
 
+/** Whether it arms a point that an email only passes on its way through the queue. */
+export function armsQueue(spec: string): boolean {
+  return /(^|,)\s*(enqueue|claim|job)\./.test(spec);
+}
+
 interface FailPoint {
   action: "kill" | "hang" | "throw";
   /** null: every passage. */

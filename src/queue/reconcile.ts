@@ -22,7 +22,7 @@ export interface ReconcilerDeps extends RoundDeps {
   intervalMs: number;
   newId: () => string;
   /** `FairEnqueue`'s; default: every email has the place of its time. */
-  lookAtHead?: () => Promise<void>;
+  lookAtQueue?: () => Promise<void>;
   /** Default: one of its own. */
   clockSkew?: ClockSkew;
 }
@@ -82,7 +82,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     start() {
       loop("beat", beatMs, beat);
       loop("queue marker", markerMs, rounds.checkQueue);
-      loop("fair places", headMs, async () => await deps.lookAtHead?.());
+      loop("fair places", headMs, async () => await deps.lookAtQueue?.());
       loop("overdue jobs", overdueEveryMs, rounds.lookForOverdue);
       loop("reconcile", deps.intervalMs, () => rounds.runOnce(false), { nudge });
     },

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Job, Processor } from "bullmq";
 import { createLogger } from "../log.ts";
+import { createDirectDelivery } from "./direct-delivery.ts";
 import type { WakeJob } from "./enqueue.ts";
 import { noFailPoints } from "./fail-points.ts";
 import { createHeadroom } from "./headroom.ts";
@@ -32,6 +33,7 @@ function workerOfTest() {
     failPoints: noFailPoints,
     log: createLogger({ level: "silent" }),
     headroom: createHeadroom({ behindMax: 1, jobsMax: { alone: 1, shared: 1 } }),
+    direct: createDirectDelivery({ runningMax: 1, isFit: () => true }),
   };
   const worker = createEmailWorker(deps as unknown as EmailWorkerDeps);
   return { worker, claims, run: (data: WakeJob) => run?.({ data } as Job<WakeJob>, "token") };

@@ -3,7 +3,14 @@ import type { Logger } from "../log.ts";
 import type { Presence } from "../store/presence.ts";
 import { sleep, within } from "./abortable.ts";
 import type { ClockSkew } from "./clock-skew.ts";
-import { type DeliverDeps, type Delivered, deliver } from "./deliver.ts";
+import {
+  type DeliverDeps,
+  type Delivered,
+  deliver,
+  deliverClaimed,
+  type EmailJob,
+} from "./deliver.ts";
+import type { Courier, DirectDelivery } from "./direct-delivery.ts";
 import type { WakeJob } from "./enqueue.ts";
 import type { Headroom } from "./headroom.ts";
 import { createIsolation, type Isolation } from "./isolation.ts";
@@ -16,6 +23,7 @@ export interface EmailWorkerDeps extends DeliverDeps {
   presence: Pick<Presence, "unqueue">;
   clockSkew: Pick<ClockSkew, "now">;
   headroom: Headroom;
+  direct: DirectDelivery;
 }
 
 export interface EmailWorker {
@@ -39,11 +47,15 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   const running = new Set<Promise<void>>();
   const isolation = createIsolation();
 
+  function count(run: Promise<void>): Promise<void> {
+    running.add(run);
+    return run.finally(() => running.delete(run));
+  }
+
   // Returns nothing: a value that cannot be stored would run the job again after its send.
   async function runJob(job: Job<WakeJob>): Promise<void> {
-    const run = deliverJob(deps, job.data, signals, isolation);
-    running.add(run);
-    await run.finally(() => running.delete(run));
+    await count(deliverJob(deps, job.data, signals, isolation));
+    deps.direct.countDelivered();
     worker.concurrency = deps.headroom.jobsMax;
     await deps.failPoints("job.before");
   }
@@ -52,6 +64,11 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
     concurrency: deps.headroom.jobsMax,
   });
   worker.on("completed", () => void deps.failPoints("job.after"));
+  const courier = createCourier(deps, signals, isolation);
+  deps.direct.open({
+    deliver: (...email) => count(courier.deliver(...email)),
+    recover: (emailId) => count(courier.recover(emailId)),
+  });
 
   return {
     get active() {
@@ -63,6 +80,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
       // With Redis down this hangs; the jobs end all the same.
       void within(worker.pause(true), deadlineMs);
       drainController.abort(new Error("draining"));
+      deps.direct.close();
       await within(allEnded(running), deadlineMs - reserveMs);
       endController.abort(new Error("out of time"));
       await within(allEnded(running), reserveMs / 2);
@@ -92,7 +110,13 @@ async function deliverJob(
   try {
     await untilDue(deps.clockSkew, dueAt, signals.drain);
     const leave = await deps.headroom.enter({ line, isBehind }, signals.drain);
-    const delivered = await deliverOrIsolate(deps, job, signals, isolation, log).finally(leave);
+    const delivered = await deliverOrIsolate(
+      deps,
+      { emailId, wake },
+      signals,
+      isolation,
+      log,
+    ).finally(leave);
     logDelivered(log, delivered);
   } catch (error) {
     // The job ends here, so an email that was not claimed must be queued again by whoever
@@ -104,14 +128,41 @@ async function deliverJob(
   }
 }
 
+/** The emails that need no job. An email that was not settled is found by the reconciler. */
+function createCourier(
+  deps: EmailWorkerDeps,
+  signals: { drain: AbortSignal; end: AbortSignal },
+  isolation: Isolation,
+): Courier {
+  async function orLog(emailId: string, run: (log: Logger) => Promise<Delivered>): Promise<void> {
+    const log = deps.log.with({ email_id: emailId, wake: firstWake });
+    try {
+      logDelivered(log, await run(log));
+    } catch (error) {
+      if (!signals.drain.aborted) log.error("delivery failed", { err: error });
+    }
+  }
+  return {
+    deliver: (email, opened, standing) =>
+      orLog(email.id, () => deliverClaimed(deps, { email, opened, standing }, signals)),
+    recover: (emailId) => {
+      const job = { emailId, wake: firstWake, isAgain: true };
+      return orLog(emailId, (log) => deliverOrIsolate(deps, job, signals, isolation, log));
+    },
+  };
+}
+
+/** Of an email that was just accepted. */
+const firstWake = 1;
+
 async function deliverOrIsolate(
   deps: EmailWorkerDeps,
-  { emailId, wake }: WakeJob,
+  { emailId, wake, isAgain = false }: EmailJob,
   signals: { drain: AbortSignal; end: AbortSignal },
   isolation: Isolation,
   log: Logger,
 ): Promise<Delivered> {
-  const delivered = await deliver(deps, { emailId, wake }, signals);
+  const delivered = await deliver(deps, { emailId, wake, isAgain }, signals);
   if (delivered.kind !== "suspect") return delivered;
   log.warn("workers died with this email; trying it apart from others like it");
   const again = () => deliver(deps, { emailId, wake, isIsolated: true }, signals);

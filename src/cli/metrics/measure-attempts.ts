@@ -49,6 +49,11 @@ export function measureAttempts(metrics: Metrics, attempts: Attempts): Attempts 
       }
       return answer;
     },
+    adopt(email) {
+      attempts.adopt(email);
+      counters.claims.inc({ answer: "claimed" });
+      remember(email);
+    },
     async settle(settlement) {
       const answer = await attempts.settle(settlement);
       if (answer.applied) {
