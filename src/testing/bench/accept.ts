@@ -72,18 +72,17 @@ export const accept: Measurement = {
       for (let round = 0; round <= bench.rounds; round++) {
         // Round 0 warms up.
         bench.say(round === 0 ? "warming up" : `round ${round}`);
-        const size = round === 0 ? bench.count(64, 500) : count;
-        const rowsPerSecond = await raw.singles(size);
+        const rowsPerSecond = await raw.singles(count);
         const { url, pid } = us.bench.product;
         const before = cpuMs(pid);
         const result = await httpLoad(`${url}/api/v1/schedule-mail`, {
-          bodies: bodies(size, (index) => apiMail(`a${round}-`, index, later())),
+          bodies: bodies(count, (index) => apiMail(`a${round}-`, index, later())),
           connections,
           token: us.bench.token,
         });
-        const cpu = ((cpuMs(pid) - before) * 1_000) / size;
+        const cpu = ((cpuMs(pid) - before) * 1_000) / count;
         const perRequest = await httpLoad(`${tutorial.url}/insert`, {
-          bodies: bodies(size, (index) => benchMail(`a${round}-`, index)),
+          bodies: bodies(count, (index) => benchMail(`a${round}-`, index)),
           connections,
         });
         if (round === 0) continue;
@@ -92,7 +91,7 @@ export const accept: Measurement = {
         singles.push(rowsPerSecond);
         cpuUs.push(cpu);
       }
-      const expected = count * bench.rounds + bench.count(64, 500);
+      const expected = count * (bench.rounds + 1);
       const { pending = 0 } = await us.bench.states();
       const broken = pending === expected ? [] : [`${pending} of ${expected} accepted are stored`];
       return {
@@ -176,12 +175,11 @@ export const batch: Measurement = {
     try {
       for (let round = 0; round <= bench.rounds; round++) {
         bench.say(round === 0 ? "warming up" : `round ${round}`);
-        const many = round === 0 ? 1 : requests;
-        const rowsPerSecond = await raw.thousands(many * size);
+        const rowsPerSecond = await raw.thousands(requests * size);
         const { url, pid } = us.bench.product;
         const before = cpuMs(pid);
         const { perSecond } = await httpLoad(`${url}/api/v1/schedule-mail/batch`, {
-          bodies: bodies(many, (request) => ({
+          bodies: bodies(requests, (request) => ({
             mode: "strict",
             emails: Array.from({ length: size }, (_, index) =>
               apiMail(`b${round}-${request}-`, index, later()),
@@ -191,11 +189,11 @@ export const batch: Measurement = {
           token: us.bench.token,
         });
         if (round === 0) continue;
-        cpuUs.push(((cpuMs(pid) - before) * 1_000) / (many * size));
+        cpuUs.push(((cpuMs(pid) - before) * 1_000) / (requests * size));
         ours.push(perSecond * size);
         rows.push(rowsPerSecond);
       }
-      const expected = size * (1 + requests * bench.rounds);
+      const expected = size * requests * (bench.rounds + 1);
       const { pending = 0 } = await us.bench.states();
       return {
         figures: [

@@ -33,7 +33,7 @@ async function inTurns(
   const runs: Runs = new Map(contenders.map(({ name }) => [name, []]));
   for (const contender of contenders) {
     bench.say(`${contender.name} warms up`);
-    await contender.burst("warm-", bench.count(20, 300));
+    await contender.burst("warm-", burstCount(bench));
   }
   for (let round = 1; round <= bench.rounds; round++) {
     for (const { name, burst: run } of contenders) {

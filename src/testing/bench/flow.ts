@@ -52,8 +52,7 @@ export const flow: Measurement = {
         for (const runner of runners) {
           const { name } = runner;
           bench.say(round === 0 ? `${name} warms up` : `round ${round}: ${name}`);
-          const size = round === 0 ? bench.count(20, 300) : count;
-          const result = await measure(runner, `f${round}-`, size);
+          const result = await measure(runner, `f${round}-`, count);
           broken.push(...result.broken.map((words) => `${name}: ${words}`));
           if (round > 0) collect(values, result.values);
         }
