@@ -91,6 +91,7 @@ describe("the embedded list", () => {
       "20261124000024": "ae08ccaf8084de09",
       "20261124000025": "f7a21855a2b2035e",
       "20261124000026": "d26b5e5dfeaf9134",
+      "20261124000027": "30169a0ba886b405",
     };
     const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
     expect(Object.fromEntries(digests)).toMatchObject(landed);
