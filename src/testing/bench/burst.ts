@@ -33,6 +33,8 @@ async function inTurns(
   const runs: Runs = new Map(contenders.map(({ name }) => [name, []]));
   for (const contender of contenders) {
     bench.say(`${contender.name} warms up`);
+    // A few first: how long accepting takes, and with it when the next may be due, is not known yet.
+    await contender.burst("pace-", bench.count(20, 300));
     await contender.burst("warm-", burstCount(bench));
   }
   for (let round = 1; round <= bench.rounds; round++) {
