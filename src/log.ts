@@ -106,8 +106,8 @@ export function createLogger({ level, stream, isForPeople }: LoggerOptions): Log
 }
 
 /**
- * What one turn of the event loop has to say goes out in one write, which costs as much as that of
- * a single line. Only a SIGKILL within that turn takes it along.
+ * What one turn of the event loop has to say goes out in one write, which costs little more than
+ * that of a single line. Only a SIGKILL within that turn takes it along.
  */
 function gatherLines(out: LineStream): LineStream {
   let lines = "";

@@ -25,6 +25,7 @@ export interface BoardDeps extends VisitorsOptions, Omit<DeadLetterAdapterDeps, 
   backend: Pick<QueueBackend, "readMarker">;
   actions: Actions;
   region: string;
+  /** Told when it is paused or resumed here; absent: nobody has to know. */
   pause?: Pick<QueuePause, "note">;
   /** The caller's network address for the journal; null when unknown. */
   peerAddress: (c: Context) => string | null;

@@ -162,7 +162,7 @@ function createSeenFrom({ trustProxy }: Config["http"]) {
   return {
     peerAddress: (c: Context) =>
       clientAddress({ peer: peer(c), header: (name) => c.req.header(name) }, trustProxy),
-    // Asking for the peer costs more than all the rest of it.
+    // Without a proxy nobody need be asked for the peer, on every request.
     isBehindProxy: (c: Context) => trustProxy.kind !== "none" && isBehindProxy(peer(c), trustProxy),
   };
 }

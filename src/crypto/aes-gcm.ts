@@ -15,7 +15,7 @@ export function encrypt(key: Uint8Array, plaintext: Uint8Array, place: string): 
   return Buffer.concat([nonce, body, cipher.final(), cipher.getAuthTag()]);
 }
 
-/** Random bytes are asked for in advance: one call for a few costs as much as one for many. */
+/** Drawn in advance, for many nonces at a time; each is used once. */
 let random = Buffer.alloc(0);
 
 function freshNonce(): Buffer {

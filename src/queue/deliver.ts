@@ -9,6 +9,7 @@ import {
   type Turn,
 } from "./attempt.ts";
 import type { Breaker, Pass } from "./breaker.ts";
+import type { DirectDelivery } from "./direct-delivery.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 import type { Headroom, Standing } from "./headroom.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -78,7 +79,7 @@ async function deliverAdmitted(
 
 /** Takes an email from the claim it was accepted with to its settled end; rejects as `deliver`. */
 export async function deliverClaimed(
-  deps: DeliverDeps & { headroom: Headroom },
+  deps: DeliverDeps & { headroom: Headroom; direct: Pick<DirectDelivery, "isFit"> },
   { email, opened, standing }: { email: ClaimedEmail; opened: OpenedEmail; standing: Standing },
   signals: DeliverySignals,
 ): Promise<Delivered> {
@@ -87,7 +88,8 @@ export async function deliverClaimed(
   let pass: Pass | null = null;
   try {
     leave = await deps.headroom.enter(standing, signals.drain);
-    pass = deps.breaker.tryEnter();
+    // A queue that was paused since it was accepted holds it too.
+    pass = deps.direct.isFit ? deps.breaker.tryEnter() : null;
   } catch {
     // We are stopping, and say so below by giving it back.
   }

@@ -14,6 +14,8 @@ export interface DirectDelivery {
   reserve(email: { ownerId: string; messageBytes: number }): DirectPlace | null;
   /** Waiting for their turn, or being delivered. */
   readonly held: number;
+  /** False: who has its turn now is to be given back, and goes by the queue. */
+  readonly isFit: boolean;
   /** A worker is there to deliver. */
   open(courier: Courier): void;
   /** It has delivered one that came by the queue: how much it can do shows in all of them. */
@@ -80,6 +82,10 @@ class DirectLine implements DirectDelivery {
     this.pace = createPace(options.now ?? performance.now.bind(performance));
   }
 
+  get isFit(): boolean {
+    return !this.isClosed && this.options.isFit();
+  }
+
   open(courier: Courier): void {
     this.courier = courier;
   }
@@ -95,8 +101,8 @@ class DirectLine implements DirectDelivery {
 
   reserve({ ownerId, messageBytes }: { ownerId: string; messageBytes: number }) {
     const hasRoom = this.held < this.room() && this.heldBytes + messageBytes <= heldBytesMax;
-    if (!this.courier || this.isClosed || messageBytes > messageBytesMax || !hasRoom) return null;
-    return this.options.isFit() ? this.place(this.courier, ownerId, messageBytes) : null;
+    if (!this.courier || messageBytes > messageBytesMax || !hasRoom) return null;
+    return this.isFit ? this.place(this.courier, ownerId, messageBytes) : null;
   }
 
   private room(): number {

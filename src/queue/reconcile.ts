@@ -21,7 +21,7 @@ export interface ReconcilerDeps extends RoundDeps {
   /** How often the database is searched for work that nobody knows of. */
   intervalMs: number;
   newId: () => string;
-  /** `FairEnqueue`'s; default: every email has the place of its time. */
+  /** Called every second: what of the queue itself somebody has to know. Default: nothing. */
   lookAtQueue?: () => Promise<void>;
   /** Default: one of its own. */
   clockSkew?: ClockSkew;

@@ -75,7 +75,7 @@ export interface ScheduledEmail {
   scheduledAt: Date;
   createdAt: Date;
   wake: number;
-  /** Until its time by the database's clock; null: not to be queued now, since it is beyond the horizon or claimed. */
+  /** Until its time by the database's clock; null: beyond the horizon or claimed, not to be queued. */
   delayMs: number | null;
   /** Of the claim, with which the attempt may be made; null: it is pending. */
   token: number | null;

@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test";
+import type { ClaimedEmail, Release } from "../store/attempts.ts";
+import type { BreakerSnapshot } from "./breaker.ts";
+import { deliverClaimed } from "./deliver.ts";
+import type { OpenedEmail } from "./encrypt-email.ts";
+import { noFailPoints } from "./fail-points.ts";
+import { createHeadroom } from "./headroom.ts";
+import { noRateLimit } from "./rate-limit.ts";
+
+/** An email that has its turn while something stands in its way; what became of it. */
+async function turnOf({ isFit = true, hasRoom = true, nextProbeInMs = null as number | null }) {
+  const released: Release[] = [];
+  const queued: unknown[] = [];
+  let sent = 0;
+  const deps = {
+    direct: { isFit },
+    headroom: createHeadroom({ behindMax: 1, jobsMax: { alone: 1, shared: 1 } }),
+    breaker: {
+      tryEnter: () => (hasRoom ? { isCurrent: true, leave: () => {} } : null),
+      snapshot: () => ({ nextProbeInMs }) as BreakerSnapshot,
+    },
+    attempts: {
+      adopt: () => {},
+      release: async (release: Release) => {
+        released.push(release);
+        return { applied: true, wake: 2, delayMs: release.delayMs };
+      },
+    },
+    enqueue: { add: (email: unknown) => queued.push(email) },
+    sender: { send: async () => (sent += 1) },
+    rateLimit: noRateLimit,
+    failPoints: noFailPoints,
+    random: () => 0,
+  };
+  const signal = new AbortController().signal;
+  const delivered = await deliverClaimed(
+    deps as unknown as Parameters<typeof deliverClaimed>[0],
+    {
+      email: { id: "e", token: 1, ownerId: "ada" } as ClaimedEmail,
+      opened: {} as OpenedEmail,
+      standing: { line: 1, isBehind: false },
+    },
+    { drain: signal, end: signal },
+  );
+  expect(delivered).toEqual({ kind: "released", reason: "aborted" });
+  expect(sent).toBe(0);
+  expect(queued).toEqual([{ id: "e", wake: 2, delayMs: released[0]?.delayMs, ownerId: "ada" }]);
+  return released;
+}
+
+test("an email whose turn comes after the queue was paused is given back to it", async () => {
+  expect(await turnOf({ isFit: false })).toMatchObject([{ id: "e", token: 1, delayMs: 0 }]);
+});
+
+test("one whose turn comes while the transport is down waits with all the others", async () => {
+  expect(await turnOf({ hasRoom: false, nextProbeInMs: 700 })).toMatchObject([{ delayMs: 700 }]);
+});
