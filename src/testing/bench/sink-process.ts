@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  truncateSync,
+} from "node:fs";
 import { join } from "node:path";
 import { asChild, freePort, guardFolder } from "../child-server.ts";
 import { type Tally, tally } from "./sink-dump.ts";
@@ -17,8 +27,14 @@ export interface SinkProcess {
 }
 
 /**
- * `-c` reports every mail at once, which gives times; `-D` appends all mails to one file in
- * memory, which gives their ids. Both cost every contender the same.
+ * How often the count is looked at. A reader of a pipe would be woken by every mail, on the cores
+ * that the contender works on.
+ */
+const lookEveryMs = 2;
+
+/**
+ * `-c` counts every mail at once, which gives times; `-D` appends all mails to one file, which
+ * gives their ids. Both files are in memory and cost every contender the same.
  */
 export async function startSink(
   tools: string,
@@ -30,10 +46,11 @@ export async function startSink(
   const binary = join(tools, "postfix/usr/sbin/smtp-sink");
   const privileges = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
   const options = [...privileges, "-c", "-m", "1000", ...(isDumping ? ["-D", dump] : [])];
+  const counter = openSync(join(folder, "counter"), "a+");
   const child = Bun.spawn(
     asChild([binary, ...options, `127.0.0.1:${port}`, "1024"], "SIGKILL", null),
     {
-      stdout: "pipe",
+      stdout: counter,
       stderr: "inherit",
       env: { LD_LIBRARY_PATH: join(tools, "postfix/usr/lib/postfix") },
     },
@@ -43,12 +60,14 @@ export async function startSink(
   const sightings: [number, number][] = [];
   let count = 0;
   let watch: (() => void) | null = null;
-  void follow(child.stdout, (seen) => {
-    if (seen <= count) return;
+  const readCount = countReader(counter);
+  const looking = setInterval(() => {
+    const seen = readCount();
+    if (seen === null || seen <= count) return;
     count = seen;
     sightings.push([Date.now(), seen]);
     watch?.();
-  });
+  }, lookEveryMs);
   await untilListening(port);
   return {
     port,
@@ -73,8 +92,10 @@ export async function startSink(
       return found;
     },
     async stop() {
+      clearInterval(looking);
       child.kill("SIGKILL");
       await child.exited;
+      closeSync(counter);
     },
   };
 }
@@ -94,15 +115,17 @@ export function lastCount(text: string): number | null {
   return found === undefined ? null : Number(found.slice("mesg=".length));
 }
 
-async function follow(stream: ReadableStream<Uint8Array>, onCount: (count: number) => void) {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    rest += decoder.decode(chunk, { stream: true });
-    const count = lastCount(rest);
-    if (count !== null) onCount(count);
-    rest = rest.slice(rest.lastIndexOf("\r") + 1);
-  }
+/** Reads the newest count of a file of counters; null while nothing was added to it. */
+function countReader(file: number): () => number | null {
+  const tail = Buffer.alloc(256);
+  let read = 0;
+  return () => {
+    const { size } = fstatSync(file);
+    if (size === read) return null;
+    read = size;
+    const bytes = readSync(file, tail, 0, tail.length, Math.max(0, size - tail.length));
+    return lastCount(tail.toString("latin1", 0, bytes));
+  };
 }
 
 async function untilListening(port: number): Promise<void> {
