@@ -2,6 +2,7 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import { showMailbox } from "../email/mailbox.ts";
 import { decryptEmail, isUnreadable, openDataKeyOf, orUnreadable } from "../queue/decrypt-email.ts";
 import { openDetails } from "../queue/stored-details.ts";
+import { decryptMessage } from "../queue/stored-message.ts";
 import type {
   StoredAttempt,
   StoredEmail,
@@ -84,7 +85,8 @@ function tryDetails(email: WholeEmail, keyRing: KeyRing) {
 export function openMessage(email: WholeEmail, keyRing: KeyRing): Uint8Array | null {
   return orUnreadable(() => {
     const dataKey = openDataKeyOf(email, keyRing);
-    return dataKey && email.message && dataKey.decryptBytes(email.message, "message");
+    const { message, messageBytes } = email;
+    return dataKey && message && decryptMessage(dataKey, { message, messageBytes });
   });
 }
 

@@ -135,7 +135,7 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
     const id = deps.newId();
     const composed = await compose(deps, draft, id, index);
     collectAfter(composed.message.length);
-    encrypted.push(encryptEmail({ id, ownerId, draft, composed, ...deps }));
+    encrypted.push(await encryptEmail({ id, ownerId, draft, composed, ...deps }));
   }
   const emails = encrypted.map(({ email }) => email);
   const places = reservePlaces(deps, ownerId, emails);

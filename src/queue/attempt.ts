@@ -17,6 +17,7 @@ import type { OpenedEmail } from "./encrypt-email.ts";
 import type { FailPoints } from "./fail-points.ts";
 import type { Admission } from "./rate-limit.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
+import { decryptMessage } from "./stored-message.ts";
 
 export interface AttemptDeps {
   attempts: Attempts;
@@ -103,7 +104,8 @@ async function openMessage(
 ): Promise<Uint8Array | null> {
   const read = () => deps.attempts.readMessage(email);
   const ciphertext = email.message ?? (await repeatUntilTaken(read, signals.drain));
-  return ciphertext && dataKey.decryptBytes(ciphertext, "message");
+  const { messageBytes } = email;
+  return ciphertext && decryptMessage(dataKey, { message: ciphertext, messageBytes });
 }
 
 interface Sending extends Turn {

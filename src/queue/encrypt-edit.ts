@@ -10,6 +10,7 @@ import type { StoredAddressee, StoredChange, StoredContent } from "../store/chan
 import type { CurrentEmail } from "./current-email.ts";
 import { orUnreadable } from "./decrypt-email.ts";
 import { encryptDetails } from "./stored-details.ts";
+import { decryptMessage, encryptMessage } from "./stored-message.ts";
 
 export interface EncryptEditDeps {
   keyRing: KeyRing;
@@ -40,12 +41,12 @@ export async function encryptEdit(
 }
 
 async function storedAttachments(
-  { details, dataKey }: CurrentEmail,
+  { email, details, dataKey }: CurrentEmail,
   { readMessage }: EncryptEditDeps,
 ): Promise<Attachment[]> {
   if (details.attachments.length === 0) return [];
-  const ciphertext = await readMessage();
-  const message = orUnreadable(() => dataKey.decryptBytes(ciphertext, "message"));
+  const stored = { message: await readMessage(), messageBytes: email.messageBytes };
+  const message = orUnreadable(() => decryptMessage(dataKey, stored));
   const found = await askedAttachments(details.attachments, message);
   const attachments = found.filter((attachment) => attachment !== undefined);
   // Better no edit than one that drops a file in silence.
@@ -65,7 +66,7 @@ async function encryptContent(
     sender: dataKey.encryptText(draft.from.address, "sender"),
     subject: dataKey.encryptText(draft.subject, "subject"),
     messageBytes: message.length,
-    message: dataKey.encryptBytes(message, "message"),
+    message: await encryptMessage(dataKey, message),
     details: encryptDetails(dataKey, detailsOf(draft, places, messageId)),
   };
 }

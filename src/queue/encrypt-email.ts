@@ -6,6 +6,7 @@ import type { Envelope } from "../email/smtp.ts";
 import type { Composed } from "../mail/compose-plain.ts";
 import type { NewEmail } from "../store/stored-email.ts";
 import { encryptDetails } from "./stored-details.ts";
+import { encryptMessage } from "./stored-message.ts";
 
 export interface EncryptedEmail {
   email: NewEmail;
@@ -26,7 +27,7 @@ export interface OpenedEmail {
  * `subject`, `details`, `message`, and `address:<position>` for every recipient.
  * Tags and metadata stay in clear.
  */
-export function encryptEmail(from: {
+export async function encryptEmail(from: {
   id: string;
   ownerId: string;
   draft: EmailDraft;
@@ -34,7 +35,7 @@ export function encryptEmail(from: {
   keyRing: KeyRing;
   /** Home region when the draft names none. */
   region: string;
-}): EncryptedEmail {
+}): Promise<EncryptedEmail> {
   const { id, draft, keyRing } = from;
   const { message, places } = from.composed;
   const { dataKey, wrappedKey } = keyRing.createDataKey(id, from.ownerId);
@@ -57,7 +58,7 @@ export function encryptEmail(from: {
     sender: dataKey.encryptText(draft.from.address, "sender"),
     subject: dataKey.encryptText(draft.subject, "subject"),
     messageBytes: message.length,
-    message: dataKey.encryptBytes(message, "message"),
+    message: await encryptMessage(dataKey, message),
     details: encryptDetails(dataKey, detailsOf(draft, places)),
     recipients: recipients.map(({ kind, mailbox }, position) => ({
       position,

@@ -12,6 +12,7 @@ import { decryptEmail } from "./decrypt-email.ts";
 import { failureIndex } from "./failure-index.ts";
 import { readKeptData } from "./kept-answer.ts";
 import { rotateKeys } from "./rotate-keys.ts";
+import { decryptMessage } from "./stored-message.ts";
 
 setDefaultTimeout(180_000);
 
@@ -59,7 +60,10 @@ async function readAll(id: string, keyRing: KeyRing) {
     draft: current.draft,
     decrypted,
     message: Buffer.from(
-      current.dataKey.decryptBytes(email.message ?? new Uint8Array(), "message"),
+      decryptMessage(current.dataKey, {
+        message: email.message ?? new Uint8Array(),
+        messageBytes: email.messageBytes,
+      }),
     ),
     sender: current.dataKey.decryptText(String(row?.sender), "sender"),
     version: email.version,

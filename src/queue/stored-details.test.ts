@@ -5,6 +5,7 @@ import { composeMessage } from "../mail/compose.ts";
 import type { WholeEmail } from "../store/stored-email.ts";
 import { emailDraft } from "../testing/email-draft.ts";
 import { encryptDetails, isMessageNeeded, openDetails } from "./stored-details.ts";
+import { encryptMessage } from "./stored-message.ts";
 
 const keyRing = createKeyRing({ current: "ab".repeat(32), old: [] });
 const [id, ownerId] = ["0b5d2f4e-6a6b-4f0e-9f6e-3f1f2f9f7a11", "ada"];
@@ -22,7 +23,8 @@ async function stored(draft: ReturnType<typeof emailDraft>): Promise<WholeEmail>
   return emailWith({
     wrappedKey,
     details,
-    message: dataKey.encryptBytes(message, "message"),
+    message: await encryptMessage(dataKey, message),
+    messageBytes: message.length,
   });
 }
 

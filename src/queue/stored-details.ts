@@ -3,6 +3,7 @@ import type { EmailDetails, StoredDetails } from "../email/email-details.ts";
 import { readBody } from "../mail/read-body.ts";
 import type { WholeEmail } from "../store/stored-email.ts";
 import { isUnreadable, openDataKeyOf } from "./decrypt-email.ts";
+import { decryptMessage } from "./stored-message.ts";
 
 const column = "details";
 
@@ -19,8 +20,9 @@ export function openDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails |
   if (!opened) return null;
   const { details, places } = opened.stored;
   if (Object.keys(places).length === 0) return details;
-  if (!email.message) throw new Error("the bodies are in the message, which was not read");
-  const message = opened.dataKey.decryptBytes(email.message, "message");
+  const { message: ciphertext, messageBytes } = email;
+  if (!ciphertext) throw new Error("the bodies are in the message, which was not read");
+  const message = decryptMessage(opened.dataKey, { message: ciphertext, messageBytes });
   return {
     ...details,
     body: places.body ? readBody(message, places.body) : details.body,

@@ -318,16 +318,28 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
   });
 
   test("a program of an earlier release finds the message within the answer's JSON", async () => {
-    const draft = newEmail({ message: Buffer.from("hello"), messageBytes: 5 });
+    const draft = newEmail({ message: Buffer.alloc(33), messageBytes: 5 });
     await store(emails, [draft]);
+    expect(await claimAsBefore(draft.id)).toMatchObject([
+      { kind: "claimed", message: Buffer.from(draft.message).toString("base64") },
+    ]);
+  });
+
+  test("a program of an earlier release leaves a compressed message to who can read it", async () => {
+    const draft = newEmail({ message: Buffer.alloc(32), messageBytes: 5 });
+    await store(emails, [draft]);
+    expect(await claimAsBefore(draft.id)).toEqual([{ kind: "not_due", due_in_ms: 5000 }]);
+    expect(await attempts.claim(draft.id, 1)).toMatchObject({ kind: "claimed" });
+  });
+
+  function claimAsBefore(id: string): Promise<unknown> {
     const args = {
       worker_id: Bun.randomUUIDv7(),
       region: "local",
       transport: "smtp",
       inline_bytes_max: 65_536,
-      items: [{ id: draft.id, wake: 1, isolated: false, again: false }],
+      items: [{ id, wake: 1, isolated: false, again: false }],
     };
-    const answer = await opened.database.rpc("claim_emails", args, partClaims("worker", "local"));
-    expect(answer).toMatchObject([{ kind: "claimed", message: "aGVsbG8=" }]);
-  });
+    return opened.database.rpc("claim_emails", args, partClaims("worker", "local"));
+  }
 });

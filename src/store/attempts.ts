@@ -154,6 +154,7 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
         transport: options.transport,
         inline_bytes_max: inlineBytesMax,
         texts_behind: true,
+        reads_packed: true,
         items,
       };
       const answer = await database.rpc("claim_emails", args, claims, { hasTexts: true });

@@ -51,6 +51,9 @@ import plainTexts from "../../supabase/migrations/20261124000026_plain_texts.sql
 import acceptAndClaim from "../../supabase/migrations/20261124000027_accept_and_claim.sql" with {
   type: "text",
 };
+import packedMessages from "../../supabase/migrations/20261124000028_packed_messages.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -89,6 +92,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000025", name: "long_lists", sql: longLists },
   { version: "20261124000026", name: "plain_texts", sql: plainTexts },
   { version: "20261124000027", name: "accept_and_claim", sql: acceptAndClaim },
+  { version: "20261124000028", name: "packed_messages", sql: packedMessages },
 ];
 
 /** The version of the schema that this program was written for. */

@@ -1,0 +1,42 @@
+import type { DataKey } from "../crypto/key-ring.ts";
+
+/** A composed message as it is stored: ciphertext, and the size that it has in clear. */
+export interface StoredMessage {
+  message: Uint8Array;
+  messageBytes: number;
+}
+
+const column = "message";
+/** What was compressed opens as nothing else, and nothing else as it. */
+const packedColumn = "message/zstd";
+/** What AES-GCM adds: nonce and tag. */
+const sealBytes = 28;
+const packedMin = 512;
+/** Larger ones are attachments mostly, which are compressed as they come. */
+const packedMax = 256 * 1024;
+
+/**
+ * Compressed where that makes it smaller: ciphertext does not compress, so whatever stores and
+ * copies it, a database and its log, its replicas and its backups, would carry all of it. That it
+ * was compressed is seen by its size, which no message has that was not.
+ */
+export async function encryptMessage(dataKey: DataKey, message: Uint8Array): Promise<Uint8Array> {
+  if (message.length >= packedMin && message.length <= packedMax) {
+    // On another thread: it takes as long as all else that is done for an email.
+    const packed = await Bun.zstdCompress(message as Uint8Array<ArrayBuffer>, { level: 1 });
+    if (packed.length < message.length) return dataKey.encryptBytes(packed, packedColumn);
+  }
+  return dataKey.encryptBytes(message, column);
+}
+
+/** Throws `DecryptError` when it is no message of this email. */
+export function decryptMessage(
+  dataKey: DataKey,
+  { message: ciphertext, messageBytes }: StoredMessage,
+): Uint8Array {
+  if (ciphertext.length >= messageBytes + sealBytes) {
+    return dataKey.decryptBytes(ciphertext, column);
+  }
+  // What opens is what we compressed: its size needs no bound.
+  return Bun.zstdDecompressSync(dataKey.decryptBytes(ciphertext, packedColumn));
+}
