@@ -6,7 +6,7 @@ import { productSettings } from "./bench-product.ts";
 import { naive, ourselves } from "./contenders.ts";
 import type { Outcome } from "./figure.ts";
 import { httpLoad, type LoadResult } from "./http-load.ts";
-import type { Measurement } from "./measurement.ts";
+import { type Measurement, warmUps } from "./measurement.ts";
 import { apiMail, benchMail } from "./messages.ts";
 import { cpuMs } from "./process-usage.ts";
 import { percentile, ratios } from "./statistics.ts";
@@ -69,9 +69,8 @@ export const accept: Measurement = {
     const singles: number[] = [];
     const cpuUs: number[] = [];
     try {
-      for (let round = 0; round <= bench.rounds; round++) {
-        // Round 0 warms up.
-        bench.say(round === 0 ? "warming up" : `round ${round}`);
+      for (let round = 1 - warmUps; round <= bench.rounds; round++) {
+        bench.say(round < 1 ? "warming up" : `round ${round}`);
         const rowsPerSecond = await raw.singles(count);
         const { url, pid } = us.bench.product;
         const before = cpuMs(pid);
@@ -85,13 +84,13 @@ export const accept: Measurement = {
           bodies: bodies(count, (index) => benchMail(`a${round}-`, index)),
           connections,
         });
-        if (round === 0) continue;
+        if (round < 1) continue;
         ours.push(result);
         theirs.push(perRequest);
         singles.push(rowsPerSecond);
         cpuUs.push(cpu);
       }
-      const expected = count * (bench.rounds + 1);
+      const expected = count * (bench.rounds + warmUps);
       const { pending = 0 } = await us.bench.states();
       const broken = pending === expected ? [] : [`${pending} of ${expected} accepted are stored`];
       return {
@@ -173,8 +172,8 @@ export const batch: Measurement = {
     const rows: number[] = [];
     const cpuUs: number[] = [];
     try {
-      for (let round = 0; round <= bench.rounds; round++) {
-        bench.say(round === 0 ? "warming up" : `round ${round}`);
+      for (let round = 1 - warmUps; round <= bench.rounds; round++) {
+        bench.say(round < 1 ? "warming up" : `round ${round}`);
         const rowsPerSecond = await raw.thousands(requests * size);
         const { url, pid } = us.bench.product;
         const before = cpuMs(pid);
@@ -188,12 +187,12 @@ export const batch: Measurement = {
           connections: inFlight,
           token: us.bench.token,
         });
-        if (round === 0) continue;
+        if (round < 1) continue;
         cpuUs.push(((cpuMs(pid) - before) * 1_000) / (requests * size));
         ours.push(perSecond * size);
         rows.push(rowsPerSecond);
       }
-      const expected = size * requests * (bench.rounds + 1);
+      const expected = size * requests * (bench.rounds + warmUps);
       const { pending = 0 } = await us.bench.states();
       return {
         figures: [

@@ -1,7 +1,7 @@
 import { productSettings } from "./bench-product.ts";
 import { type BurstRun, ceiling, naive, ourselves } from "./contenders.ts";
 import type { Figure, Outcome } from "./figure.ts";
-import type { Bench, Measurement } from "./measurement.ts";
+import { type Bench, type Measurement, warmUps } from "./measurement.ts";
 import { ratios } from "./statistics.ts";
 
 /** Everything due at one moment, in turns with what else could do it. */
@@ -35,7 +35,9 @@ async function inTurns(
     bench.say(`${contender.name} warms up`);
     // A few first: how long accepting takes, and with it when the next may be due, is not known yet.
     await contender.burst("pace-", bench.count(20, 300));
-    await contender.burst("warm-", burstCount(bench));
+    for (let turn = 1; turn <= warmUps; turn++) {
+      await contender.burst(`warm${turn}-`, burstCount(bench));
+    }
   }
   for (let round = 1; round <= bench.rounds; round++) {
     for (const { name, burst: run } of contenders) {

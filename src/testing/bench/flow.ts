@@ -5,7 +5,7 @@ import type { Figure } from "./figure.ts";
 import { startHaraka } from "./haraka.ts";
 import { httpLoad } from "./http-load.ts";
 import { startLineProcess } from "./line-process.ts";
-import type { Bench, Measurement } from "./measurement.ts";
+import { type Bench, type Measurement, warmUps } from "./measurement.ts";
 import { apiMail } from "./messages.ts";
 import { startPostfix, whyNoPostfix } from "./postfix.ts";
 import { familyCpuMs } from "./process-usage.ts";
@@ -48,10 +48,10 @@ export const flow: Measurement = {
     try {
       runners.push(await ours(bench.tools));
       if (bench.hasRelays) await addRelays(bench, runners, settings);
-      for (let round = 0; round <= bench.rounds; round++) {
+      for (let round = 1 - warmUps; round <= bench.rounds; round++) {
         for (const runner of runners) {
           const { name } = runner;
-          bench.say(round === 0 ? `${name} warms up` : `round ${round}: ${name}`);
+          bench.say(round < 1 ? `${name} warms up` : `round ${round}: ${name}`);
           const result = await measure(runner, `f${round}-`, count);
           broken.push(...result.broken.map((words) => `${name}: ${words}`));
           if (round > 0) collect(values, result.values);
