@@ -10,8 +10,8 @@
 -- claim_emails: as 20261124000013_reconcile_more.sql and 20261124000026_plain_texts.sql say, but:
 --
 -- args: { …, reads_packed | absent }
--- A program of before reads no compressed messages: to it such an email is not due for a few
--- seconds yet, and one that can read it comes by.
+-- A program of before reads no compressed messages: to it such an email is not due for so long
+-- that it gives it back to the queue, by rewake_email, and one that can read it comes by.
 create or replace function mailer.claim_emails(args text) returns text
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set jit = off
@@ -22,7 +22,8 @@ declare
   c_suspect_from constant smallint := 2;
   -- What encrypting adds to a message.
   c_seal_bytes constant integer := 28;
-  c_left_to_others_ms constant integer := 5000;
+  -- Longer than a worker keeps what it was given too early.
+  c_left_to_others_ms constant integer := 3600000;
   v_now timestamptz;
   v_worker uuid := (v_args ->> 'worker_id')::uuid;
   v_actor text := mailer.claim_sub();
@@ -303,6 +304,26 @@ begin
       where a.email_id = i.id and a.claim_token = i.token);
   end if;
   return v_answer;
+end
+$$;
+
+-- rewake_email: as 20261124000004_deliver.sql says, but what is due already waits for a
+-- second, so that it does not go round and round where nobody can read it.
+create or replace function mailer.rewake_email(args text) returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_email mailer.emails;
+begin
+  update mailer.emails e set wake = e.wake + 1, queued_at = clock_timestamp(),
+    queued_by = (v_args ->> 'queued_by')::uuid
+  where e.id = (v_args ->> 'id')::uuid and e.wake = (v_args ->> 'wake')::integer
+    and e.state = 'pending'
+  returning * into v_email;
+  return jsonb_build_object('wake', v_email.wake, 'delay_ms',
+    greatest(mailer.ms_until(v_email.next_attempt_at, clock_timestamp()), 1000))::text;
 end
 $$;
 
