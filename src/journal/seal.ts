@@ -35,7 +35,7 @@ const gatherMs = 50;
 const failurePauseMsMax = 5_000;
 /** Looks in vain after which it looks less often; a nudge or a stir wakes it all the same. */
 const quietRounds = 25;
-const quietMs = 2_000;
+const quietMs = 1_000;
 
 /** How long to wait between looks: longer once all has been quiet for a while. */
 function createQuiet(everyMs: number, wake: () => void) {
