@@ -24,7 +24,8 @@ export interface OpenedEmail {
 
 /**
  * Encrypts everything of an email that is content, each part bound to its column: `sender`,
- * `subject`, `details`, `message`, and `address:<position>` for every recipient.
+ * `subject`, `details`, `address:<position>` for every recipient, and the message as
+ * `encryptMessage` says.
  * Tags and metadata stay in clear.
  */
 export async function encryptEmail(from: {

@@ -22,7 +22,7 @@ const packedMax = 256 * 1024;
  */
 export async function encryptMessage(dataKey: DataKey, message: Uint8Array): Promise<Uint8Array> {
   if (message.length >= packedMin && message.length <= packedMax) {
-    // On another thread: it takes as long as all else that is done for an email.
+    // On another thread: here it would be an eighth of what accepting an email takes.
     const packed = await Bun.zstdCompress(message as Uint8Array<ArrayBuffer>, { level: 1 });
     if (packed.length < message.length) return dataKey.encryptBytes(packed, packedColumn);
   }

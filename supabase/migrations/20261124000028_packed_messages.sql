@@ -1,9 +1,10 @@
 -- Messages may be stored compressed, and claims and settlements write down what they did without
 -- building every row of it as JSON twice.
 --
--- Where rows are looked up for each item it is said in words that allow no other plan (`lateral …
--- limit 1`, or the ids beside the join): of a table that was analyzed while it was empty a join is
--- planned as a read of all of it for each item, and the plan stays when the table has grown.
+-- Where rows are looked up for each item, `lateral … limit 1` or the ids beside the join say so: a
+-- join may be planned as a read of a whole index for each item while the table is small, and that
+-- plan stays as it grows, until it is analyzed again. Of a table that was analyzed while it was
+-- empty the planner may still take another index that holds the id.
 --
 -- A message whose ciphertext is shorter than the message was compressed before it was encrypted.
 

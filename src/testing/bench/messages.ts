@@ -15,9 +15,9 @@ const vocabulary =
   regards hello thanks delivery address payment received amount total date tomorrow`.split(/\s+/);
 
 /**
- * Prose, the same for the same seed: common words often, rare ones
- * and numbers now and then. It compresses as mails do; a sentence said a hundred times does not,
- * and whoever stores it compressed would be handed a gift.
+ * Prose, the same for the same seed: common words often, rare ones and numbers now and then. It
+ * compresses to a third; a sentence said a hundred times takes no room at all, which would be a
+ * gift to whoever stores it compressed.
  */
 function sentences(seed: number, count: number): string[] {
   let state = seed + 1;
