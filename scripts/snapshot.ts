@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { migrateQueueTables } from "../src/queue/postgres-queue-backend.ts";
 import { buildSnapshot } from "../src/store/pglite-database.ts";
+import type { PgliteEngine } from "../src/store/pglite-engine.ts";
+import { createPglitePool } from "../src/store/pglite-pool.ts";
 
 const [target] = process.argv.slice(2);
 if (target === undefined) {
@@ -16,13 +18,16 @@ if (target === undefined) {
 
 const folder = mkdtempSync(join(tmpdir(), "taskforce-mailer-snapshot-"));
 try {
-  const snapshot = await buildSnapshot(join(folder, "database"), (pglite) =>
-    migrateQueueTables({
+  const snapshot = await buildSnapshot(join(folder, "database"), (pglite) => {
+    const engine: PgliteEngine = {
       use: (work) => work(pglite),
       onReplaced: () => () => {},
       close: async () => {},
-    }),
-  );
+    };
+    return migrateQueueTables({
+      createPool: (searchPath) => createPglitePool({ engine, searchPath }),
+    });
+  });
   mkdirSync(dirname(target), { recursive: true });
   await Bun.write(target, snapshot);
   console.log(`${target}: ${(snapshot.length / 1e6).toFixed(1)} MB`);

@@ -1,4 +1,4 @@
-import { createClient, isAuthApiError } from "@supabase/supabase-js";
+import type { AuthApiError } from "@supabase/supabase-js";
 import type { Outgoing } from "../outgoing/create-outgoing.ts";
 import { fetchThrough } from "../outgoing/fetch-through.ts";
 
@@ -24,13 +24,16 @@ const deadlineMs = 5_000;
 export function createPasswordSignIn(options: PasswordSignInOptions): PasswordSignIn {
   const { url, anonKey, outgoing } = options;
   return async (email, password) => {
+    const { createClient, isAuthApiError } = await import("@supabase/supabase-js");
     // One client per try: it keeps the user it signed in, and the next visitor is another.
     const client = createClient(url, anonKey, {
       auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
       global: { fetch: fetchThrough(outgoing, { deadlineMs }) },
     });
     const { data, error } = await client.auth.signInWithPassword({ email, password });
-    if (error !== null) return refusalOf(error);
+    if (error !== null) {
+      return isAuthApiError(error) ? refusalOf(error) : { kind: "unavailable", cause: error };
+    }
     const hasSecondFactor = data.user.factors?.some(({ status }) => status === "verified");
     if (hasSecondFactor) return { kind: "second_factor" };
     return { kind: "token", token: data.session.access_token };
@@ -45,8 +48,7 @@ const wrongCodes: readonly (string | undefined)[] = [
   undefined,
 ];
 
-function refusalOf(cause: unknown): PasswordAnswer {
-  if (!isAuthApiError(cause)) return { kind: "unavailable", cause };
+function refusalOf(cause: AuthApiError): PasswordAnswer {
   const { code, status } = cause;
   if (code === "email_not_confirmed") return { kind: "unconfirmed" };
   if (status === 429) return { kind: "too_many" };

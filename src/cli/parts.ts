@@ -43,10 +43,8 @@ import { createDeadLetters } from "../store/dead-letters.ts";
 import { createEmails } from "../store/emails.ts";
 import { createFigureReader } from "../store/figures.ts";
 import { createJournal } from "../store/journal.ts";
-import { openPgliteDatabase } from "../store/pglite-database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence, type Presence } from "../store/presence.ts";
-import { createSupabaseDatabase } from "../store/supabase-database.ts";
 import { createTransportSlots } from "../store/transport-slots.ts";
 import { measureAccept } from "./metrics/measure-accept.ts";
 import { measureAttempts } from "./metrics/measure-attempts.ts";
@@ -64,16 +62,23 @@ const embeddedBytesInFlightMax = 256 * 1024 * 1024;
 /** Accepts, claims, fences and settles have two calls each under way; the rest is for reads. */
 const databasePoolSize = 16;
 
-/** Opens the database that the configuration names; the embedded one takes its folder's lock. */
+/**
+ * Opens the database that the configuration names; the embedded one takes its folder's lock. What
+ * only one of them needs is loaded with it.
+ */
 export async function openDatabase(config: Config): Promise<Database> {
   const { database, dataDir } = config;
   switch (database.driver) {
-    case "pglite":
+    case "pglite": {
+      const { openPgliteDatabase } = await import("../store/pglite-database.ts");
       return await openPgliteDatabase({ dataDir });
+    }
     case "postgres":
       return createPostgresDatabase({ url: database.url, poolSize: databasePoolSize });
-    case "supabase":
+    case "supabase": {
+      const { createSupabaseDatabase } = await import("../store/supabase-database.ts");
       return createSupabaseDatabase(database);
+    }
   }
 }
 

@@ -2,15 +2,17 @@ import { createPostgresBackend, type PgPool, Queue, runMigrations, Worker } from
 import type pg from "pg";
 import type { Logger } from "../log.ts";
 import { openPool } from "../store/open-pool.ts";
-import type { PgliteEngine } from "../store/pglite-engine.ts";
-import { createPglitePool } from "../store/pglite-pool.ts";
+import type { PgliteDatabase } from "../store/pglite-database.ts";
 import { sleep, within } from "./abortable.ts";
 import { createOutageLog } from "./outage-log.ts";
 import { promoteJobs } from "./promote-jobs.ts";
 import type { FoundJobs, QueueBackend } from "./queue-backend.ts";
 import { workerOptions } from "./queue-options.ts";
 
-type PostgresQueueBackendDeps = { log: Logger } & ({ engine: PgliteEngine } | { url: string });
+type PostgresQueueBackendDeps = { log: Logger } & ({ embedded: Embedded } | { url: string });
+
+/** The database in this process; what it is made of is loaded with it, and only then. */
+type Embedded = Pick<PgliteDatabase, "createPool">;
 
 /** On a pool of ours BullMQ always calls its schema this, and finds it by `search_path`. */
 const schema = "bullmq";
@@ -26,7 +28,7 @@ const retryMs = 1_000;
  */
 export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): QueueBackend {
   const outage = createOutageLog(deps.log, "queue");
-  const pool = "engine" in deps ? embeddedPool(deps.engine) : ownPool(deps.url);
+  const pool = "embedded" in deps ? embeddedPool(deps.embedded) : ownPool(deps.url);
   const closing = new AbortController();
   const closers: (() => Promise<void>)[] = [];
   const workers: { run(): Promise<void> }[] = [];
@@ -113,9 +115,9 @@ async function findJobs(pool: PgPool, name: string, jobIds: string[]): Promise<F
   };
 }
 
-function embeddedPool(engine: PgliteEngine): PgPool {
+function embeddedPool(embedded: Embedded): PgPool {
   // BullMQ's own idea of a pool: `pg.Pool` reduced to what it calls.
-  return createPglitePool({ engine, searchPath: schema }) as unknown as PgPool;
+  return embedded.createPool(schema) as unknown as PgPool;
 }
 
 /** Beside the pool of our own calls: its commits and its LISTEN must not starve a fence. */
@@ -139,8 +141,8 @@ function setSearchPath(client: pg.ClientBase): unknown {
 }
 
 /** Makes or updates BullMQ's tables in an embedded database; for the snapshot. */
-export async function migrateQueueTables(engine: PgliteEngine): Promise<void> {
-  const client = await embeddedPool(engine).connect();
+export async function migrateQueueTables(embedded: Embedded): Promise<void> {
+  const client = await embeddedPool(embedded).connect();
   await runMigrations(client, schema).finally(() => client.release());
 }
 

@@ -63,10 +63,10 @@ export function createQueueBackend(deps: QueueBackendDeps): QueueBackend {
   const { config, database, region, log } = deps;
   if (config.driver === "redis") return createRedisQueueBackend({ url: config.url, region, log });
   if (config.url !== null) return createPostgresQueueBackend({ url: config.url, log });
-  if (isPglite(database)) return createPostgresQueueBackend({ engine: database.engine, log });
+  if (isPglite(database)) return createPostgresQueueBackend({ embedded: database, log });
   throw new Error("a queue without Redis needs DATABASE_URL or the embedded database");
 }
 
 function isPglite(database: Database): database is PgliteDatabase {
-  return database.driver === "pglite" && "engine" in database;
+  return database.driver === "pglite" && "createPool" in database;
 }

@@ -14,6 +14,7 @@ import {
 import { lockFolder } from "./folder-lock.ts";
 import { type MigrationSession, migrate } from "./migrate.ts";
 import { createPgliteEngine, openPglite, type PgliteEngine } from "./pglite-engine.ts";
+import { createPglitePool, type PglitePool } from "./pglite-pool.ts";
 import { holdPglite, queryPglite } from "./pglite-query.ts";
 import {
   embeddedSnapshot,
@@ -40,8 +41,9 @@ export interface PgliteDatabaseOptions {
 
 export interface PgliteDatabase extends Database {
   readonly driver: "pglite";
-  /** For BullMQ's tables, which live in the same database. */
   readonly engine: PgliteEngine;
+  /** For BullMQ's tables, which live in the same database. */
+  createPool(searchPath: string): PglitePool;
 }
 
 /**
@@ -73,6 +75,7 @@ function createDatabase(
   return {
     driver: "pglite",
     engine,
+    createPool: (searchPath) => createPglitePool({ engine, searchPath }),
     async rpc(fn: string, args: unknown, as: Claims, large?: LargeCall) {
       const text = callText(args, large);
       const values = [JSON.stringify(as), fn, text];
