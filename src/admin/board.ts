@@ -1,5 +1,3 @@
-import { createBullBoard } from "@bull-board/api";
-import type { UIConfig } from "@bull-board/api/typings/app";
 import type { Queue } from "bullmq";
 import type { Context, Hono, Next } from "hono";
 import { AppError } from "../errors.ts";
@@ -12,11 +10,8 @@ import type { Actions } from "../store/actions.ts";
 import { createActing } from "./acting.ts";
 import { createAdmission } from "./admission.tsx";
 import { boardFailure } from "./board-failure.ts";
-import { createBoardFiles } from "./board-files.ts";
-import { refuseActions } from "./board-rules.ts";
-import { BoardServer } from "./board-server.ts";
-import { DeadLetterAdapter, type DeadLetterAdapterDeps } from "./dead-letter-adapter.ts";
-import { EmailQueueAdapter } from "./email-queue-adapter.ts";
+import type { DeadLetterAdapterDeps } from "./dead-letter-adapter.ts";
+import type { Board } from "./open-board.ts";
 import { createVisitors, type VisitorsOptions } from "./visitor.ts";
 
 export interface BoardDeps extends VisitorsOptions, Omit<DeadLetterAdapterDeps, "who"> {
@@ -41,36 +36,27 @@ export const boardPath = "/admin/queues";
 const answerWithinMs = 4_500;
 const reachableWithinMs = 2_500;
 
-const uiConfig: UIConfig = {
-  boardTitle: "Queues",
-  boardLogo: { path: "/favicon.svg", width: 24, height: 24 },
-  favIcon: { default: "/favicon.svg", alternative: "/favicon.svg" },
-  miscLinks: [{ text: "Console", url: "/" }],
-  // Its documentation is elsewhere on the network and says nothing of this product.
-  hideDocsLink: true,
-  showMetrics: false,
-};
-
-/** Bull Board at `/admin/queues`, for admins: everything to see, little to press. */
+/**
+ * Bull Board at `/admin/queues`, for admins: everything to see, little to press. It is loaded when
+ * somebody looks for the first time: most servers are never asked, and it is a thirtieth of what
+ * the program holds.
+ */
 export function mountBoard(app: Hono, deps: BoardDeps): void {
   const acting = createActing();
   const { who } = acting;
-  const server = new BoardServer({
-    basePath: boardPath,
-    files: createBoardFiles(),
-    describe: (error) => describe(error, deps.log),
-  });
-  createBullBoard({
-    queues: [new EmailQueueAdapter({ ...deps, who }), new DeadLetterAdapter({ ...deps, who })],
-    serverAdapter: server,
-    // Without it Bull Board would look for its files by an eval that fails in a binary.
-    options: { uiConfig, uiBasePath: ".", handlerHooks: { before: refuseActions } },
-  });
+  const describe = (error: unknown) => describeFailure(error, deps.log);
+  let board: Promise<Board> | null = null;
+  const open = async (): Promise<Board> => {
+    const { openBoard } = await import("./open-board.ts");
+    return openBoard({ ...deps, who, describe, basePath: boardPath });
+  };
   app.use(`${boardPath}/*`, createGuard(deps, acting));
   app.use(`${boardPath}/api/*`, createDeadline(deps));
-  const board = server.registerPlugin();
   app.get(`${boardPath}/`, (c) => c.redirect(boardPath, 301));
-  app.route(boardPath, board);
+  app.all(`${boardPath}/*`, async (c, next) => {
+    board ??= open();
+    return (await (await board).answer(c.req.raw)) ?? (await next());
+  });
 }
 
 /** No file and no answer for anybody but an admin, and no change but from our own page. */
@@ -122,7 +108,7 @@ function unavailable(c: Context): Response {
   return c.json(body, status);
 }
 
-function describe(error: unknown, log: Logger) {
+function describeFailure(error: unknown, log: Logger) {
   const failure = boardFailure(error);
   if (failure.status === 500) log.error("board", { err: error });
   return failure;

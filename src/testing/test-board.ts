@@ -1,5 +1,6 @@
 import { Hono } from "hono";
-import { mountBoard } from "../admin/board.ts";
+import { type BoardDeps, boardPath, mountBoard } from "../admin/board.ts";
+import { openBoard } from "../admin/open-board.ts";
 import { createSessions } from "../admin/session.ts";
 import { createAuthenticator, issueToken } from "../auth/jwt.ts";
 import { createLogger } from "../log.ts";
@@ -34,7 +35,7 @@ export async function startTestBoard(rules: SinkRule[]) {
   const { enqueue, keyRing } = delivery.deps;
   const app = new Hono();
   const sessions = createSessions({ store: createSessionStore(database) });
-  mountBoard(app, {
+  const deps: BoardDeps = {
     authenticator: createAuthenticator(jwt),
     sessions,
     publicUrl: null,
@@ -50,12 +51,15 @@ export async function startTestBoard(rules: SinkRule[]) {
     horizonMs: 600_000,
     peerAddress: () => "192.0.2.7",
     log,
-  });
+  };
+  mountBoard(app, deps);
   const sql = await directSql(database);
   await queue.add("wake", { emailId: "e1", wake: 1 }, { ...jobOptions, delay: 600_000 });
 
   return {
     app,
+    /** What Bull Board answers; `app` has one route for all of it. */
+    boardRoutes: boardRoutes(deps),
     sessions,
     queue,
     redis,
@@ -89,4 +93,11 @@ export async function startTestBoard(rules: SinkRule[]) {
 
 export function tokenOf(sub: string, role?: "admin"): Promise<string> {
   return issueToken({ ...jwt, sub, ...(role ? { role } : {}), ttlSeconds: 3600, now: new Date() });
+}
+
+function boardRoutes(deps: BoardDeps) {
+  const unused = (): never => {
+    throw new Error("only its routes are looked at");
+  };
+  return openBoard({ ...deps, basePath: boardPath, who: unused, describe: unused }).routes;
 }
