@@ -32,8 +32,10 @@ export interface Envelope {
   recipients: { position: number; address: string }[];
 }
 
-/** The database's word on whether the body may be sent. */
-export type FenceAnswer = { granted: true } | { granted: false; reason: "cancelled" | "stale" };
+/** The database's word on whether the body may be sent; `fence_failed`: not now. */
+export type FenceAnswer =
+  | { granted: true }
+  | { granted: false; reason: "cancelled" | "stale" | "fence_failed" };
 
 /** What one conversation came to, before anybody judges it. */
 export interface SendReport {

@@ -218,6 +218,7 @@ function claimedEmail(email: NewEmail, ownerId: string, token: number): ClaimedE
     maxRetries: email.maxRetries,
     maxAgeSeconds: email.maxAgeSeconds,
     ageMs: 0,
+    dueInMs: 0,
     onUncertain: email.onUncertain,
     ownerId,
     wrappedKey: email.wrappedKey,

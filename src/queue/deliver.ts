@@ -1,4 +1,4 @@
-import type { ClaimedEmail } from "../store/attempts.ts";
+import type { ClaimAnswer, ClaimedEmail } from "../store/attempts.ts";
 import { sleep } from "./abortable.ts";
 import {
   type AttemptDeps,
@@ -35,6 +35,8 @@ export interface EmailJob {
   isIsolated?: boolean;
   /** It may be ours already, by a claim whose answer was lost. */
   isAgain?: boolean;
+  /** To be claimed so long before its time. */
+  aheadMs?: number | undefined;
 }
 
 /** A job that came earlier than this is given a new one instead of being waited for. */
@@ -77,10 +79,17 @@ async function deliverAdmitted(
   return await end(deps, email, await attempt(deps, email, turn, signals), signals);
 }
 
-/** Takes an email from the claim it was accepted with to its settled end; rejects as `deliver`. */
+/** An email that was claimed before its turn. */
+export interface ClaimedJob {
+  email: ClaimedEmail;
+  opened: OpenedEmail | null;
+  standing: Standing;
+}
+
+/** Takes such an email to its settled end; rejects as `deliver`. */
 export async function deliverClaimed(
   deps: DeliverDeps & { headroom: Headroom; direct: Pick<DirectDelivery, "isFit"> },
-  { email, opened, standing }: { email: ClaimedEmail; opened: OpenedEmail; standing: Standing },
+  { email, opened, standing }: ClaimedJob,
   signals: DeliverySignals,
 ): Promise<Delivered> {
   deps.attempts.adopt(email);
@@ -95,7 +104,8 @@ export async function deliverClaimed(
   }
   try {
     if (!pass) return await end(deps, email, givenBack(deps, signals), signals);
-    const turn = { pass, opened, admission: await deps.rateLimit.admit(signals.drain) };
+    const admission = await deps.rateLimit.admit(signals.drain);
+    const turn = { pass, admission, ...(opened && { opened }) };
     return await end(deps, email, await attempt(deps, email, turn, signals), signals);
   } finally {
     // Unless the conversation has said more already.
@@ -116,19 +126,30 @@ async function end(
   return settled;
 }
 
+/** Asks until there is an answer; rejects when we are stopping. */
+export async function askForClaim(
+  deps: Pick<DeliverDeps, "attempts">,
+  { emailId, wake, isIsolated = false, isAgain = false, aheadMs }: EmailJob,
+  signals: DeliverySignals,
+): Promise<ClaimAnswer> {
+  signals.drain.throwIfAborted();
+  let asked = 0;
+  return await repeatUntilTaken(() => {
+    asked += 1;
+    const isAsked = isAgain || asked > 1;
+    return deps.attempts.claim(emailId, wake, { isIsolated, isAgain: isAsked, aheadMs });
+  }, signals.drain);
+}
+
 /** Asks for the right to send, and waits for a time that is near. Null: there is nothing to do. */
 async function claim(
   deps: DeliverDeps,
-  { emailId, wake, isIsolated = false, isAgain = false }: EmailJob,
+  job: EmailJob,
   signals: DeliverySignals,
 ): Promise<ClaimedEmail | "suspect" | null> {
+  const { emailId, wake } = job;
   for (;;) {
-    signals.drain.throwIfAborted();
-    let asked = 0;
-    const answer = await repeatUntilTaken(() => {
-      asked += 1;
-      return deps.attempts.claim(emailId, wake, { isIsolated, isAgain: isAgain || asked > 1 });
-    }, signals.drain);
+    const answer = await askForClaim(deps, job, signals);
     switch (answer.kind) {
       case "claimed":
         return answer.email;

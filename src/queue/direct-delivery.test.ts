@@ -1,20 +1,20 @@
 import { describe, expect, test } from "bun:test";
 import type { ClaimedEmail } from "../store/attempts.ts";
-import { createDirectDelivery } from "./direct-delivery.ts";
+import { aheadMax, createDirectDelivery } from "./direct-delivery.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 
 const opened = {} as OpenedEmail;
 
 /** A courier that notes what it is given and is done when the test says so. */
 function directOfTest({ runningMax = 1, isFit = true, now = (): number => 0 } = {}) {
-  const given: { id: string; isBehind: boolean; done: () => void }[] = [];
+  const given: { id: string; ageMs: number; isBehind: boolean; done: () => void }[] = [];
   const recovered: string[] = [];
   const state = { isFit };
   const direct = createDirectDelivery({ runningMax, isFit: () => state.isFit, now });
   direct.open({
-    deliver: ({ id }, _, { isBehind }) => {
+    deliver: ({ id, ageMs }, _, { isBehind }) => {
       const { promise, resolve } = Promise.withResolvers<void>();
-      given.push({ id, isBehind, done: resolve });
+      given.push({ id, ageMs, isBehind, done: resolve });
       return promise;
     },
     recover: async (id) => {
@@ -27,6 +27,60 @@ function directOfTest({ runningMax = 1, isFit = true, now = (): number => 0 } = 
     place(ownerId)?.deliver({ id } as ClaimedEmail, opened);
   return { direct, given, recovered, state, place, send };
 }
+
+/** One that was claimed so long before its time. */
+const ahead = (id: string, dueInMs: number, fields: Partial<ClaimedEmail> = {}) =>
+  ({ id, ownerId: "ada", ageMs: -dueInMs, message: null, ...fields, dueInMs }) as ClaimedEmail;
+
+describe("what was claimed before its time", () => {
+  test("is delivered at it, in turns and so many at a time, and as old as it is then", async () => {
+    const clock = { ms: 0 };
+    const { direct, given } = directOfTest({ now: () => clock.ms });
+    const until = performance.now() + 60;
+    for (const id of ["a1", "a2", "a3"]) direct.holdUntilDue(ahead(id, 60));
+    direct.holdUntilDue(ahead("b1", 60, { ownerId: "bob" }));
+    expect(direct.held).toBe(4);
+    clock.ms = 61;
+    while (given.length === 0) await Bun.sleep(1);
+    expect(performance.now()).toBeGreaterThanOrEqual(until);
+    for (const index of [0, 1, 2]) {
+      given[index]?.done();
+      await turn();
+    }
+    expect(given.map(({ id }) => id)).toEqual(["a1", "b1", "a2", "a3"]);
+    expect(given[0]?.ageMs).toBe(1);
+    given[3]?.done();
+    await turn();
+    expect(direct.held).toBe(0);
+  });
+
+  test("is given back at once when we stop, and also when it comes after that", async () => {
+    const { direct, given } = directOfTest({ runningMax: 1 });
+    for (const id of ["a1", "a2"]) direct.holdUntilDue(ahead(id, 60_000));
+    direct.close();
+    expect(given.map(({ id }) => id)).toEqual(["a1", "a2"]);
+    direct.holdUntilDue(ahead("a3", 60_000));
+    expect(given.map(({ id }) => id)).toEqual(["a1", "a2", "a3"]);
+    expect(direct.hasRoomAhead).toBe(false);
+  });
+
+  test("finds room while there is some, in emails and in bytes, and all is well", () => {
+    const { direct, state } = directOfTest();
+    expect(direct.hasRoomAhead).toBe(true);
+    state.isFit = false;
+    expect(direct.hasRoomAhead).toBe(false);
+    state.isFit = true;
+    for (let n = 0; n < aheadMax; n++) direct.holdUntilDue(ahead(`a${n}`, 60_000));
+    expect(direct.hasRoomAhead).toBe(false);
+    direct.close();
+    const wide = directOfTest().direct;
+    const message = new Uint8Array(4 * 1024 * 1024);
+    for (let n = 0; n < 8; n++) wide.holdUntilDue(ahead(`a${n}`, 60_000, { message }));
+    expect(wide.hasRoomAhead).toBe(false);
+    wide.close();
+    expect(createDirectDelivery({ runningMax: 1, isFit: () => true }).hasRoomAhead).toBe(false);
+  });
+});
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

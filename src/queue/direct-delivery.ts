@@ -8,10 +8,17 @@ import type { Standing } from "./headroom.ts";
  * database claims it in the same transaction, and it goes to the next hop without a job that wakes
  * a worker, a claim of its own, and the message read back. What finds no place here goes by the
  * queue, as does everything that is due later.
+ *
+ * And the place where emails of a flood wait for their moment, claimed a few seconds before it:
+ * at the moment itself they only have to be sent.
  */
 export interface DirectDelivery {
   /** A place for an email that is due; null: there is none. To be used up by one of its methods. */
   reserve(email: { ownerId: string; messageBytes: number }): DirectPlace | null;
+  /** Whether another may be claimed before its time, to be held here until then. */
+  readonly hasRoomAhead: boolean;
+  /** Takes one that was; it is delivered `dueInMs` from now. */
+  holdUntilDue(email: ClaimedEmail): void;
   /** Waiting for their turn, or being delivered. */
   readonly held: number;
   /** False: who has its turn now is to be given back, and goes by the queue. */
@@ -36,7 +43,8 @@ export interface DirectPlace {
 
 /** What the worker does with an email that has its turn. Neither rejects. */
 export interface Courier {
-  deliver(email: ClaimedEmail, opened: OpenedEmail, standing: Standing): Promise<void>;
+  /** `opened` null: it was claimed before its time, and is not decrypted yet. */
+  deliver(email: ClaimedEmail, opened: OpenedEmail | null, standing: Standing): Promise<void>;
   recover(emailId: string): Promise<void>;
 }
 
@@ -62,6 +70,16 @@ const heldBytesMax = 32 * 1024 * 1024;
 const messageBytesMax = 64 * 1024;
 /** With so many of an owner's own before it, an email is behind a flood. */
 const behindMin = 20;
+/** Held ahead of their time: what is sent within a few seconds. */
+export const aheadMax = 5_000;
+/** Of their ciphertext. */
+const aheadBytesMax = 32 * 1024 * 1024;
+
+/** What is held of one kind. */
+interface Held {
+  count: number;
+  bytes: number;
+}
 
 export function createDirectDelivery(options: DirectDeliveryOptions): DirectDelivery {
   return new DirectLine(options);
@@ -73,13 +91,21 @@ class DirectLine implements DirectDelivery {
   private readonly turns = createTurns<() => void>();
   /** Emails of each owner that are held. */
   private readonly owners = new Map<string, number>();
-  private heldBytes = 0;
+  private readonly atOnce: Held = { count: 0, bytes: 0 };
+  private readonly ahead: Held = { count: 0, bytes: 0 };
+  /** Those that wait for their time, by that time; of one time, one timer. */
+  private readonly alarms = new Map<number, { timer: Timer; begins: (() => void)[] }>();
   private running = 0;
   private readonly pace: Pace;
-  held = 0;
+  private readonly now: () => number;
 
   constructor(private readonly options: DirectDeliveryOptions) {
-    this.pace = createPace(options.now ?? performance.now.bind(performance));
+    this.now = options.now ?? performance.now.bind(performance);
+    this.pace = createPace(this.now);
+  }
+
+  get held(): number {
+    return this.atOnce.count + this.ahead.count;
   }
 
   get isFit(): boolean {
@@ -96,13 +122,58 @@ class DirectLine implements DirectDelivery {
 
   close(): void {
     this.isClosed = true;
+    for (const at of [...this.alarms.keys()]) this.ring(at);
     this.pump();
   }
 
   reserve({ ownerId, messageBytes }: { ownerId: string; messageBytes: number }) {
-    const hasRoom = this.held < this.room() && this.heldBytes + messageBytes <= heldBytesMax;
+    const { count, bytes } = this.atOnce;
+    const hasRoom = count < this.room() && bytes + messageBytes <= heldBytesMax;
     if (!this.courier || messageBytes > messageBytesMax || !hasRoom) return null;
     return this.isFit ? this.place(this.courier, ownerId, messageBytes) : null;
+  }
+
+  get hasRoomAhead(): boolean {
+    const { count, bytes } = this.ahead;
+    return this.courier !== null && count < aheadMax && bytes < aheadBytesMax && this.isFit;
+  }
+
+  holdUntilDue(email: ClaimedEmail): void {
+    const { courier } = this;
+    if (!courier) throw new Error("held before there was a worker");
+    const { ownerId, dueInMs } = email;
+    const bytes = email.message?.length ?? 0;
+    const standing = this.hold(this.ahead, ownerId, bytes);
+    const heldAt = this.now();
+    const deliver = () => {
+      const ageMs = email.ageMs + Math.round(this.now() - heldAt);
+      return courier.deliver({ ...email, ageMs }, null, standing);
+    };
+    const giveBack = () => this.giveBack(this.ahead, ownerId, bytes);
+    const begin = () => this.turns.add(ownerId, () => this.run(deliver, giveBack));
+    this.beginAt(Math.ceil(heldAt + dueInMs), begin);
+    if (this.isClosed) this.close();
+  }
+
+  private beginAt(at: number, begin: () => void): void {
+    const alarm = this.alarms.get(at);
+    if (alarm) {
+      alarm.begins.push(begin);
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.ring(at);
+      this.pump();
+    }, at - this.now());
+    this.alarms.set(at, { timer, begins: [begin] });
+  }
+
+  private ring(at: number): void {
+    const alarm = this.alarms.get(at);
+    if (!alarm) return;
+    clearTimeout(alarm.timer);
+    this.alarms.delete(at);
+    for (const begin of alarm.begins) begin();
   }
 
   private room(): number {
@@ -111,18 +182,9 @@ class DirectLine implements DirectDelivery {
   }
 
   private place(courier: Courier, ownerId: string, messageBytes: number): DirectPlace {
-    const ahead = this.hold(ownerId, messageBytes);
-    const standing = { line: Bun.hash.xxHash32(ownerId), isBehind: ahead >= behindMin };
-    const giveBack = () => this.giveBack(ownerId, messageBytes);
-    const run = (work: () => Promise<void>) => {
-      this.running += 1;
-      void work().finally(() => {
-        this.running -= 1;
-        this.pace.count();
-        giveBack();
-        this.pump();
-      });
-    };
+    const standing = this.hold(this.atOnce, ownerId, messageBytes);
+    const giveBack = () => this.giveBack(this.atOnce, ownerId, messageBytes);
+    const run = (work: () => Promise<void>) => this.run(work, giveBack);
     return {
       deliver: (email, opened) => {
         this.turns.add(ownerId, () => run(() => courier.deliver(email, opened, standing)));
@@ -134,20 +196,30 @@ class DirectLine implements DirectDelivery {
     };
   }
 
-  private hold(ownerId: string, messageBytes: number): number {
-    const ahead = this.owners.get(ownerId) ?? 0;
-    this.owners.set(ownerId, ahead + 1);
-    this.held += 1;
-    this.heldBytes += messageBytes;
-    return ahead;
+  private run(work: () => Promise<void>, giveBack: () => void): void {
+    this.running += 1;
+    void work().finally(() => {
+      this.running -= 1;
+      this.pace.count();
+      giveBack();
+      this.pump();
+    });
   }
 
-  private giveBack(ownerId: string, messageBytes: number): void {
+  private hold(held: Held, ownerId: string, bytes: number): Standing {
+    const before = this.owners.get(ownerId) ?? 0;
+    this.owners.set(ownerId, before + 1);
+    held.count += 1;
+    held.bytes += bytes;
+    return { line: Bun.hash.xxHash32(ownerId), isBehind: before >= behindMin };
+  }
+
+  private giveBack(held: Held, ownerId: string, bytes: number): void {
     const left = (this.owners.get(ownerId) ?? 1) - 1;
     if (left === 0) this.owners.delete(ownerId);
     else this.owners.set(ownerId, left);
-    this.held -= 1;
-    this.heldBytes -= messageBytes;
+    held.count -= 1;
+    held.bytes -= bytes;
   }
 
   private pump(): void {

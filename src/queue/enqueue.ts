@@ -54,6 +54,8 @@ export interface EnqueueDeps {
   presence: Pick<Presence, "unqueue">;
   log: Logger;
   clockSkew: Pick<ClockSkew, "now" | "isSkewed">;
+  /** Emails of a flood that workers take before their time. Default: none. */
+  aheadMax?: number;
   /** Only in the build for fault tests. */
   failPoints?: FailPoints;
 }
@@ -73,7 +75,7 @@ type Waiting = DueEmail & { addedAt: number; place: Place; isBehind: boolean; le
 export function createEnqueue(deps: EnqueueDeps): FairEnqueue {
   const { presence, clockSkew, log, failPoints } = deps;
   const places = createFairPlaces();
-  const readyTimes = createReadyTimes();
+  const readyTimes = createReadyTimes(deps);
   let backlog: Waiting[] = [];
   let isLooking = false;
   let isRunning = false;

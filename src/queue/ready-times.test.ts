@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { createReadyTimes, leadMs, putOffMsMax } from "./ready-times.ts";
+import { aheadMs, createReadyTimes, leadMs, putOffMsMax } from "./ready-times.ts";
 
 const noon = Date.UTC(2030, 0, 2, 12);
 const flood = { dueAt: noon, isBehind: true };
@@ -26,6 +26,25 @@ test("a flood becomes ready from its moment on, little by little; others' mail a
   expect(most(leads.slice(300_000))).toBeLessThanOrEqual(18);
   expect(times.leadOf({ ...flood, isBehind: false })).toBe(leadMs);
   expect(times.leadOf({ ...flood, dueAt: noon + 1_000 })).toBe(leadMs);
+});
+
+test("of a flood as many as workers hold become ready seconds before it, little by little", () => {
+  const times = createReadyTimes({ aheadMax: 1_000 });
+  const leads = Array.from({ length: 1_100 }, () => times.leadOf(flood));
+  const early = leads.filter((lead) => lead > leadMs);
+  expect(early).toHaveLength(1_000);
+  expect(early[0]).toBe(aheadMs);
+  expect(early.at(-1)).toBe(aheadMs - 199);
+  expect(leads.filter((lead) => lead === leadMs)).toHaveLength(10);
+  expect(leads.filter((lead) => lead <= 0)).toHaveLength(90);
+  // What they hold they hold for whoever is due within seconds.
+  const soon = Array.from({ length: 20 }, () => times.leadOf({ ...flood, dueAt: noon + 1_000 }));
+  expect(Math.max(...soon)).toBe(leadMs);
+  const later = Array.from({ length: 20 }, () => times.leadOf({ ...flood, dueAt: noon + 6_000 }));
+  expect(Math.max(...later)).toBe(aheadMs);
+  times.forgetPast(noon + 5_000);
+  const again = Array.from({ length: 20 }, () => times.leadOf(flood));
+  expect(Math.max(...again)).toBe(aheadMs);
 });
 
 test("a steady stream, however much of it there is, keeps its lead", () => {

@@ -1,29 +1,39 @@
 import { expect, test } from "bun:test";
-import type { Job, Processor } from "bullmq";
+import { DelayedError, type Job, type Processor } from "bullmq";
 import { createLogger } from "../log.ts";
+import type { ClaimOptions } from "../store/attempts.ts";
 import { createDirectDelivery } from "./direct-delivery.ts";
 import type { WakeJob } from "./enqueue.ts";
 import { noFailPoints } from "./fail-points.ts";
 import { createHeadroom } from "./headroom.ts";
 import { noRateLimit } from "./rate-limit.ts";
-import { leadMs } from "./ready-times.ts";
+import { aheadMs, leadMs } from "./ready-times.ts";
 import { createEmailWorker, type EmailWorkerDeps } from "./worker.ts";
 
 /** A worker whose jobs the test gives it, and the moments at which it claimed. */
-function workerOfTest() {
+function workerOfTest({
+  driver = "redis",
+  answer = { kind: "stale" } as unknown,
+  room = true,
+} = {}) {
   const claims: number[] = [];
+  const ahead: (number | undefined)[] = [];
+  const putOff: number[] = [];
+  const held: unknown[] = [];
   let run: Processor<WakeJob, void> | null = null;
   const deps = {
     backend: {
+      driver,
       createWorker: (_: string, processor: Processor<WakeJob, void>) => {
         run = processor;
         return { on: () => {}, pause: async () => {}, close: async () => {} };
       },
     },
     attempts: {
-      claim: async () => {
+      claim: async (_id: string, _wake: number, { aheadMs }: ClaimOptions) => {
         claims.push(Date.now());
-        return { kind: "stale" };
+        ahead.push(aheadMs);
+        return answer;
       },
     },
     presence: { unqueue: async () => {} },
@@ -33,10 +43,20 @@ function workerOfTest() {
     failPoints: noFailPoints,
     log: createLogger({ level: "silent" }),
     headroom: createHeadroom({ behindMax: 1, jobsMax: { alone: 1, shared: 1 } }),
-    direct: createDirectDelivery({ runningMax: 1, isFit: () => true }),
+    direct: {
+      ...createDirectDelivery({ runningMax: 1, isFit: () => true }),
+      open: () => {},
+      close: () => {},
+      countDelivered: () => {},
+      hasRoomAhead: room,
+      holdUntilDue: (email: unknown) => held.push(email),
+    },
   };
   const worker = createEmailWorker(deps as unknown as EmailWorkerDeps);
-  return { worker, claims, run: (data: WakeJob) => run?.({ data } as Job<WakeJob>, "token") };
+  const moveToDelayed = async (at: number) => void putOff.push(at);
+  const job = (data: WakeJob) => ({ data, moveToDelayed }) as unknown as Job<WakeJob>;
+  const start = async (data: WakeJob) => await run?.(job(data), "token");
+  return { worker, claims, ahead, held, putOff, run: start };
 }
 
 test("a job that comes within its lead is claimed at its time, not before", async () => {
@@ -63,4 +83,50 @@ test("a drain ends the wait without a claim", async () => {
   await worker.drain(1_000);
   await job;
   expect(claims.length).toBe(0);
+});
+
+const early = (dueInMs = 2_500) => ({
+  emailId: "e",
+  wake: 1,
+  dueAt: Date.now() + dueInMs,
+  isBehind: true as const,
+});
+
+test("of a flood, a job that comes early is claimed ahead, held, and done", async () => {
+  const email = { id: "e", dueInMs: 2_400 };
+  const { run, held, ahead, putOff } = workerOfTest({ answer: { kind: "claimed", email } });
+  await run(early());
+  expect(ahead).toEqual([2 * aheadMs]);
+  expect(held).toEqual([email]);
+  expect(putOff).toEqual([]);
+});
+
+test("an email that is over when its job comes early ends it", async () => {
+  const { run, claims, held, putOff } = workerOfTest();
+  await run(early());
+  expect([claims.length, held, putOff]).toEqual([1, [], []]);
+});
+
+test.each([
+  ["finds no room", { room: false }],
+  ["is not due for longer, by the database", { answer: { kind: "not_due", dueInMs: 9_000 } }],
+  ["is to be tried apart from others", { answer: { kind: "suspect" } }],
+])("an early job whose email %s comes again at its time", async (_, options) => {
+  const { run, held, putOff } = workerOfTest(options);
+  const job = early();
+  expect(await run(job).catch((error: unknown) => error)).toBeInstanceOf(DelayedError);
+  expect(held).toEqual([]);
+  expect(putOff).toHaveLength(1);
+  expect(Math.abs((putOff[0] ?? 0) - job.dueAt)).toBeLessThan(50);
+});
+
+test.each([
+  ["nobody floods", { isBehind: undefined }, {}],
+  ["it comes within its lead", { dueAt: Date.now() }, {}],
+  ["it was promoted long before", { dueAt: Date.now() + 60_000 }, {}],
+  ["its queue cannot put a job off", {}, { driver: "postgres" }],
+])("nothing is claimed ahead when %s", async (_, fields, options) => {
+  const { run, ahead, held } = workerOfTest(options);
+  await run({ ...early(), ...fields } as WakeJob);
+  expect([ahead, held]).toEqual([[undefined], []]);
 });

@@ -1,9 +1,10 @@
-import type { Job, Worker } from "bullmq";
+import { DelayedError, type Job, type Worker } from "bullmq";
 import type { Logger } from "../log.ts";
 import type { Presence } from "../store/presence.ts";
 import { sleep, within } from "./abortable.ts";
 import type { ClockSkew } from "./clock-skew.ts";
 import {
+  askForClaim,
   type DeliverDeps,
   type Delivered,
   deliver,
@@ -16,7 +17,7 @@ import type { Headroom } from "./headroom.ts";
 import { createIsolation, type Isolation } from "./isolation.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import { emailQueueName } from "./queue-options.ts";
-import { leadMs } from "./ready-times.ts";
+import { aheadMs, leadMs } from "./ready-times.ts";
 
 export interface EmailWorkerDeps extends DeliverDeps {
   backend: QueueBackend;
@@ -44,18 +45,22 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   const drainController = new AbortController();
   const endController = new AbortController();
   const signals = { drain: drainController.signal, end: endController.signal };
-  const running = new Set<Promise<void>>();
+  const running = new Set<Promise<unknown>>();
   const isolation = createIsolation();
 
-  function count(run: Promise<void>): Promise<void> {
+  function count<T>(run: Promise<T>): Promise<T> {
     running.add(run);
     return run.finally(() => running.delete(run));
   }
 
   // Returns nothing: a value that cannot be stored would run the job again after its send.
-  async function runJob(job: Job<WakeJob>): Promise<void> {
-    await count(deliverJob(deps, job.data, signals, isolation));
-    deps.direct.countDelivered();
+  async function runJob(job: Job<WakeJob>, token?: string): Promise<void> {
+    if (isEarly(deps, job.data)) {
+      if (!(await count(takeAhead(deps, job.data, signals)))) await comeAtItsTime(deps, job, token);
+    } else {
+      await count(deliverJob(deps, job.data, signals, isolation));
+      deps.direct.countDelivered();
+    }
     worker.concurrency = deps.headroom.jobsMax;
     await deps.failPoints("job.before");
   }
@@ -90,7 +95,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   };
 }
 
-async function allEnded(running: Set<Promise<void>>): Promise<void> {
+async function allEnded(running: Set<Promise<unknown>>): Promise<void> {
   while (running.size > 0) await Promise.allSettled([...running]);
 }
 
@@ -107,7 +112,7 @@ async function deliverJob(
 ): Promise<void> {
   const { emailId, wake, dueAt, line, isBehind = false } = job;
   const log = deps.log.with({ email_id: emailId, wake });
-  try {
+  await orUnqueue(deps, job, signals, log, async () => {
     await untilDue(deps.clockSkew, dueAt, signals.drain);
     const leave = await deps.headroom.enter({ line, isBehind }, signals.drain);
     const delivered = await deliverOrIsolate(
@@ -118,14 +123,66 @@ async function deliverJob(
       log,
     ).finally(leave);
     logDelivered(log, delivered);
+  });
+}
+
+/**
+ * The job ends with its work, so an email that was not claimed must be queued again by whoever
+ * comes next; one that was is found by the reconciler.
+ */
+async function orUnqueue<T>(
+  deps: EmailWorkerDeps,
+  { emailId, wake }: WakeJob,
+  signals: { drain: AbortSignal },
+  log: Logger,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
   } catch (error) {
-    // The job ends here, so an email that was not claimed must be queued again by whoever
-    // comes next; one that was is found by the reconciler.
     await within(deps.presence.unqueue([{ id: emailId, wake }]), settleReserveMs / 2);
-    if (signals.drain.aborted) return;
+    if (signals.drain.aborted) return undefined;
     log.error("delivery failed", { err: error });
     throw error;
   }
+}
+
+/** Whether it is one of a flood that comes to be claimed ahead of its time. */
+function isEarly({ backend, clockSkew }: EmailWorkerDeps, { isBehind, dueAt }: WakeJob): boolean {
+  // BullMQ cannot put a job off that is under way when it is in PostgreSQL.
+  if (backend.driver !== "redis" || !isBehind || dueAt === undefined) return false;
+  const leftMs = dueAt - clockSkew.now().getTime();
+  return leftMs > 2 * leadMs && leftMs <= 2 * aheadMs;
+}
+
+/** Claims an email that is held here until its time. False: it has to come again. */
+async function takeAhead(
+  deps: EmailWorkerDeps,
+  job: WakeJob,
+  signals: { drain: AbortSignal; end: AbortSignal },
+): Promise<boolean> {
+  if (!deps.direct.hasRoomAhead) return false;
+  const { emailId, wake, line } = job;
+  const log = deps.log.with({ email_id: emailId, wake });
+  const taken = await orUnqueue(deps, job, signals, log, async () => {
+    const leave = await deps.headroom.enter({ line, isBehind: true }, signals.drain);
+    const asked = { emailId, wake, aheadMs: 2 * aheadMs };
+    const answer = await askForClaim(deps, asked, signals).finally(leave);
+    if (answer.kind === "claimed") deps.direct.holdUntilDue(answer.email);
+    return answer.kind !== "not_due" && answer.kind !== "suspect";
+  });
+  return taken ?? true;
+}
+
+/** Puts the job off, which keeps its place. */
+async function comeAtItsTime(
+  { clockSkew }: EmailWorkerDeps,
+  job: Job<WakeJob>,
+  token: string | undefined,
+): Promise<never> {
+  const leftMs = (job.data.dueAt ?? 0) - clockSkew.now().getTime();
+  await job.moveToDelayed(Date.now() + Math.max(0, leftMs), token);
+  throw new DelayedError();
 }
 
 /** The emails that need no job. An email that was not settled is found by the reconciler. */

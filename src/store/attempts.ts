@@ -16,6 +16,8 @@ export interface ClaimedEmail {
   maxAgeSeconds: number;
   /** Since the moment that `maxAgeSeconds` counts from. */
   ageMs: number;
+  /** It was claimed so long before its time; 0: it is due. */
+  dueInMs: number;
   onUncertain: OnUncertain;
   ownerId: string;
   wrappedKey: string;
@@ -98,12 +100,14 @@ export interface ClaimOptions {
   isIsolated?: boolean;
   /** An earlier claim for this job had no answer: it may have been granted. */
   isAgain?: boolean;
+  /** Grant it also when it is not due for so long; who asks waits for the rest. Default 0. */
+  aheadMs?: number | undefined;
 }
 
 /** Claim, fence, settle, release: each travels with others of its kind in one commit. */
 export interface Attempts {
   claim(id: string, wake: number, options?: ClaimOptions): Promise<ClaimAnswer>;
-  /** One that was claimed as it was accepted: from now on it is this worker's as any other. */
+  /** One that was claimed as it was accepted, or before its time: now it is like any other. */
   adopt(email: ClaimedEmail): void;
   /** A job came far too early: a new wake, for another job. null: that wake is not current. */
   rewake(id: string, wake: number): Promise<{ wake: number; delayMs: number } | null>;
@@ -143,7 +147,7 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   const isElsewhere = ({ region = options.region }: Settlement) => region !== options.region;
 
   const claimCommits = createGroupCommit<
-    { id: string; wake: number; isolated: boolean; again: boolean },
+    { id: string; wake: number; isolated: boolean; again: boolean; ahead_ms: number },
     ClaimAnswer
   >({
     gatherMs,
@@ -193,8 +197,8 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   });
 
   return {
-    claim: (id, wake, { isIsolated = false, isAgain = false } = {}) =>
-      claimCommits.add({ id, wake, isolated: isIsolated, again: isAgain }),
+    claim: (id, wake, { isIsolated = false, isAgain = false, aheadMs = 0 } = {}) =>
+      claimCommits.add({ id, wake, isolated: isIsolated, again: isAgain, ahead_ms: aheadMs }),
     adopt() {
       // The database knows already.
     },
@@ -227,6 +231,7 @@ interface ClaimedJson {
   max_retries: number;
   max_age_seconds: number;
   age_ms: number;
+  due_in_ms: number;
   on_uncertain: OnUncertain;
   owner_id: string;
   wrapped_key: string;
@@ -257,6 +262,7 @@ function toClaim(answer: ClaimJson, id: string, message: string | undefined): Cl
       maxRetries: answer.max_retries,
       maxAgeSeconds: answer.max_age_seconds,
       ageMs: answer.age_ms,
+      dueInMs: answer.due_in_ms,
       onUncertain: answer.on_uncertain,
       ownerId: answer.owner_id,
       wrappedKey: answer.wrapped_key,

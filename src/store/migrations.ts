@@ -54,6 +54,9 @@ import acceptAndClaim from "../../supabase/migrations/20261124000027_accept_and_
 import packedMessages from "../../supabase/migrations/20261124000028_packed_messages.sql" with {
   type: "text",
 };
+import claimAhead from "../../supabase/migrations/20261124000029_claim_ahead.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -93,6 +96,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000026", name: "plain_texts", sql: plainTexts },
   { version: "20261124000027", name: "accept_and_claim", sql: acceptAndClaim },
   { version: "20261124000028", name: "packed_messages", sql: packedMessages },
+  { version: "20261124000029", name: "claim_ahead", sql: claimAhead },
 ];
 
 /** The version of the schema that this program was written for. */

@@ -42,6 +42,8 @@ export function measureAttempts(metrics: Metrics, attempts: Attempts): Attempts 
     // All of its arguments: one that is dropped here is missed far away.
     async claim(...job) {
       const answer = await attempts.claim(...job);
+      // One that is claimed before its time is adopted at its time.
+      if (answer.kind === "claimed" && answer.email.dueInMs > 0) return answer;
       counters.claims.inc({ answer: answer.kind });
       if (answer.kind === "claimed") remember(answer.email);
       if (answer.kind === "expired" || answer.kind === "held") {
