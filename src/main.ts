@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 // First, and for what it does: what follows would be loaded twice otherwise.
-import "./allocator.ts";
+import "./memory.ts";
 import { runCommandLine } from "./cli/commands.ts";
 import { processEnvironment } from "./config.ts";
 import { isAppError } from "./errors.ts";

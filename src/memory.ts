@@ -7,7 +7,16 @@
  *
  * After two seconds a burst is no larger than by the defaults, and what is idle still gives back.
  */
-const settings = { MIMALLOC_PURGE_DELAY: "2000", MIMALLOC_PURGE_HOLES: "0" };
+const allocator = { MIMALLOC_PURGE_DELAY: "2000", MIMALLOC_PURGE_HOLES: "0" };
+
+/**
+ * The engine lets its heap double while it is small beside the machine's memory, all of which it
+ * takes to be ours. Beside 384 MB a burst takes 237 MB instead of 275 for the same time of the
+ * processor; beside 128 MB it is 187 MB, for half as much again.
+ */
+const engine = { BUN_JSC_forceRAMSize: String(384 * 1024 * 1024) };
+
+const settings = { ...allocator, ...engine };
 
 interface Self {
   argv: string[];
@@ -22,7 +31,7 @@ interface Self {
  * Returns where that is not to be: from source, when the environment sets any of them, or when it
  * is not possible, which costs speed only.
  */
-export function settleAllocator(self: Self): void {
+export function settleMemory(self: Self): void {
   const isCompiled = self.argv[1]?.startsWith("/$bunfs/") === true;
   const isSet = Object.keys(settings).some((name) => self.env[name] !== undefined);
   if (!isCompiled || isSet || !self.execve) return;
@@ -36,4 +45,4 @@ export function settleAllocator(self: Self): void {
 
 // Other commands end before it matters.
 const [command = "serve"] = process.argv.slice(2);
-if (command === "serve") settleAllocator(process);
+if (command === "serve") settleMemory(process);
