@@ -1,3 +1,4 @@
+import { aheadMax } from "../../queue/direct-delivery.ts";
 import { productSettings } from "./bench-product.ts";
 import { type BurstRun, ceiling, naive, ourselves } from "./contenders.ts";
 import type { Figure, Outcome } from "./figure.ts";
@@ -17,7 +18,13 @@ export const burst: Measurement = {
     ];
     try {
       const runs = await inTurns(bench, contenders);
-      return outcome(bench, runs);
+      const larger: BurstRun[] = [];
+      for (let round = 1; round <= bench.rounds; round++) {
+        bench.say(`four times as many, round ${round}`);
+        const run = await contenders[0]?.burst(`large${round}-`, 4 * burstCount(bench));
+        if (run) larger.push(run);
+      }
+      return outcome(bench, runs, larger);
     } finally {
       for (const contender of contenders) await contender.close();
     }
@@ -52,7 +59,7 @@ function burstCount(bench: Bench): number {
   return bench.count(200, 5_000);
 }
 
-function outcome(bench: Bench, runs: Runs): Outcome {
+function outcome(bench: Bench, runs: Runs, larger: BurstRun[]): Outcome {
   const of = (name: string) => runs.get(name) ?? [];
   const rate = (name: string) => of(name).map(({ perSecond }) => perSecond);
   const us = "Taskforce Mailer";
@@ -91,17 +98,23 @@ function outcome(bench: Bench, runs: Runs): Outcome {
       { name: `burst: ${name}`, unit: "/s", values: rate(name) },
       { name: `burst: ${name}, CPU per mail`, unit: "µs", values: list.map((r) => r.cpuUsPerMail) },
     ]),
+    {
+      name: `burst of ${4 * burstCount(bench)}: ${us}`,
+      unit: "/s",
+      values: larger.map(({ perSecond }) => perSecond),
+    },
   ];
   return {
     figures,
     settings: {
       mails: burstCount(bench),
+      "claimed ahead": `${aheadMax} at most`,
       ...productSettings(),
       "ceiling pool": 20,
       "naive concurrency": 50,
       sink: "smtp-sink -c -D",
     },
-    broken: [...runs].flatMap(([, list]) => list.flatMap(({ broken }) => broken)),
+    broken: [...runs.values(), larger].flat().flatMap(({ broken }) => broken),
     curves: [...runs].map(([name, list]) => ({ name, points: list.at(-1)?.points ?? [] })),
   };
 }

@@ -14,7 +14,7 @@ import { type SinkProcess, startSink } from "./sink-process.ts";
 /** One burst of one contender. */
 export interface BurstRun {
   perSecond: number;
-  /** CPU of the sending process from the moment on, a mail. */
+  /** CPU of the sending process once all was accepted, a mail: before the moment as well. */
   cpuUsPerMail: number;
   peakMb: number;
   points: Curve["points"];
@@ -97,10 +97,12 @@ export async function ourselves(
         sink,
         { prefix, count, before, pid },
         async () => {
-          const moment = await pace.schedule("Taskforce Mailer", count, (at) =>
-            bench.accept(prefix, count, new Date(at).toISOString()),
-          );
-          return { startedAt: moment, cpuBefore: cpuMs(pid) };
+          let cpuBefore = 0;
+          const moment = await pace.schedule("Taskforce Mailer", count, async (at) => {
+            await bench.accept(prefix, count, new Date(at).toISOString());
+            cpuBefore = cpuMs(pid);
+          });
+          return { startedAt: moment, cpuBefore };
         },
         () => bench.untilAtRest(patienceMs),
       );
@@ -163,14 +165,16 @@ export async function naive(tools: string): Promise<Contender & { url: string; p
         sink,
         { prefix, count, before, pid: child.pid },
         async () => {
+          let cpuBefore = 0;
           const moment = await pace.schedule("naive", count, async (at) => {
             const sendAt = new Date(at).toISOString();
             const bodies = Array.from({ length: count }, (_, index) =>
               JSON.stringify({ ...benchMail(prefix, index), sendAt }),
             );
             await httpLoad(`${url}/schedule`, { bodies, connections: 32 });
+            cpuBefore = cpuMs(child.pid);
           });
-          return { startedAt: moment, cpuBefore: cpuMs(child.pid) };
+          return { startedAt: moment, cpuBefore };
         },
         // Its last jobs are written off while the next contender accepts.
         () => Bun.sleep(500),
