@@ -70,7 +70,8 @@ const heldBytesMax = 32 * 1024 * 1024;
 const messageBytesMax = 64 * 1024;
 /** With so many of an owner's own before it, an email is behind a flood. */
 const behindMin = 20;
-/** Held ahead of their time: what is sent within a few seconds. */
+/** Held ahead of their time: what was ever sent within so many seconds, and no more than this. */
+const aheadDeliveredSeconds = 5;
 export const aheadMax = 5_000;
 /** Of their ciphertext. */
 const aheadBytesMax = 32 * 1024 * 1024;
@@ -96,12 +97,15 @@ class DirectLine implements DirectDelivery {
   /** Those that wait for their time, by that time; of one time, one timer. */
   private readonly alarms = new Map<number, { timer: Timer; begins: (() => void)[] }>();
   private running = 0;
+  /** Of the last minute, and of the last day. */
   private readonly pace: Pace;
+  private readonly bestPace: Pace;
   private readonly now: () => number;
 
   constructor(private readonly options: DirectDeliveryOptions) {
     this.now = options.now ?? performance.now.bind(performance);
-    this.pace = createPace(this.now);
+    this.pace = createPace(this.now, 60);
+    this.bestPace = createPace(this.now, 86_400);
   }
 
   get held(): number {
@@ -117,7 +121,12 @@ class DirectLine implements DirectDelivery {
   }
 
   countDelivered(): void {
+    this.countOne();
+  }
+
+  private countOne(): void {
     this.pace.count();
+    this.bestPace.count();
   }
 
   close(): void {
@@ -135,7 +144,9 @@ class DirectLine implements DirectDelivery {
 
   get hasRoomAhead(): boolean {
     const { count, bytes } = this.ahead;
-    return this.courier !== null && count < aheadMax && bytes < aheadBytesMax && this.isFit;
+    const room = Math.max(this.leastRoom, this.bestPace.perSecond * aheadDeliveredSeconds);
+    const hasRoom = count < Math.min(aheadMax, room) && bytes < aheadBytesMax;
+    return this.courier !== null && hasRoom && this.isFit;
   }
 
   holdUntilDue(email: ClaimedEmail): void {
@@ -177,8 +188,11 @@ class DirectLine implements DirectDelivery {
   }
 
   private room(): number {
-    const least = this.options.runningMax * heldPerRunning;
-    return Math.min(heldMax, Math.max(least, this.pace.perSecond * aheadSeconds));
+    return Math.min(heldMax, Math.max(this.leastRoom, this.pace.perSecond * aheadSeconds));
+  }
+
+  private get leastRoom(): number {
+    return this.options.runningMax * heldPerRunning;
   }
 
   private place(courier: Courier, ownerId: string, messageBytes: number): DirectPlace {
@@ -200,7 +214,7 @@ class DirectLine implements DirectDelivery {
     this.running += 1;
     void work().finally(() => {
       this.running -= 1;
-      this.pace.count();
+      this.countOne();
       giveBack();
       this.pump();
     });
@@ -232,14 +246,12 @@ class DirectLine implements DirectDelivery {
 }
 
 interface Pace {
-  /** Of the busiest second of the last minute: a pause does not make a worker slower. */
+  /** Of the busiest second that is remembered: a pause does not make a worker slower. */
   readonly perSecond: number;
   count(): void;
 }
 
-const rememberedSeconds = 60;
-
-function createPace(now: () => number): Pace {
+function createPace(now: () => number, rememberedSeconds: number): Pace {
   let counted = { second: 0, count: 0 };
   let busiest = counted;
 

@@ -25,7 +25,7 @@ const leadCountMax = 10;
 export const aheadMs = 3_000;
 /** So many are claimed ahead of what is due within one such span. */
 const aheadSpanMs = 5_000;
-const readyPerMs = 5;
+export const readyPerMs = 5;
 /** A flood of more than 300,000 becomes ready in as many waves. */
 export const putOffMsMax = 60_000;
 /** What is due within this counts as due at one moment; up to 1,000 a second are no flood. */

@@ -17,7 +17,7 @@ import type { Headroom } from "./headroom.ts";
 import { createIsolation, type Isolation } from "./isolation.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import { emailQueueName } from "./queue-options.ts";
-import { aheadMs, leadMs } from "./ready-times.ts";
+import { aheadMs, leadMs, readyPerMs } from "./ready-times.ts";
 
 export interface EmailWorkerDeps extends DeliverDeps {
   backend: QueueBackend;
@@ -47,6 +47,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   const signals = { drain: drainController.signal, end: endController.signal };
   const running = new Set<Promise<unknown>>();
   const isolation = createIsolation();
+  const putOff: PutOff = { dueAt: 0, count: 0 };
 
   function count<T>(run: Promise<T>): Promise<T> {
     running.add(run);
@@ -56,7 +57,8 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   // Returns nothing: a value that cannot be stored would run the job again after its send.
   async function runJob(job: Job<WakeJob>, token?: string): Promise<void> {
     if (isEarly(deps, job.data)) {
-      if (!(await count(takeAhead(deps, job.data, signals)))) await comeAtItsTime(deps, job, token);
+      if (!(await count(takeAhead(deps, job.data, signals))))
+        await comeAtItsTime(deps, job, token, putOff);
     } else {
       await count(deliverJob(deps, job.data, signals, isolation));
       deps.direct.countDelivered();
@@ -174,15 +176,32 @@ async function takeAhead(
   return taken ?? true;
 }
 
-/** Puts the job off, which keeps its place. */
+/**
+ * Puts the job off, which keeps its place: to its time, and of many at one time to one after the
+ * other, since BullMQ makes ready all that it can at once.
+ */
 async function comeAtItsTime(
-  { clockSkew }: EmailWorkerDeps,
+  { clockSkew, presence }: EmailWorkerDeps,
   job: Job<WakeJob>,
   token: string | undefined,
+  putOff: PutOff,
 ): Promise<never> {
-  const leftMs = (job.data.dueAt ?? 0) - clockSkew.now().getTime();
-  await job.moveToDelayed(Date.now() + Math.max(0, leftMs), token);
+  const { emailId, wake, dueAt = 0 } = job.data;
+  if (putOff.dueAt !== dueAt) Object.assign(putOff, { dueAt, count: 0 });
+  const leftMs = dueAt - clockSkew.now().getTime() + Math.floor(putOff.count++ / readyPerMs);
+  try {
+    await job.moveToDelayed(Date.now() + Math.max(0, leftMs), token);
+  } catch (error) {
+    await within(presence.unqueue([{ id: emailId, wake }]), settleReserveMs / 2);
+    throw error;
+  }
   throw new DelayedError();
+}
+
+/** How many jobs of the last moment were put off. */
+interface PutOff {
+  dueAt: number;
+  count: number;
 }
 
 /** The emails that need no job. An email that was not settled is found by the reconciler. */
