@@ -1,4 +1,5 @@
 import { Queue } from "bullmq";
+import { aheadMs } from "../../queue/ready-times.ts";
 import { inMs } from "../email-requests.ts";
 import { defineFault } from "./fault.ts";
 import type { World } from "./world.ts";
@@ -20,10 +21,15 @@ async function queueAlsoIn(world: World, region: string): Promise<void> {
   const options = { attempts: 1, removeOnComplete: true, removeOnFail: true };
   for (let from = 0; from < due.length; from += 1_000) {
     await queue.addBulk(
-      due.slice(from, from + 1_000).map(({ id, wake, dueMs }) => ({
+      due.slice(from, from + 1_000).map(({ id, wake, dueMs }, index) => ({
         name: "wake",
-        data: { emailId: id, wake },
-        opts: { ...options, jobId: `${id}-${wake}`, delay: Math.max(0, dueMs - Date.now()) },
+        // As of a flood, of which some are claimed before their time.
+        data: { emailId: id, wake, dueAt: dueMs, isBehind: true },
+        opts: {
+          ...options,
+          jobId: `${id}-${wake}`,
+          delay: Math.max(0, dueMs - Date.now() - (index % 2 === 0 ? aheadMs : 0)),
+        },
       })),
     );
   }
@@ -39,7 +45,7 @@ export const regionsRace = defineFault({
   async run(world) {
     await world.start({ role: "all", region: "a" });
     await world.start({ role: "worker", region: "b" });
-    const dueAt = inMs(world.scale === "full" ? 20_000 : 4_000);
+    const dueAt = inMs(world.scale === "full" ? 20_000 : 6_000);
     await world.load.burst(world.mails, () => ({ scheduled_at: dueAt }));
     await queueAlsoIn(world, "b");
     world.count(world.mails);
