@@ -30,6 +30,11 @@ test("a limit below one a second is a longer gap", async () => {
   expect((taken[1] ?? 0) - (taken[0] ?? 0)).toBeGreaterThanOrEqual(1_250);
 });
 
+test("the first answer is not taken for the quickest possible", async () => {
+  const taken = await run(1, 2, (index) => (index === 0 ? 100 : 1));
+  expect((taken[1] ?? 0) - (taken[0] ?? 0)).toBeGreaterThanOrEqual(1_000);
+});
+
 test("a next hop that is slow but even does not lower the rate", async () => {
   const startedAt = performance.now();
   // The first answer tells how slow it is; from then on a full second's worth goes every second.

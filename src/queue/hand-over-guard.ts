@@ -108,7 +108,10 @@ class WindowGuard implements HandOverGuard {
 
 const rememberedMax = 50;
 
-/** The smallest of the last so many, so that a next hop that grew slower is noticed. */
+/**
+ * The smallest of the last so many, so that a next hop that grew slower is noticed. One alone says
+ * nothing of itself: until there are two, any answer may have been a late one.
+ */
 function createQuickest() {
   const last: number[] = [];
   let ms = 0;
@@ -119,7 +122,7 @@ function createQuickest() {
     add(tookMs: number): void {
       last.push(tookMs);
       if (last.length > rememberedMax) last.shift();
-      ms = Math.min(...last);
+      if (last.length > 1) ms = Math.min(...last);
     },
   };
 }
