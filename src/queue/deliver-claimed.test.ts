@@ -1,14 +1,27 @@
 import { expect, test } from "bun:test";
 import type { ClaimedEmail, Release } from "../store/attempts.ts";
 import type { BreakerSnapshot } from "./breaker.ts";
-import { deliverClaimed } from "./deliver.ts";
+import { deliverClaimed, giveBackClaimed } from "./deliver.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 import { noFailPoints } from "./fail-points.ts";
 import { createHeadroom } from "./headroom.ts";
 import { noRateLimit } from "./rate-limit.ts";
 
+interface TurnOfTest {
+  isFit?: boolean;
+  hasRoom?: boolean;
+  nextProbeInMs?: number | null;
+  /** Its turn came when it was long past. */
+  isPast?: boolean;
+}
+
 /** An email that has its turn while something stands in its way; what became of it. */
-async function turnOf({ isFit = true, hasRoom = true, nextProbeInMs = null as number | null }) {
+async function turnOf({
+  isFit = true,
+  hasRoom = true,
+  nextProbeInMs = null,
+  isPast = false,
+}: TurnOfTest) {
   const released: Release[] = [];
   const queued: unknown[] = [];
   let sent = 0;
@@ -33,15 +46,14 @@ async function turnOf({ isFit = true, hasRoom = true, nextProbeInMs = null as nu
     random: () => 0,
   };
   const signal = new AbortController().signal;
-  const delivered = await deliverClaimed(
-    deps as unknown as Parameters<typeof deliverClaimed>[0],
-    {
-      email: { id: "e", token: 1, ownerId: "ada" } as ClaimedEmail,
-      opened: {} as OpenedEmail,
-      standing: { line: 1, isBehind: false },
-    },
-    { drain: signal, end: signal },
-  );
+  const signals = { drain: signal, end: signal };
+  const depsOfTest = deps as unknown as Parameters<typeof deliverClaimed>[0];
+  const email = { id: "e", token: 1, ownerId: "ada" } as ClaimedEmail;
+  const opened = {} as OpenedEmail;
+  const standing = { line: 1, isBehind: false };
+  const delivered = isPast
+    ? await giveBackClaimed(depsOfTest, email, signals)
+    : await deliverClaimed(depsOfTest, { email, opened, standing }, signals);
   expect(delivered).toEqual({ kind: "released", reason: "aborted" });
   expect(sent).toBe(0);
   expect(queued).toEqual([{ id: "e", wake: 2, delayMs: released[0]?.delayMs, ownerId: "ada" }]);
@@ -54,4 +66,8 @@ test("an email whose turn comes after the queue was paused is given back to it",
 
 test("one whose turn comes while the transport is down waits with all the others", async () => {
   expect(await turnOf({ hasRoom: false, nextProbeInMs: 700 })).toMatchObject([{ delayMs: 700 }]);
+});
+
+test("one whose turn is long past is given back to be judged again", async () => {
+  expect(await turnOf({ isPast: true })).toMatchObject([{ id: "e", token: 1, delayMs: 0 }]);
 });

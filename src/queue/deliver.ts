@@ -79,17 +79,24 @@ async function deliverAdmitted(
   return await end(deps, email, await attempt(deps, email, turn, signals), signals);
 }
 
-/** An email that was claimed before its turn. */
-export interface ClaimedJob {
-  email: ClaimedEmail;
-  opened: OpenedEmail | null;
-  standing: Standing;
+/** Gives a claimed email back to the queue, no attempt spent; rejects as `deliver`. */
+export async function giveBackClaimed(
+  deps: DeliverDeps,
+  email: ClaimedEmail,
+  signals: DeliverySignals,
+): Promise<Delivered> {
+  deps.attempts.adopt(email);
+  return await end(deps, email, givenBack(deps, signals), signals);
 }
 
-/** Takes such an email to its settled end; rejects as `deliver`. */
+/** Takes an email that was claimed before its turn to its settled end; rejects as `deliver`. */
 export async function deliverClaimed(
   deps: DeliverDeps & { headroom: Headroom; direct: Pick<DirectDelivery, "isFit"> },
-  { email, opened, standing }: ClaimedJob,
+  {
+    email,
+    opened,
+    standing,
+  }: { email: ClaimedEmail; opened: OpenedEmail | null; standing: Standing },
   signals: DeliverySignals,
 ): Promise<Delivered> {
   deps.attempts.adopt(email);

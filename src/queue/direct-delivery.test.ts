@@ -8,14 +8,20 @@ const opened = {} as OpenedEmail;
 /** A courier that notes what it is given and is done when the test says so. */
 function directOfTest({ runningMax = 1, isFit = true, now = (): number => 0 } = {}) {
   const given: { id: string; ageMs: number; isBehind: boolean; done: () => void }[] = [];
+  const first = Promise.withResolvers<void>();
   const recovered: string[] = [];
+  const returned: string[] = [];
   const state = { isFit };
   const direct = createDirectDelivery({ runningMax, isFit: () => state.isFit, now });
   direct.open({
     deliver: ({ id, ageMs }, _, { isBehind }) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       given.push({ id, ageMs, isBehind, done: resolve });
+      first.resolve();
       return promise;
+    },
+    giveBack: async ({ id }) => {
+      returned.push(id);
     },
     recover: async (id) => {
       recovered.push(id);
@@ -25,7 +31,8 @@ function directOfTest({ runningMax = 1, isFit = true, now = (): number => 0 } = 
     direct.reserve({ ownerId, messageBytes });
   const send = (ownerId: string, id: string) =>
     place(ownerId)?.deliver({ id } as ClaimedEmail, opened);
-  return { direct, given, recovered, state, place, send };
+  const { promise: firstGiven } = first;
+  return { direct, given, firstGiven, recovered, returned, state, place, send };
 }
 
 /** One that was claimed so long before its time. */
@@ -35,13 +42,13 @@ const ahead = (id: string, dueInMs: number, fields: Partial<ClaimedEmail> = {}) 
 describe("what was claimed before its time", () => {
   test("is delivered at it, in turns and so many at a time, and as old as it is then", async () => {
     const clock = { ms: 0 };
-    const { direct, given } = directOfTest({ now: () => clock.ms });
+    const { direct, given, firstGiven } = directOfTest({ now: () => clock.ms });
     const until = performance.now() + 60;
     for (const id of ["a1", "a2", "a3"]) direct.holdUntilDue(ahead(id, 60));
     direct.holdUntilDue(ahead("b1", 60, { ownerId: "bob" }));
     expect(direct.held).toBe(4);
     clock.ms = 61;
-    while (given.length === 0) await Bun.sleep(1);
+    await firstGiven;
     expect(performance.now()).toBeGreaterThanOrEqual(until);
     for (const index of [0, 1, 2]) {
       given[index]?.done();
@@ -52,6 +59,38 @@ describe("what was claimed before its time", () => {
     given[3]?.done();
     await turn();
     expect(direct.held).toBe(0);
+  });
+
+  test("goes back to the queue when its turn is long in coming", async () => {
+    const clock = { ms: 0 };
+    const { direct, given, returned, firstGiven } = directOfTest({ now: () => clock.ms });
+    for (const id of ["a1", "a2", "a3", "a4"]) direct.holdUntilDue(ahead(id, 1));
+    await firstGiven;
+    clock.ms = 10_001;
+    given[0]?.done();
+    await turn();
+    expect([given.map(({ id }) => id), returned]).toEqual([["a1", "a2"], []]);
+    clock.ms = 10_002;
+    given[1]?.done();
+    await turn();
+    expect(returned).toEqual(["a3", "a4"]);
+    expect(direct.held).toBe(0);
+  });
+
+  test("says nothing of how fast we send when it only goes back", async () => {
+    const { direct, given, state, firstGiven } = directOfTest({ runningMax: 1 });
+    state.isFit = false;
+    for (let n = 0; n < 100; n++) direct.holdUntilDue(ahead(`a${n}`, 0));
+    await firstGiven;
+    for (let n = 0; n < 100; n++) {
+      given[n]?.done();
+      await turn();
+    }
+    expect([given.length, direct.held]).toEqual([100, 0]);
+    state.isFit = true;
+    for (let n = 0; n < 8; n++) direct.holdUntilDue(ahead(`b${n}`, 60_000));
+    expect(direct.hasRoomAhead).toBe(false);
+    direct.close();
   });
 
   test("is given back at once when we stop, and also when it comes after that", async () => {

@@ -45,6 +45,8 @@ export interface DirectPlace {
 export interface Courier {
   /** `opened` null: it was claimed before its time, and is not decrypted yet. */
   deliver(email: ClaimedEmail, opened: OpenedEmail | null, standing: Standing): Promise<void>;
+  /** It goes by the queue, where the next claim judges how late it is. */
+  giveBack(email: ClaimedEmail): Promise<void>;
   recover(emailId: string): Promise<void>;
 }
 
@@ -70,11 +72,16 @@ const heldBytesMax = 32 * 1024 * 1024;
 const messageBytesMax = 64 * 1024;
 /** With so many of an owner's own before it, an email is behind a flood. */
 const behindMin = 20;
-/** Held ahead of their time: what was ever sent within so many seconds, and no more than this. */
+/** Held ahead of their time: what the last day's best pace sends in so many seconds; at most this. */
 const aheadDeliveredSeconds = 5;
 export const aheadMax = 5_000;
 /** Of their ciphertext. */
 const aheadBytesMax = 32 * 1024 * 1024;
+/**
+ * Who has no turn so long after its time is given back: it takes twice what it should, so that
+ * others may help, and whether an email is too late to send is asked at its claim.
+ */
+const pastDueMsMax = 10_000;
 
 /** What is held of one kind. */
 interface Held {
@@ -95,7 +102,7 @@ class DirectLine implements DirectDelivery {
   private readonly atOnce: Held = { count: 0, bytes: 0 };
   private readonly ahead: Held = { count: 0, bytes: 0 };
   /** Those that wait for their time, by that time; of one time, one timer. */
-  private readonly alarms = new Map<number, { timer: Timer; begins: (() => void)[] }>();
+  private readonly alarms = new Map<number, { timer: Timer; waits: (() => void)[] }>();
   private running = 0;
   /** Of the last minute, and of the last day. */
   private readonly pace: Pace;
@@ -121,10 +128,6 @@ class DirectLine implements DirectDelivery {
   }
 
   countDelivered(): void {
-    this.countOne();
-  }
-
-  private countOne(): void {
     this.pace.count();
     this.bestPace.count();
   }
@@ -156,27 +159,29 @@ class DirectLine implements DirectDelivery {
     const bytes = email.message?.length ?? 0;
     const standing = this.hold(this.ahead, ownerId, bytes);
     const heldAt = this.now();
-    const deliver = () => {
-      const ageMs = email.ageMs + Math.round(this.now() - heldAt);
-      return courier.deliver({ ...email, ageMs }, null, standing);
+    const begin = () => {
+      const heldMs = this.now() - heldAt;
+      const aged = { ...email, ageMs: email.ageMs + Math.round(heldMs) };
+      const isPast = heldMs - dueInMs > pastDueMsMax;
+      const work = () => (isPast ? courier.giveBack(aged) : courier.deliver(aged, null, standing));
+      this.run(work, () => this.giveBack(this.ahead, ownerId, bytes), { isDelivered: !isPast });
     };
-    const giveBack = () => this.giveBack(this.ahead, ownerId, bytes);
-    const begin = () => this.turns.add(ownerId, () => this.run(deliver, giveBack));
-    this.beginAt(Math.ceil(heldAt + dueInMs), begin);
+    const wait = () => this.turns.add(ownerId, begin);
+    this.atTime(Math.ceil(heldAt + dueInMs), wait);
     if (this.isClosed) this.close();
   }
 
-  private beginAt(at: number, begin: () => void): void {
+  private atTime(at: number, wait: () => void): void {
     const alarm = this.alarms.get(at);
     if (alarm) {
-      alarm.begins.push(begin);
+      alarm.waits.push(wait);
       return;
     }
     const timer = setTimeout(() => {
       this.ring(at);
       this.pump();
     }, at - this.now());
-    this.alarms.set(at, { timer, begins: [begin] });
+    this.alarms.set(at, { timer, waits: [wait] });
   }
 
   private ring(at: number): void {
@@ -184,7 +189,7 @@ class DirectLine implements DirectDelivery {
     if (!alarm) return;
     clearTimeout(alarm.timer);
     this.alarms.delete(at);
-    for (const begin of alarm.begins) begin();
+    for (const wait of alarm.waits) wait();
   }
 
   private room(): number {
@@ -210,11 +215,13 @@ class DirectLine implements DirectDelivery {
     };
   }
 
-  private run(work: () => Promise<void>, giveBack: () => void): void {
+  private run(work: () => Promise<void>, giveBack: () => void, { isDelivered = true } = {}): void {
+    // What goes back to the queue at once says nothing of how fast emails are sent.
+    const isCounted = isDelivered && this.isFit;
     this.running += 1;
     void work().finally(() => {
       this.running -= 1;
-      this.countOne();
+      if (isCounted) this.countDelivered();
       giveBack();
       this.pump();
     });

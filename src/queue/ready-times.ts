@@ -36,13 +36,13 @@ export function createReadyTimes({ aheadMax = 0 } = {}): ReadyTimes {
   /** How many emails of floods are due at each moment, and are not claimed ahead. */
   const counts = new Map<number, number>();
   /** How many are claimed ahead, by the span they are due in. */
-  const ahead = new Map<number, number>();
+  const aheadCounts = new Map<number, number>();
 
   function leadAhead(dueAt: number): number | null {
     const span = Math.floor(dueAt / aheadSpanMs);
-    const count = ahead.get(span) ?? 0;
+    const count = aheadCounts.get(span) ?? 0;
     if (count >= aheadMax) return null;
-    ahead.set(span, count + 1);
+    aheadCounts.set(span, count + 1);
     return aheadMs - Math.floor(count / readyPerMs);
   }
 
@@ -52,16 +52,16 @@ export function createReadyTimes({ aheadMax = 0 } = {}): ReadyTimes {
       const moment = Math.floor(dueAt / momentMs);
       const count = counts.get(moment) ?? 0;
       const surplus = count - leadCountMax;
-      const lead = surplus < 0 ? leadMs : leadAhead(dueAt);
-      if (lead !== null && surplus >= 0) return lead;
+      const ahead = surplus < 0 ? null : leadAhead(dueAt);
+      if (ahead !== null) return ahead;
       counts.set(moment, count + 1);
-      return lead ?? -Math.floor((surplus / readyPerMs) % putOffMsMax);
+      return surplus < 0 ? leadMs : -Math.floor((surplus / readyPerMs) % putOffMsMax);
     },
     forgetPast(now) {
       const present = Math.floor(now / momentMs);
       for (const moment of counts.keys()) if (moment < present) counts.delete(moment);
       const span = Math.floor(now / aheadSpanMs);
-      for (const past of ahead.keys()) if (past < span) ahead.delete(past);
+      for (const past of aheadCounts.keys()) if (past < span) aheadCounts.delete(past);
     },
   };
 }

@@ -10,6 +10,7 @@ import {
   deliver,
   deliverClaimed,
   type EmailJob,
+  giveBackClaimed,
 } from "./deliver.ts";
 import type { Courier, DirectDelivery } from "./direct-delivery.ts";
 import type { WakeJob } from "./enqueue.ts";
@@ -74,6 +75,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   const courier = createCourier(deps, signals, isolation);
   deps.direct.open({
     deliver: (...email) => count(courier.deliver(...email)),
+    giveBack: (email) => count(courier.giveBack(email)),
     recover: (emailId) => count(courier.recover(emailId)),
   });
 
@@ -221,6 +223,7 @@ function createCourier(
   return {
     deliver: (email, opened, standing) =>
       orLog(email.id, () => deliverClaimed(deps, { email, opened, standing }, signals)),
+    giveBack: (email) => orLog(email.id, () => giveBackClaimed(deps, email, signals)),
     recover: (emailId) => {
       const job = { emailId, wake: firstWake, isAgain: true };
       return orLog(emailId, (log) => deliverOrIsolate(deps, job, signals, isolation, log));
