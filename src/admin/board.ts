@@ -38,8 +38,8 @@ const reachableWithinMs = 2_500;
 
 /**
  * Bull Board at `/admin/queues`, for admins: everything to see, little to press. It is loaded when
- * somebody looks for the first time: most servers are never asked, and it is a thirtieth of what
- * the program holds.
+ * somebody looks for the first time: most servers are never asked, and it is 3.4 MB of an idle
+ * server's 88.
  */
 export function mountBoard(app: Hono, deps: BoardDeps): void {
   const acting = createActing();
