@@ -7113,7 +7113,8 @@ declare
 --
 -- args: { …, items: [{ …, ahead_ms | absent }] }; one that is due within so many milliseconds is
 --   granted as well.
--- answer: claimed says due_in_ms, 0 for what is due.
+-- answer: claimed says due_in_ms, 0 for what is due; expires_in_ms, after which it may not be sent
+--   any more, null for never; and an age_ms that is below 0 before its time.
 --
 -- claimed_at, and with it the beginning of the attempt, is never before the email is due.
 create or replace function mailer.claim_emails(args text) returns text
@@ -7189,7 +7190,8 @@ begin
     where e.id = any (v_asked) and e.id = j.id and j.kind in ('claimed', 'expired', 'held')
     returning e.id, e.owner_id, e.sequence, e.claim_token, e.attempts, e.attempts_before,
       e.max_retries, e.max_age_seconds, e.age_from, e.on_uncertain, e.wrapped_key, e.sender,
-      e.message_date, e.message_bytes, e.next_attempt_at, j.n
+      e.message_date, e.message_bytes, e.next_attempt_at, j.n,
+      case when e.on_late <> 'send' then e.expires_at end as expires_at
   ),
   answered as (
     select j.n, j.kind, m.id, m.owner_id, m.sequence, m.attempts + 1 as attempt,
@@ -7199,8 +7201,10 @@ begin
         when 'claimed' then json_build_object('kind', j.kind, 'token', m.claim_token,
           'attempt', m.attempts + 1, 'attempts_before', m.attempts_before,
           'max_retries', m.max_retries, 'max_age_seconds', m.max_age_seconds,
-          'age_ms', mailer.ms_until(v_now, m.age_from),
-          'due_in_ms', greatest(mailer.ms_until(m.next_attempt_at, v_now), 0),
+          'age_ms', ceil(extract(epoch from v_now - m.age_from) * 1000)::bigint,
+          'due_in_ms', mailer.ms_until(m.next_attempt_at, v_now),
+          'expires_in_ms', case when m.expires_at is not null
+            then mailer.ms_until(m.expires_at, v_now) end,
           'on_uncertain', m.on_uncertain,
           'owner_id', m.owner_id, 'wrapped_key', m.wrapped_key, 'sender', m.sender,
           'message_date', m.message_date, 'message_bytes', m.message_bytes,
@@ -7250,7 +7254,8 @@ end
 $$;
 
 -- fence_attempts: as 20261124000027_accept_and_claim.sql says, but what is not due yet by the
--- clock here is not granted: `fence_failed`, as for a fence that could not be asked.
+-- clock here, or has become too late to be sent, is not granted: `fence_failed`, as for a fence
+-- that could not be asked. It is given back, and the next claim says what becomes of it.
 create or replace function mailer.fence_attempts(args text) returns text
 language plpgsql
 set search_path = '' set plan_cache_mode = force_generic_plan set jit = off
@@ -7275,6 +7280,7 @@ begin
     where e.id = any (v_ids) and e.id = i.id and e.claim_token = i.token
       and e.state is not distinct from 'sending' and e.fenced_at is null
       and e.next_attempt_at <= clock_timestamp()
+      and (e.on_late = 'send' or e.expires_at is null or e.expires_at >= clock_timestamp())
     returning e.id, e.claim_token
   )
   select json_agg(case

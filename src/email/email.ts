@@ -22,7 +22,7 @@ export type RecipientStatus = "pending" | "sent" | "deferred" | "bounced" | "sup
 export type Outcome = "sent" | "partial" | "deferred" | "bounced" | "uncertain";
 
 export type RecipientKind = "to" | "cc" | "bcc";
-/** What to do with an email that is picked up after `expiresAt`. */
+/** What to do with an email that did not get out by `expiresAt`. */
 export type OnLate = "send" | "drop" | "hold";
 /** What to do after an attempt whose outcome nobody knows. */
 export type OnUncertain = "retry" | "hold";

@@ -219,6 +219,8 @@ function claimedEmail(email: NewEmail, ownerId: string, token: number): ClaimedE
     maxAgeSeconds: email.maxAgeSeconds,
     ageMs: 0,
     dueInMs: 0,
+    // It waits for seconds at most, and the fence asks again.
+    expiresInMs: null,
     onUncertain: email.onUncertain,
     ownerId,
     wrappedKey: email.wrappedKey,

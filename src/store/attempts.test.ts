@@ -105,47 +105,6 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     expect(await attempts.claim(lost.id, 1, again)).toEqual({ kind: "stale" });
   });
 
-  describe("an email that is claimed before its time", () => {
-    async function claimedAhead(dueInMs: number): Promise<ClaimedEmail> {
-      const draft = newEmail({ scheduledAt: new Date(Date.now() + dueInMs) });
-      await store(emails, [draft]);
-      expect(await attempts.claim(draft.id, 1, { aheadMs: 50 })).toMatchObject({ kind: "not_due" });
-      const answer = await attempts.claim(draft.id, 1, { aheadMs: 10_000 });
-      if (answer.kind !== "claimed") throw new Error(answer.kind);
-      return answer.email;
-    }
-
-    test("is fenced at its time and not before, and its attempt begins then", async () => {
-      const email = await claimedAhead(1_500);
-      expect(email.dueInMs).toBeGreaterThan(0);
-      expect(email.dueInMs).toBeLessThanOrEqual(1_500);
-      expect(await attempts.fence(email.id, email.token, date)).toEqual({
-        granted: false,
-        reason: "fence_failed",
-      });
-      await Bun.sleep(email.dueInMs);
-      expect(await attempts.fence(email.id, email.token, date)).toEqual({ granted: true });
-      await attempts.settle(settlement(email));
-      const stored = await emails.get(email.id, ada);
-      const startedAt = stored?.attempts[0]?.startedAt.getTime() ?? 0;
-      expect(startedAt).toBeGreaterThanOrEqual(stored?.scheduledAt.getTime() ?? Infinity);
-    });
-
-    test("can be cancelled until its fence", async () => {
-      const email = await claimedAhead(500);
-      expect(await emails.cancel(email.id, ada, null)).toBe("cancelled");
-      await Bun.sleep(email.dueInMs);
-      expect(await attempts.fence(email.id, email.token, date)).toEqual({
-        granted: false,
-        reason: "cancelled",
-      });
-    });
-
-    test("is due at once for who claims it at its time", async () => {
-      expect((await claimed()).dueInMs).toBe(0);
-    });
-  });
-
   test("an email is never claimed before its time, and the wait is told", async () => {
     const draft = newEmail({ scheduledAt: new Date(Date.now() + 3_600_000) });
     await store(emails, [draft]);

@@ -14,10 +14,12 @@ export interface ClaimedEmail {
   attemptsBefore: number;
   maxRetries: number;
   maxAgeSeconds: number;
-  /** Since the moment that `maxAgeSeconds` counts from. */
+  /** Since the moment that `maxAgeSeconds` counts from; below 0 before its time. */
   ageMs: number;
   /** It was claimed so long before its time; 0: it is due. */
   dueInMs: number;
+  /** So long after its claim it may not be sent any more; null: it always may. */
+  expiresInMs: number | null;
   onUncertain: OnUncertain;
   ownerId: string;
   wrappedKey: string;
@@ -232,6 +234,7 @@ interface ClaimedJson {
   max_age_seconds: number;
   age_ms: number;
   due_in_ms: number;
+  expires_in_ms: number | null;
   on_uncertain: OnUncertain;
   owner_id: string;
   wrapped_key: string;
@@ -263,6 +266,7 @@ function toClaim(answer: ClaimJson, id: string, message: string | undefined): Cl
       maxAgeSeconds: answer.max_age_seconds,
       ageMs: answer.age_ms,
       dueInMs: answer.due_in_ms,
+      expiresInMs: answer.expires_in_ms,
       onUncertain: answer.on_uncertain,
       ownerId: answer.owner_id,
       wrappedKey: answer.wrapped_key,

@@ -116,7 +116,7 @@ export const fence = fc.tuple(pick, back, isIdle).map(([index, by, idle]) =>
     async (model, email, real) => {
       const held = claimOf(real, email, by.age);
       if (!held) return;
-      const expected = judgeFence(email, held.token);
+      const expected = judgeFence(model, email, held.token);
       const answer = await real.keeper.attempts.fence(email.id, held.token, date);
       expect(answer.granted ? "granted" : answer.reason).toBe(expected);
       if (expected !== "granted") return;

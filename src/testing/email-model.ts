@@ -86,17 +86,21 @@ export function judgeClaim(
 ) {
   if (email.state !== "pending" || email.wake !== wake) return "stale" as const;
   if (email.dueAt > model.now) return "not_due" as const;
-  const isLate = email.expiresAt !== null && email.expiresAt < model.now;
-  if (isLate && email.onLate === "drop") return "expired" as const;
-  if (isLate && email.onLate === "hold") return "held" as const;
+  if (isLate(model, email)) return email.onLate === "drop" ? "expired" : "held";
   if (email.crashes >= suspectFrom && !isIsolated) return "suspect" as const;
   return "claimed" as const;
 }
 
-export function judgeFence(email: ModelEmail, token: number) {
+/** Too late to be sent any more. */
+function isLate(model: Model, { expiresAt, onLate }: ModelEmail): boolean {
+  return onLate !== "send" && expiresAt !== null && expiresAt < model.now;
+}
+
+export function judgeFence(model: Model, email: ModelEmail, token: number) {
   if (email.state === "cancelled") return "cancelled" as const;
   const isOurs = email.state === "sending" && email.token === token;
-  return isOurs && email.fencedAt === null ? ("granted" as const) : ("stale" as const);
+  if (!isOurs || email.fencedAt !== null) return "stale" as const;
+  return isLate(model, email) ? ("fence_failed" as const) : ("granted" as const);
 }
 
 export function judgeCancel(email: ModelEmail) {
