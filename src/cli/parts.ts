@@ -217,16 +217,17 @@ function createRestraints(config: Config, { transport, database, pause, log }: R
 /**
  * Enough to keep all connections busy while others wait for the database, which takes many at
  * once for less: with 30 for 20 connections a burst takes a fifth longer than with 60, and with 200
- * no less than with 100.
+ * no less than with 100. One in five is not for floods, which may fill what is theirs.
  */
 function directMax(config: Config): number {
-  return connectionsOf(config) * 4;
+  return connectionsOf(config) * 5;
 }
 
 function createDirectDeliveryOf(config: Config, isWell: () => boolean): DirectDelivery {
   const isTested = armsQueue(failPointsSpec() ?? "");
   return createDirectDelivery({
     runningMax: directMax(config),
+    behindMax: connectionsOf(config) * 4,
     isFit: () => !isLimited(config) && !isTested && isWell(),
   });
 }

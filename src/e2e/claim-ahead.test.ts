@@ -16,10 +16,10 @@ afterAll(() => stack?.close());
 const count = 300;
 
 /** Schedules a flood, and waits until its last email is held for its moment. */
-async function floodOf(name: string, leadMs: number) {
+async function floodOf(name: string, leadMs: number, fields: Record<string, unknown> = {}) {
   const moment = inMs(leadMs);
   const subjects = Array.from({ length: count }, (_, n) => `${name} ${n}`);
-  const ids = await scheduleBatch(product, subjects, { scheduled_at: moment });
+  const ids = await scheduleBatch(product, subjects, { scheduled_at: moment, ...fields });
   await statusOf(product, ids.at(-1) ?? "", ["sending"]);
   expect(Date.now()).toBeLessThan(Date.parse(moment));
   return { ids, moment: Date.parse(moment) };
@@ -64,3 +64,23 @@ test.each([
     expect(stack.sink.acceptances).toHaveLength(before + count);
   },
 );
+
+test("of a flood that may not be late nothing is sent late, though it was claimed in time", async () => {
+  const before = stack.sink.acceptances.length;
+  // Of its 20 connections each takes one in 300 ms: not half of them get out in two seconds.
+  stack.sink.setRules(({ phase }) =>
+    phase === "rcpt" ? { do: "wait", until: Bun.sleep(300) } : null,
+  );
+  product = await stack.start();
+  const { ids, moment } = await floodOf("not late", 4_000, { max_lateness: 2, on_late: "drop" });
+  const states = await Promise.all(
+    ids.map(async (id) => (await statusOf(product, id, ["sent", "expired"], 40_000)).status),
+  );
+  stack.sink.setRules();
+  const sent = stack.sink.acceptances.slice(before);
+  expect(sent.length).toBe(states.filter((state) => state === "sent").length);
+  expect(sent.length).toBeGreaterThan(20);
+  expect(sent.length).toBeLessThan(count);
+  // Who was fenced in time is handed over at once.
+  for (const { at } of sent) expect(at.getTime()).toBeLessThan(moment + 2_000 + 1_000);
+});

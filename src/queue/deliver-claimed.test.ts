@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { ClaimedEmail, Release } from "../store/attempts.ts";
 import type { BreakerSnapshot } from "./breaker.ts";
-import { deliverClaimed, giveBackClaimed } from "./deliver.ts";
+import { deliverClaimed } from "./deliver.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 import { noFailPoints } from "./fail-points.ts";
 import { createHeadroom } from "./headroom.ts";
@@ -11,8 +11,8 @@ interface TurnOfTest {
   isFit?: boolean;
   hasRoom?: boolean;
   nextProbeInMs?: number | null;
-  /** Its turn came when it was long past. */
-  isPast?: boolean;
+  /** Whether it was too late when its turn came, and once it might begin. */
+  isPastAfter?: boolean[];
 }
 
 /** An email that has its turn while something stands in its way; what became of it. */
@@ -20,7 +20,7 @@ async function turnOf({
   isFit = true,
   hasRoom = true,
   nextProbeInMs = null,
-  isPast = false,
+  isPastAfter = [],
 }: TurnOfTest) {
   const released: Release[] = [];
   const queued: unknown[] = [];
@@ -48,12 +48,14 @@ async function turnOf({
   const signal = new AbortController().signal;
   const signals = { drain: signal, end: signal };
   const depsOfTest = deps as unknown as Parameters<typeof deliverClaimed>[0];
-  const email = { id: "e", token: 1, ownerId: "ada" } as ClaimedEmail;
-  const opened = {} as OpenedEmail;
-  const standing = { line: 1, isBehind: false };
-  const delivered = isPast
-    ? await giveBackClaimed(depsOfTest, email, signals)
-    : await deliverClaimed(depsOfTest, { email, opened, standing }, signals);
+  const held = {
+    email: { id: "e", token: 1, ownerId: "ada" } as ClaimedEmail,
+    opened: {} as OpenedEmail,
+    standing: { line: 1, isBehind: true },
+    heldMs: () => 0,
+    isPast: () => isPastAfter.shift() ?? false,
+  };
+  const delivered = await deliverClaimed(depsOfTest, held, signals);
   expect(delivered).toEqual({ kind: "released", reason: "aborted" });
   expect(sent).toBe(0);
   expect(queued).toEqual([{ id: "e", wake: 2, delayMs: released[0]?.delayMs, ownerId: "ada" }]);
@@ -68,6 +70,9 @@ test("one whose turn comes while the transport is down waits with all the others
   expect(await turnOf({ hasRoom: false, nextProbeInMs: 700 })).toMatchObject([{ delayMs: 700 }]);
 });
 
-test("one whose turn is long past is given back to be judged again", async () => {
-  expect(await turnOf({ isPast: true })).toMatchObject([{ id: "e", token: 1, delayMs: 0 }]);
-});
+test.each([[[true, true]], [[false, true]]])(
+  "one that is too late is given back to be judged again: %j",
+  async (isPastAfter) => {
+    expect(await turnOf({ isPastAfter })).toMatchObject([{ id: "e", token: 1, delayMs: 0 }]);
+  },
+);

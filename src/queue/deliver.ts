@@ -9,9 +9,8 @@ import {
   type Turn,
 } from "./attempt.ts";
 import type { Breaker, Pass } from "./breaker.ts";
-import type { DirectDelivery } from "./direct-delivery.ts";
-import type { OpenedEmail } from "./encrypt-email.ts";
-import type { Headroom, Standing } from "./headroom.ts";
+import type { DirectDelivery, HeldEmail } from "./direct-delivery.ts";
+import type { Headroom } from "./headroom.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
 import { type SettleDeps, type Settled, settle } from "./settle.ts";
@@ -79,36 +78,24 @@ async function deliverAdmitted(
   return await end(deps, email, await attempt(deps, email, turn, signals), signals);
 }
 
-/** Gives a claimed email back to the queue, no attempt spent; rejects as `deliver`. */
-export async function giveBackClaimed(
-  deps: DeliverDeps,
-  email: ClaimedEmail,
-  signals: DeliverySignals,
-): Promise<Delivered> {
-  deps.attempts.adopt(email);
-  return await end(deps, email, givenBack(deps, signals), signals);
-}
-
 /** Takes an email that was claimed before its turn to its settled end; rejects as `deliver`. */
 export async function deliverClaimed(
   deps: DeliverDeps & { headroom: Headroom; direct: Pick<DirectDelivery, "isFit"> },
-  {
-    email,
-    opened,
-    standing,
-  }: { email: ClaimedEmail; opened: OpenedEmail | null; standing: Standing },
+  held: HeldEmail,
   signals: DeliverySignals,
 ): Promise<Delivered> {
-  deps.attempts.adopt(email);
+  const { opened, standing, heldMs, isPast } = held;
   let leave = () => {};
   let pass: Pass | null = null;
   try {
-    leave = await deps.headroom.enter(standing, signals.drain);
+    if (!isPast()) leave = await deps.headroom.enter(standing, signals.drain);
     // A queue that was paused since it was accepted holds it too.
-    pass = deps.direct.isFit ? deps.breaker.tryEnter() : null;
+    if (!isPast() && deps.direct.isFit) pass = deps.breaker.tryEnter();
   } catch {
     // We are stopping, and say so below by giving it back.
   }
+  const email = { ...held.email, ageMs: Math.max(0, held.email.ageMs + Math.round(heldMs())) };
+  deps.attempts.adopt(email);
   try {
     if (!pass) return await end(deps, email, givenBack(deps, signals), signals);
     const admission = await deps.rateLimit.admit(signals.drain);

@@ -1,46 +1,64 @@
 import { describe, expect, test } from "bun:test";
 import type { ClaimedEmail } from "../store/attempts.ts";
-import { aheadMax, createDirectDelivery } from "./direct-delivery.ts";
+import { aheadMax, createDirectDelivery, type DirectDelivery } from "./direct-delivery.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 
 const opened = {} as OpenedEmail;
 
 /** A courier that notes what it is given and is done when the test says so. */
-function directOfTest({ runningMax = 1, isFit = true, now = (): number => 0 } = {}) {
-  const given: { id: string; ageMs: number; isBehind: boolean; done: () => void }[] = [];
+function directOfTest({
+  runningMax = 1,
+  behindMax = null as number | null,
+  isFit = true,
+  now = (): number => 0,
+} = {}) {
+  const given: {
+    id: string;
+    heldMs: number;
+    isBehind: boolean;
+    isPast: () => boolean;
+    done: (isAttempted?: boolean) => void;
+  }[] = [];
   const first = Promise.withResolvers<void>();
   const recovered: string[] = [];
-  const returned: string[] = [];
   const state = { isFit };
-  const direct = createDirectDelivery({ runningMax, isFit: () => state.isFit, now });
+  const direct = createDirectDelivery({
+    runningMax,
+    behindMax: behindMax ?? runningMax,
+    isFit: () => state.isFit,
+    now,
+  });
   direct.open({
-    deliver: ({ id, ageMs }, _, { isBehind }) => {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      given.push({ id, ageMs, isBehind, done: resolve });
+    deliver: ({ email: { id }, standing: { isBehind }, heldMs, isPast }) => {
+      const { promise, resolve } = Promise.withResolvers<boolean>();
+      const done = (isAttempted = true) => resolve(isAttempted);
+      given.push({ id, heldMs: heldMs(), isBehind, isPast, done });
       first.resolve();
       return promise;
     },
-    giveBack: async ({ id }) => {
-      returned.push(id);
-    },
     recover: async (id) => {
       recovered.push(id);
+      return true;
     },
   });
   const place = (ownerId: string, messageBytes = 1_000) =>
     direct.reserve({ ownerId, messageBytes });
   const send = (ownerId: string, id: string) =>
-    place(ownerId)?.deliver({ id } as ClaimedEmail, opened);
+    place(ownerId)?.deliver({ id, dueInMs: 0, expiresInMs: null } as ClaimedEmail, opened);
   const { promise: firstGiven } = first;
-  return { direct, given, firstGiven, recovered, returned, state, place, send };
+  return { direct, given, firstGiven, recovered, state, place, send };
 }
 
 /** One that was claimed so long before its time. */
 const ahead = (id: string, dueInMs: number, fields: Partial<ClaimedEmail> = {}) =>
-  ({ id, ownerId: "ada", ageMs: -dueInMs, message: null, ...fields, dueInMs }) as ClaimedEmail;
+  ({
+    ...{ id, ownerId: "ada", message: null, recipients: [], expiresInMs: null },
+    ...fields,
+    dueInMs,
+  }) as unknown as ClaimedEmail;
 
 describe("what was claimed before its time", () => {
-  test("is delivered at it, in turns and so many at a time, and as old as it is then", async () => {
+  test("is delivered at it, in turns and so many at a time", async () => {
     const clock = { ms: 0 };
     const { direct, given, firstGiven } = directOfTest({ now: () => clock.ms });
     const until = performance.now() + 60;
@@ -55,42 +73,78 @@ describe("what was claimed before its time", () => {
       await turn();
     }
     expect(given.map(({ id }) => id)).toEqual(["a1", "b1", "a2", "a3"]);
-    expect(given[0]?.ageMs).toBe(1);
+    expect(given[0]?.heldMs).toBe(61);
     given[3]?.done();
     await turn();
     expect(direct.held).toBe(0);
   });
 
-  test("goes back to the queue when its turn is long in coming", async () => {
+  test("is to go back when its turn is long in coming, or too late for it", async () => {
     const clock = { ms: 0 };
-    const { direct, given, returned, firstGiven } = directOfTest({ now: () => clock.ms });
-    for (const id of ["a1", "a2", "a3", "a4"]) direct.holdUntilDue(ahead(id, 1));
+    const { given, direct, firstGiven } = directOfTest({ runningMax: 9, now: () => clock.ms });
+    direct.holdUntilDue(ahead("long", 1));
+    direct.holdUntilDue(ahead("soon", 1, { expiresInMs: 2_001 }));
+    clock.ms = 1;
     await firstGiven;
-    clock.ms = 10_001;
-    given[0]?.done();
-    await turn();
-    expect([given.map(({ id }) => id), returned]).toEqual([["a1", "a2"], []]);
-    clock.ms = 10_002;
-    given[1]?.done();
-    await turn();
-    expect(returned).toEqual(["a3", "a4"]);
-    expect(direct.held).toBe(0);
+    const pastAt = (ms: number) => {
+      clock.ms = ms;
+      return given.filter(({ isPast }) => isPast()).map(({ id }) => id);
+    };
+    expect([pastAt(2_001), pastAt(2_002)]).toEqual([[], ["soon"]]);
+    expect([pastAt(10_001), pastAt(10_002)]).toEqual([["soon"], ["long", "soon"]]);
   });
 
-  test("says nothing of how fast we send when it only goes back", async () => {
-    const { direct, given, state, firstGiven } = directOfTest({ runningMax: 1 });
-    state.isFit = false;
+  /** As much as one may be held now, before it was known how fast it sends. */
+  const leastRoom = 8;
+
+  function roomOf(direct: DirectDelivery): number {
+    let count = 0;
+    for (; direct.hasRoomAhead; count++) direct.holdUntilDue(ahead(`r${count}`, 60_000));
+    return count;
+  }
+
+  test("says nothing of how fast we send when it is not attempted", async () => {
+    const { direct, given, firstGiven } = directOfTest();
     for (let n = 0; n < 100; n++) direct.holdUntilDue(ahead(`a${n}`, 0));
     await firstGiven;
     for (let n = 0; n < 100; n++) {
-      given[n]?.done();
+      given[n]?.done(false);
       await turn();
     }
     expect([given.length, direct.held]).toEqual([100, 0]);
-    state.isFit = true;
-    for (let n = 0; n < 8; n++) direct.holdUntilDue(ahead(`b${n}`, 60_000));
-    expect(direct.hasRoomAhead).toBe(false);
+    expect(roomOf(direct)).toBe(leastRoom);
     direct.close();
+  });
+
+  test("is held less of once it had to go back, however fast we were before", async () => {
+    const clock = { ms: 0 };
+    const { direct, given, firstGiven } = directOfTest({ now: () => clock.ms });
+    for (let n = 0; n < 100; n++) direct.countDelivered();
+    clock.ms = 60_000;
+    direct.holdUntilDue(ahead("a", 0));
+    await firstGiven;
+    clock.ms = 80_000;
+    given[0]?.done(false);
+    await turn();
+    expect(roomOf(direct)).toBe(leastRoom);
+    direct.close();
+  });
+
+  test("leaves places to what is not behind a flood, also of its own owner", async () => {
+    const { direct, given, firstGiven, send } = directOfTest({ runningMax: 5, behindMax: 4 });
+    for (let n = 0; n < 30; n++) direct.holdUntilDue(ahead(`a${n}`, 0));
+    await firstGiven;
+    send("bob", "b1");
+    send("ada", "a-code");
+    await turn();
+    const ids = () => given.map(({ id }) => id);
+    expect(ids()).toEqual(["a0", "a1", "a2", "a3", "b1"]);
+    given[4]?.done();
+    await turn();
+    expect(ids().slice(5)).toEqual(["a-code"]);
+    given[0]?.done();
+    await turn();
+    expect(ids().slice(6)).toEqual(["a4"]);
   });
 
   test("is given back at once when we stop, and also when it comes after that", async () => {
@@ -121,11 +175,19 @@ describe("what was claimed before its time", () => {
     expect([hold(aheadMax - 501), hold(1)]).toEqual([true, false]);
     direct.close();
     const wide = directOfTest().direct;
-    const message = new Uint8Array(4 * 1024 * 1024);
-    for (let n = 0; n < 8; n++) wide.holdUntilDue(ahead(`a${n}`, 60_000, { message }));
+    const large = [
+      { message: new Uint8Array(16 * 1024 * 1024) },
+      { recipients: [{ position: 0, address: "a".repeat(16 * 1024 * 1024) }] },
+    ];
+    for (const [n, fields] of large.entries()) {
+      expect(wide.hasRoomAhead).toBe(true);
+      wide.holdUntilDue(ahead(`a${n}`, 60_000, fields));
+    }
     expect(wide.hasRoomAhead).toBe(false);
     wide.close();
-    expect(createDirectDelivery({ runningMax: 1, isFit: () => true }).hasRoomAhead).toBe(false);
+    expect(
+      createDirectDelivery({ runningMax: 1, behindMax: 1, isFit: () => true }).hasRoomAhead,
+    ).toBe(false);
   });
 });
 
@@ -141,7 +203,7 @@ describe("a place", () => {
     state.isFit = true;
     direct.close();
     expect(place("ada")).toBeNull();
-    const alone = createDirectDelivery({ runningMax: 1, isFit: () => true });
+    const alone = createDirectDelivery({ runningMax: 1, behindMax: 1, isFit: () => true });
     expect(alone.reserve({ ownerId: "ada", messageBytes: 1 })).toBeNull();
   });
 

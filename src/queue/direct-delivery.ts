@@ -41,18 +41,29 @@ export interface DirectPlace {
   forgo(): void;
 }
 
-/** What the worker does with an email that has its turn. Neither rejects. */
+/** An email that has its turn. */
+export interface HeldEmail {
+  email: ClaimedEmail;
+  /** null: it was claimed before its time, and is not decrypted yet. */
+  opened: OpenedEmail | null;
+  standing: Standing;
+  /** Milliseconds since it was claimed. */
+  heldMs(): number;
+  /** It is to be given back: the next claim judges how late it is, and others may help. */
+  isPast(): boolean;
+}
+
+/** What the worker does with an email that has its turn. Neither rejects; true: it was attempted. */
 export interface Courier {
-  /** `opened` null: it was claimed before its time, and is not decrypted yet. */
-  deliver(email: ClaimedEmail, opened: OpenedEmail | null, standing: Standing): Promise<void>;
-  /** It goes by the queue, where the next claim judges how late it is. */
-  giveBack(email: ClaimedEmail): Promise<void>;
-  recover(emailId: string): Promise<void>;
+  deliver(held: HeldEmail): Promise<boolean>;
+  recover(emailId: string): Promise<boolean>;
 }
 
 export interface DirectDeliveryOptions {
   /** Emails that are delivered at the same time. */
   runningMax: number;
+  /** Those of them that are behind a flood; the rest is for what is not. */
+  behindMax: number;
   /** False: all go by the queue, as when the transport is down or has a limit to keep. */
   isFit: () => boolean;
   /** A steady clock in ms; a test gives its own. */
@@ -75,12 +86,10 @@ const behindMin = 20;
 /** Held ahead of their time: what the last day's best pace sends in so many seconds; at most this. */
 const aheadDeliveredSeconds = 5;
 export const aheadMax = 5_000;
-/** Of their ciphertext. */
+/** Of their ciphertext, and what else is held of them. */
 const aheadBytesMax = 32 * 1024 * 1024;
-/**
- * Who has no turn so long after its time is given back: it takes twice what it should, so that
- * others may help, and whether an email is too late to send is asked at its claim.
- */
+const bytesBeside = 1_000;
+/** Who has no turn so long after its time is given back: it takes twice what it should. */
 const pastDueMsMax = 10_000;
 
 /** What is held of one kind. */
@@ -96,14 +105,16 @@ export function createDirectDelivery(options: DirectDeliveryOptions): DirectDeli
 class DirectLine implements DirectDelivery {
   private courier: Courier | null = null;
   private isClosed = false;
-  private readonly turns = createTurns<() => void>();
-  /** Emails of each owner that are held. */
+  /** Those that are behind a flood and those that are not have their turns turn about. */
+  private readonly lines = { prompt: createTurns<Begin>(), behind: createTurns<Begin>() };
+  private last: Kind = "behind";
+  /** Emails of each owner that were due as they were accepted. */
   private readonly owners = new Map<string, number>();
   private readonly atOnce: Held = { count: 0, bytes: 0 };
   private readonly ahead: Held = { count: 0, bytes: 0 };
   /** Those that wait for their time, by that time; of one time, one timer. */
   private readonly alarms = new Map<number, { timer: Timer; waits: (() => void)[] }>();
-  private running = 0;
+  private readonly running = { prompt: 0, behind: 0 };
   /** Of the last minute, and of the last day. */
   private readonly pace: Pace;
   private readonly bestPace: Pace;
@@ -155,20 +166,38 @@ class DirectLine implements DirectDelivery {
   holdUntilDue(email: ClaimedEmail): void {
     const { courier } = this;
     if (!courier) throw new Error("held before there was a worker");
-    const { ownerId, dueInMs } = email;
-    const bytes = email.message?.length ?? 0;
-    const standing = this.hold(this.ahead, ownerId, bytes);
-    const heldAt = this.now();
-    const begin = () => {
-      const heldMs = this.now() - heldAt;
-      const aged = { ...email, ageMs: email.ageMs + Math.round(heldMs) };
-      const isPast = heldMs - dueInMs > pastDueMsMax;
-      const work = () => (isPast ? courier.giveBack(aged) : courier.deliver(aged, null, standing));
-      this.run(work, () => this.giveBack(this.ahead, ownerId, bytes), { isDelivered: !isPast });
+    const bytes = bytesOf(email);
+    this.ahead.count += 1;
+    this.ahead.bytes += bytes;
+    const giveBack = () => {
+      this.ahead.count -= 1;
+      this.ahead.bytes -= bytes;
     };
-    const wait = () => this.turns.add(ownerId, begin);
-    this.atTime(Math.ceil(heldAt + dueInMs), wait);
+    const standing = { line: lineOf(email.ownerId), isBehind: true };
+    const held = this.heldSinceNow(email, null, standing);
+    const begin = () => this.run("behind", () => this.deliverAhead(courier, held), giveBack);
+    // What its owner sends at once does not stand behind what was held for this moment.
+    const wait = () => this.lines.behind.add(`ahead:${email.ownerId}`, begin);
+    this.atTime(Math.ceil(this.now() + email.dueInMs), wait);
     if (this.isClosed) this.close();
+  }
+
+  private async deliverAhead(courier: Courier, held: HeldEmail): Promise<boolean> {
+    const isAttempted = await courier.deliver(held);
+    // We held more than we can send now, whatever we could once.
+    if (!isAttempted && this.isFit && held.isPast()) this.bestPace.forget();
+    return isAttempted;
+  }
+
+  private heldSinceNow(
+    email: ClaimedEmail,
+    opened: OpenedEmail | null,
+    standing: Standing,
+  ): HeldEmail {
+    const heldAt = this.now();
+    const heldMs = () => this.now() - heldAt;
+    const heldMsMax = Math.min(email.dueInMs + pastDueMsMax, email.expiresInMs ?? Infinity);
+    return { email, opened, standing, heldMs, isPast: () => heldMs() > heldMsMax };
   }
 
   private atTime(at: number, wait: () => void): void {
@@ -201,61 +230,84 @@ class DirectLine implements DirectDelivery {
   }
 
   private place(courier: Courier, ownerId: string, messageBytes: number): DirectPlace {
-    const standing = this.hold(this.atOnce, ownerId, messageBytes);
-    const giveBack = () => this.giveBack(this.atOnce, ownerId, messageBytes);
-    const run = (work: () => Promise<void>) => this.run(work, giveBack);
+    const before = this.owners.get(ownerId) ?? 0;
+    this.owners.set(ownerId, before + 1);
+    this.atOnce.count += 1;
+    this.atOnce.bytes += messageBytes;
+    const standing = { line: lineOf(ownerId), isBehind: before >= behindMin };
+    const kind = standing.isBehind ? "behind" : "prompt";
+    const giveBack = () => this.giveBack(ownerId, messageBytes);
     return {
       deliver: (email, opened) => {
-        this.turns.add(ownerId, () => run(() => courier.deliver(email, opened, standing)));
+        const held = this.heldSinceNow(email, opened, standing);
+        this.lines[kind].add(ownerId, () => this.run(kind, () => courier.deliver(held), giveBack));
         // A turn later: whoever is told that it was accepted is told first.
         setImmediate(() => this.pump());
       },
-      recover: (emailId) => run(() => courier.recover(emailId)),
+      recover: (emailId) => this.run(kind, () => courier.recover(emailId), giveBack),
       forgo: giveBack,
     };
   }
 
-  private run(work: () => Promise<void>, giveBack: () => void, { isDelivered = true } = {}): void {
-    // What goes back to the queue at once says nothing of how fast emails are sent.
-    const isCounted = isDelivered && this.isFit;
-    this.running += 1;
-    void work().finally(() => {
-      this.running -= 1;
-      if (isCounted) this.countDelivered();
+  private giveBack(ownerId: string, messageBytes: number): void {
+    const left = (this.owners.get(ownerId) ?? 1) - 1;
+    if (left === 0) this.owners.delete(ownerId);
+    else this.owners.set(ownerId, left);
+    this.atOnce.count -= 1;
+    this.atOnce.bytes -= messageBytes;
+  }
+
+  private run(kind: Kind, work: () => Promise<boolean>, giveBack: () => void): void {
+    this.running[kind] += 1;
+    void work().then((isAttempted) => {
+      this.running[kind] -= 1;
+      if (isAttempted) this.countDelivered();
       giveBack();
       this.pump();
     });
   }
 
-  private hold(held: Held, ownerId: string, bytes: number): Standing {
-    const before = this.owners.get(ownerId) ?? 0;
-    this.owners.set(ownerId, before + 1);
-    held.count += 1;
-    held.bytes += bytes;
-    return { line: Bun.hash.xxHash32(ownerId), isBehind: before >= behindMin };
-  }
-
-  private giveBack(held: Held, ownerId: string, bytes: number): void {
-    const left = (this.owners.get(ownerId) ?? 1) - 1;
-    if (left === 0) this.owners.delete(ownerId);
-    else this.owners.set(ownerId, left);
-    held.count -= 1;
-    held.bytes -= bytes;
-  }
-
   private pump(): void {
-    while (this.isClosed || this.running < this.options.runningMax) {
-      const begin = this.turns.next();
-      if (!begin) return;
-      begin();
-    }
+    for (let begin = this.next(); begin; begin = this.next()) begin();
   }
+
+  private next(): Begin | undefined {
+    for (const kind of this.last === "prompt" ? kinds.behindFirst : kinds.promptFirst) {
+      const begin = this.hasPlace(kind) ? this.lines[kind].next() : undefined;
+      if (!begin) continue;
+      this.last = kind;
+      return begin;
+    }
+    return undefined;
+  }
+
+  private hasPlace(kind: Kind): boolean {
+    if (this.isClosed) return true;
+    const { prompt, behind } = this.running;
+    if (prompt + behind >= this.options.runningMax) return false;
+    return kind === "prompt" || behind < this.options.behindMax;
+  }
+}
+
+type Begin = () => void;
+type Kind = "prompt" | "behind";
+const kinds = { promptFirst: ["prompt", "behind"], behindFirst: ["behind", "prompt"] } as const;
+
+function lineOf(ownerId: string): number {
+  return Bun.hash.xxHash32(ownerId);
+}
+
+function bytesOf({ message, recipients }: ClaimedEmail): number {
+  const addresses = recipients.reduce((sum, { address }) => sum + address.length, 0);
+  return (message?.length ?? 0) + addresses + bytesBeside;
 }
 
 interface Pace {
   /** Of the busiest second that is remembered: a pause does not make a worker slower. */
   readonly perSecond: number;
   count(): void;
+  /** Begins anew. */
+  forget(): void;
 }
 
 function createPace(now: () => number, rememberedSeconds: number): Pace {
@@ -274,6 +326,10 @@ function createPace(now: () => number, rememberedSeconds: number): Pace {
       if (counted.count >= busiest.count || second - busiest.second >= rememberedSeconds) {
         busiest = counted;
       }
+    },
+    forget() {
+      counted = { second: Math.floor(now() / 1_000), count: 0 };
+      busiest = counted;
     },
   };
 }

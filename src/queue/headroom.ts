@@ -9,6 +9,8 @@ export interface Headroom {
    * `signal` aborts before that.
    */
   enter(standing: Standing, signal: AbortSignal): Promise<() => void>;
+  /** The same for one behind a flood that does not wait; null: it may not begin now. */
+  tryEnter(line: number | undefined): (() => void) | null;
   /**
    * Jobs that the worker may hold now. While several owners send they are fewer: BullMQ fetches
    * as many as it may, one after another, before it begins with any.
@@ -73,7 +75,12 @@ export function createHeadroom(options: HeadroomOptions): Headroom {
     };
   }
 
+  function tryEnter(line: number | undefined): (() => void) | null {
+    return waiting.length === 0 && mayBegin(line) ? begin() : null;
+  }
+
   return {
+    tryEnter,
     get jobsMax() {
       return recent().length > 1 ? jobsMax.shared : jobsMax.alone;
     },
@@ -82,24 +89,26 @@ export function createHeadroom(options: HeadroomOptions): Headroom {
         if (line !== undefined) see(line);
         return () => {};
       }
-      if (waiting.length === 0 && mayBegin(line)) return begin();
-      return new Promise((resolve, reject) => {
-        const waiter = {
-          line,
-          begin: () => {
-            signal.removeEventListener("abort", abort);
-            resolve(begin());
-          },
-        };
-        const abort = () => {
-          const index = waiting.indexOf(waiter);
-          if (index >= 0) waiting.splice(index, 1);
-          reject(signal.reason);
-        };
-        if (signal.aborted) return reject(signal.reason);
-        signal.addEventListener("abort", abort);
-        waiting.push(waiter);
-      });
+      return (
+        tryEnter(line) ??
+        new Promise((resolve, reject) => {
+          const waiter = {
+            line,
+            begin: () => {
+              signal.removeEventListener("abort", abort);
+              resolve(begin());
+            },
+          };
+          const abort = () => {
+            const index = waiting.indexOf(waiter);
+            if (index >= 0) waiting.splice(index, 1);
+            reject(signal.reason);
+          };
+          if (signal.aborted) return reject(signal.reason);
+          signal.addEventListener("abort", abort);
+          waiting.push(waiter);
+        })
+      );
     },
   };
 }

@@ -7,7 +7,7 @@ import type { WakeJob } from "./enqueue.ts";
 import { noFailPoints } from "./fail-points.ts";
 import { createHeadroom } from "./headroom.ts";
 import { noRateLimit } from "./rate-limit.ts";
-import { aheadMs, leadMs } from "./ready-times.ts";
+import { aheadMs, leadMs, readyPerMs } from "./ready-times.ts";
 import { createEmailWorker, type EmailWorkerDeps } from "./worker.ts";
 
 /** A worker whose jobs the test gives it, and the moments at which it claimed. */
@@ -15,10 +15,12 @@ function workerOfTest({
   driver = "redis",
   answer = { kind: "stale" } as unknown,
   room = true,
+  headroom = createHeadroom({ behindMax: 1, jobsMax: { alone: 1, shared: 1 } }),
 } = {}) {
   const claims: number[] = [];
   const ahead: (number | undefined)[] = [];
   const putOff: number[] = [];
+  const told: WakeJob[] = [];
   const held: unknown[] = [];
   let run: Processor<WakeJob, void> | null = null;
   const deps = {
@@ -42,9 +44,9 @@ function workerOfTest({
     rateLimit: noRateLimit,
     failPoints: noFailPoints,
     log: createLogger({ level: "silent" }),
-    headroom: createHeadroom({ behindMax: 1, jobsMax: { alone: 1, shared: 1 } }),
+    headroom,
     direct: {
-      ...createDirectDelivery({ runningMax: 1, isFit: () => true }),
+      ...createDirectDelivery({ runningMax: 1, behindMax: 1, isFit: () => true }),
       open: () => {},
       close: () => {},
       countDelivered: () => {},
@@ -54,9 +56,10 @@ function workerOfTest({
   };
   const worker = createEmailWorker(deps as unknown as EmailWorkerDeps);
   const moveToDelayed = async (at: number) => void putOff.push(at);
-  const job = (data: WakeJob) => ({ data, moveToDelayed }) as unknown as Job<WakeJob>;
+  const updateData = async (data: WakeJob) => void told.push(data);
+  const job = (data: WakeJob) => ({ data, moveToDelayed, updateData }) as unknown as Job<WakeJob>;
   const start = async (data: WakeJob) => await run?.(job(data), "token");
-  return { worker, claims, ahead, held, putOff, run: start };
+  return { worker, claims, ahead, held, putOff, told, run: start };
 }
 
 test("a job that comes within its lead is claimed at its time, not before", async () => {
@@ -118,6 +121,37 @@ test.each([
   expect(held).toEqual([]);
   expect(putOff).toHaveLength(1);
   expect(Math.abs((putOff[0] ?? 0) - job.dueAt)).toBeLessThan(50);
+});
+
+test("what is put off comes one after the other, of each moment, and says so if it takes long", async () => {
+  const { run, putOff, told } = workerOfTest({ room: false });
+  const [job, other] = [early(), early(2_600)];
+  const later = 1_000 * readyPerMs;
+  const afterItsTime = async (data: WakeJob) => {
+    await run(data).catch(() => {});
+    return (putOff.at(-1) ?? 0) - (data.dueAt ?? 0);
+  };
+  for (let n = 0; n < later + readyPerMs; n++) await afterItsTime(job);
+  expect(Math.abs(await afterItsTime(other))).toBeLessThan(50);
+  expect(await afterItsTime(job)).toBeGreaterThanOrEqual(1_000);
+  expect(told.length).toBe(readyPerMs);
+  expect(told[0]).toEqual({ ...job, readyAt: job.dueAt + 1_000 + 1 / readyPerMs });
+});
+
+test("an early job does not wait long where floods stand before it", async () => {
+  const headroom = createHeadroom({ behindMax: 1, jobsMax: { alone: 1, shared: 1 } });
+  const never = new AbortController().signal;
+  await headroom.enter({ line: 1, isBehind: false }, never);
+  const leave = headroom.tryEnter(2);
+  expect(headroom.tryEnter(2)).toBeNull();
+  const { run, ahead, putOff } = workerOfTest({ headroom });
+  const at = performance.now();
+  expect(await run(early()).catch((error: unknown) => error)).toBeInstanceOf(DelayedError);
+  expect(performance.now() - at).toBeLessThan(2_000);
+  expect([ahead.length, putOff.length]).toEqual([0, 1]);
+  leave?.();
+  await run(early());
+  expect(ahead.length).toBe(1);
 });
 
 test.each([

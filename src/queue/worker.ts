@@ -10,7 +10,6 @@ import {
   deliver,
   deliverClaimed,
   type EmailJob,
-  giveBackClaimed,
 } from "./deliver.ts";
 import type { Courier, DirectDelivery } from "./direct-delivery.ts";
 import type { WakeJob } from "./enqueue.ts";
@@ -48,7 +47,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   const signals = { drain: drainController.signal, end: endController.signal };
   const running = new Set<Promise<unknown>>();
   const isolation = createIsolation();
-  const putOff: PutOff = { dueAt: 0, count: 0 };
+  const putOffs = createPutOffs();
 
   function count<T>(run: Promise<T>): Promise<T> {
     running.add(run);
@@ -59,10 +58,10 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   async function runJob(job: Job<WakeJob>, token?: string): Promise<void> {
     if (isEarly(deps, job.data)) {
       if (!(await count(takeAhead(deps, job.data, signals))))
-        await comeAtItsTime(deps, job, token, putOff);
+        await comeAtItsTime(deps, job, token, putOffs);
     } else {
-      await count(deliverJob(deps, job.data, signals, isolation));
-      deps.direct.countDelivered();
+      const delivered = await count(deliverJob(deps, job.data, signals, isolation));
+      if (delivered?.kind === "settled") deps.direct.countDelivered();
     }
     worker.concurrency = deps.headroom.jobsMax;
     await deps.failPoints("job.before");
@@ -74,8 +73,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   worker.on("completed", () => void deps.failPoints("job.after"));
   const courier = createCourier(deps, signals, isolation);
   deps.direct.open({
-    deliver: (...email) => count(courier.deliver(...email)),
-    giveBack: (email) => count(courier.giveBack(email)),
+    deliver: (held) => count(courier.deliver(held)),
     recover: (emailId) => count(courier.recover(emailId)),
   });
 
@@ -113,10 +111,10 @@ async function deliverJob(
   job: WakeJob,
   signals: { drain: AbortSignal; end: AbortSignal },
   isolation: Isolation,
-): Promise<void> {
+): Promise<Delivered | undefined> {
   const { emailId, wake, dueAt, line, isBehind = false } = job;
   const log = deps.log.with({ email_id: emailId, wake });
-  await orUnqueue(deps, job, signals, log, async () => {
+  return await orUnqueue(deps, job, signals, log, async () => {
     await untilDue(deps.clockSkew, dueAt, signals.drain);
     const leave = await deps.headroom.enter({ line, isBehind }, signals.drain);
     const delivered = await deliverOrIsolate(
@@ -127,6 +125,7 @@ async function deliverJob(
       log,
     ).finally(leave);
     logDelivered(log, delivered);
+    return delivered;
   });
 }
 
@@ -166,16 +165,34 @@ async function takeAhead(
   signals: { drain: AbortSignal; end: AbortSignal },
 ): Promise<boolean> {
   if (!deps.direct.hasRoomAhead) return false;
-  const { emailId, wake, line } = job;
+  const { emailId, wake } = job;
   const log = deps.log.with({ email_id: emailId, wake });
   const taken = await orUnqueue(deps, job, signals, log, async () => {
-    const leave = await deps.headroom.enter({ line, isBehind: true }, signals.drain);
+    const leave = await enterSoon(deps.headroom, job.line, signals.drain);
+    if (!leave) return false;
     const asked = { emailId, wake, aheadMs: 2 * aheadMs };
     const answer = await askForClaim(deps, asked, signals).finally(leave);
     if (answer.kind === "claimed") deps.direct.holdUntilDue(answer.email);
     return answer.kind !== "not_due" && answer.kind !== "suspect";
   });
   return taken ?? true;
+}
+
+/** Others' floods may stand at a next hop that does not answer; who waits here holds a job. */
+const enterMsMax = 500;
+
+async function enterSoon(
+  headroom: Headroom,
+  line: number | undefined,
+  drain: AbortSignal,
+): Promise<(() => void) | null> {
+  const leave = headroom.tryEnter(line);
+  if (leave) return leave;
+  const signal = AbortSignal.any([drain, AbortSignal.timeout(enterMsMax)]);
+  return await headroom.enter({ line, isBehind: true }, signal).catch(() => {
+    drain.throwIfAborted();
+    return null;
+  });
 }
 
 /**
@@ -186,13 +203,16 @@ async function comeAtItsTime(
   { clockSkew, presence }: EmailWorkerDeps,
   job: Job<WakeJob>,
   token: string | undefined,
-  putOff: PutOff,
+  putOffs: PutOffs,
 ): Promise<never> {
   const { emailId, wake, dueAt = 0 } = job.data;
-  if (putOff.dueAt !== dueAt) Object.assign(putOff, { dueAt, count: 0 });
-  const leftMs = dueAt - clockSkew.now().getTime() + Math.floor(putOff.count++ / readyPerMs);
+  const now = clockSkew.now().getTime();
+  const afterMs = putOffs.countOf(dueAt, now) / readyPerMs;
   try {
-    await job.moveToDelayed(Date.now() + Math.max(0, leftMs), token);
+    // Whoever looks for jobs that are stuck is told that this one is not.
+    if (afterMs > toldAfterMs) await job.updateData({ ...job.data, readyAt: dueAt + afterMs });
+    const leftMs = Math.max(0, dueAt - now + Math.floor(afterMs));
+    await job.moveToDelayed(Date.now() + leftMs, token);
   } catch (error) {
     await within(presence.unqueue([{ id: emailId, wake }]), settleReserveMs / 2);
     throw error;
@@ -200,10 +220,24 @@ async function comeAtItsTime(
   throw new DelayedError();
 }
 
-/** How many jobs of the last moment were put off. */
-interface PutOff {
-  dueAt: number;
-  count: number;
+const toldAfterMs = 1_000;
+
+/** How many jobs of each moment were put off. */
+interface PutOffs {
+  /** Before this one, of the same moment; both in ms since 1970. */
+  countOf(dueAt: number, now: number): number;
+}
+
+function createPutOffs(): PutOffs {
+  const counts = new Map<number, number>();
+  return {
+    countOf(dueAt, now) {
+      const count = counts.get(dueAt) ?? 0;
+      if (count === 0) for (const past of counts.keys()) if (past < now) counts.delete(past);
+      counts.set(dueAt, count + 1);
+      return count;
+    },
+  };
 }
 
 /** The emails that need no job. An email that was not settled is found by the reconciler. */
@@ -212,18 +246,22 @@ function createCourier(
   signals: { drain: AbortSignal; end: AbortSignal },
   isolation: Isolation,
 ): Courier {
-  async function orLog(emailId: string, run: (log: Logger) => Promise<Delivered>): Promise<void> {
+  async function orLog(
+    emailId: string,
+    run: (log: Logger) => Promise<Delivered>,
+  ): Promise<boolean> {
     const log = deps.log.with({ email_id: emailId, wake: firstWake });
     try {
-      logDelivered(log, await run(log));
+      const delivered = await run(log);
+      logDelivered(log, delivered);
+      return delivered.kind === "settled";
     } catch (error) {
       if (!signals.drain.aborted) log.error("delivery failed", { err: error });
+      return false;
     }
   }
   return {
-    deliver: (email, opened, standing) =>
-      orLog(email.id, () => deliverClaimed(deps, { email, opened, standing }, signals)),
-    giveBack: (email) => orLog(email.id, () => giveBackClaimed(deps, email, signals)),
+    deliver: (held) => orLog(held.email.id, () => deliverClaimed(deps, held, signals)),
     recover: (emailId) => {
       const job = { emailId, wake: firstWake, isAgain: true };
       return orLog(emailId, (log) => deliverOrIsolate(deps, job, signals, isolation, log));
