@@ -47,6 +47,20 @@ test("a flood is claimed before its moment and sent at it, once; what is cancell
   for (const id of cancelled) await statusOf(product, id, ["cancelled"]);
 });
 
+test("a flood that is cancelled seconds before its moment costs the next hop nothing", async () => {
+  const asked = () => stack.sink.steps.filter(({ phase }) => phase === "mail").length;
+  product = await stack.start();
+  const { ids, moment } = await floodOf("cancelled", 6_000);
+  const before = asked();
+  const statuses = await Promise.all(
+    ids.map(async (id) => (await product.api("DELETE", `/api/v1/cancel/${id}`)).status),
+  );
+  expect(new Set(statuses)).toEqual(new Set([200]));
+  expect(Date.now()).toBeLessThan(moment - 500);
+  await Bun.sleep(moment + 1_000 - Date.now());
+  expect(asked()).toBe(before);
+});
+
 test.each([
   ["is killed", (of: Product) => of.kill()],
   ["is told to stop", (of: Product) => of.stop()],

@@ -21,6 +21,7 @@ function directOfTest({
   }[] = [];
   const first = Promise.withResolvers<void>();
   const recovered: string[] = [];
+  const lost: string[] = [];
   const state = { isFit };
   const direct = createDirectDelivery({
     runningMax,
@@ -40,13 +41,14 @@ function directOfTest({
       recovered.push(id);
       return true;
     },
+    findLost: async (held) => new Set(held.map(({ id }) => id).filter((id) => lost.includes(id))),
   });
   const place = (ownerId: string, messageBytes = 1_000) =>
     direct.reserve({ ownerId, messageBytes });
   const send = (ownerId: string, id: string) =>
     place(ownerId)?.deliver({ id, dueInMs: 0, expiresInMs: null } as ClaimedEmail, opened);
   const { promise: firstGiven } = first;
-  return { direct, given, firstGiven, recovered, state, place, send };
+  return { direct, given, firstGiven, recovered, lost, state, place, send };
 }
 
 /** One that was claimed so long before its time. */
@@ -128,6 +130,17 @@ describe("what was claimed before its time", () => {
     await turn();
     expect(roomOf(direct)).toBe(leastRoom);
     direct.close();
+  });
+
+  test("has no turn when it was lost meanwhile", async () => {
+    const { direct, given, firstGiven, lost } = directOfTest();
+    for (const id of ["a1", "a2", "a3"]) direct.holdUntilDue(ahead(id, 300));
+    lost.push("a1", "a3");
+    await firstGiven;
+    expect(direct.held).toBe(2);
+    given[0]?.done();
+    await turn();
+    expect([given.map(({ id }) => id), direct.held]).toEqual([["a2"], 0]);
   });
 
   test("leaves places to what is not behind a flood, also of its own owner", async () => {

@@ -1,5 +1,5 @@
 import { createTurns } from "../mail/turns.ts";
-import type { ClaimedEmail } from "../store/attempts.ts";
+import type { Claim, ClaimedEmail } from "../store/attempts.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 import type { Standing } from "./headroom.ts";
 
@@ -57,6 +57,8 @@ export interface HeldEmail {
 export interface Courier {
   deliver(held: HeldEmail): Promise<boolean>;
   recover(emailId: string): Promise<boolean>;
+  /** Those of the emails held ahead that are not ours any more. Does not reject. */
+  findLost(held: Claim[]): Promise<ReadonlySet<string>>;
 }
 
 export interface DirectDeliveryOptions {
@@ -89,8 +91,27 @@ export const aheadMax = 5_000;
 /** Of their ciphertext, and what else is held of them. */
 const aheadBytesMax = 32 * 1024 * 1024;
 const bytesBeside = 1_000;
+/**
+ * So long before their time it is asked which of them are still ours: of a flood that was cancelled
+ * each would cost the next hop a conversation, and us the connection.
+ */
+const lookBeforeMs = 250;
 /** Who has no turn so long after its time is given back: it takes twice what it should. */
 const pastDueMsMax = 10_000;
+
+/** What becomes due at one time. */
+interface Alarm {
+  ring: Timer;
+  look: Timer;
+  held: HeldAhead[];
+}
+
+interface HeldAhead {
+  email: ClaimedEmail;
+  isLost: boolean;
+  /** Stands in line from then on. */
+  wait(): void;
+}
 
 /** What is held of one kind. */
 interface Held {
@@ -113,7 +134,7 @@ class DirectLine implements DirectDelivery {
   private readonly atOnce: Held = { count: 0, bytes: 0 };
   private readonly ahead: Held = { count: 0, bytes: 0 };
   /** Those that wait for their time, by that time; of one time, one timer. */
-  private readonly alarms = new Map<number, { timer: Timer; waits: (() => void)[] }>();
+  private readonly alarms = new Map<number, Alarm>();
   private readonly running = { prompt: 0, behind: 0 };
   /** Of the last minute, and of the last day. */
   private readonly pace: Pace;
@@ -175,10 +196,17 @@ class DirectLine implements DirectDelivery {
     };
     const standing = { line: lineOf(email.ownerId), isBehind: true };
     const held = this.heldSinceNow(email, null, standing);
-    const begin = () => this.run("behind", () => this.deliverAhead(courier, held), giveBack);
-    // What its owner sends at once does not stand behind what was held for this moment.
-    const wait = () => this.lines.behind.add(`ahead:${email.ownerId}`, begin);
-    this.atTime(Math.ceil(this.now() + email.dueInMs), wait);
+    const one: HeldAhead = {
+      email,
+      isLost: false,
+      // What its owner sends at once does not stand behind what was held for this moment.
+      wait: () => this.lines.behind.add(`ahead:${email.ownerId}`, begin),
+    };
+    const begin = () => {
+      if (one.isLost) giveBack();
+      else this.run("behind", () => this.deliverAhead(courier, held), giveBack);
+    };
+    this.atTime(Math.ceil(this.now() + email.dueInMs), one);
     if (this.isClosed) this.close();
   }
 
@@ -200,25 +228,38 @@ class DirectLine implements DirectDelivery {
     return { email, opened, standing, heldMs, isPast: () => heldMs() > heldMsMax };
   }
 
-  private atTime(at: number, wait: () => void): void {
+  private atTime(at: number, one: HeldAhead): void {
     const alarm = this.alarms.get(at);
     if (alarm) {
-      alarm.waits.push(wait);
+      alarm.held.push(one);
       return;
     }
-    const timer = setTimeout(() => {
+    const ring = () => {
       this.ring(at);
       this.pump();
-    }, at - this.now());
-    this.alarms.set(at, { timer, waits: [wait] });
+    };
+    const leftMs = at - this.now();
+    const held = [one];
+    this.alarms.set(at, {
+      held,
+      ring: setTimeout(ring, leftMs),
+      look: setTimeout(() => void this.markLost(held), leftMs - lookBeforeMs),
+    });
   }
 
   private ring(at: number): void {
     const alarm = this.alarms.get(at);
     if (!alarm) return;
-    clearTimeout(alarm.timer);
+    clearTimeout(alarm.ring);
+    clearTimeout(alarm.look);
     this.alarms.delete(at);
-    for (const wait of alarm.waits) wait();
+    for (const one of alarm.held) one.wait();
+  }
+
+  /** An answer that comes late still helps who has not begun. */
+  private async markLost(held: HeldAhead[]): Promise<void> {
+    const lost = await this.courier?.findLost(held.map(({ email }) => email));
+    for (const one of held) one.isLost = lost?.has(one.email.id) ?? false;
   }
 
   private room(): number {

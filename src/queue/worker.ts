@@ -75,6 +75,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   deps.direct.open({
     deliver: (held) => count(courier.deliver(held)),
     recover: (emailId) => count(courier.recover(emailId)),
+    findLost: (held) => count(courier.findLost(held)),
   });
 
   return {
@@ -265,6 +266,11 @@ function createCourier(
     recover: (emailId) => {
       const job = { emailId, wake: firstWake, isAgain: true };
       return orLog(emailId, (log) => deliverOrIsolate(deps, job, signals, isolation, log));
+    },
+    async findLost(held) {
+      // Whoever is not told so finds out at the fence.
+      const claims = held.map(({ id, token }) => ({ id, token }));
+      return new Set(await deps.attempts.findLost(claims).catch(() => []));
     },
   };
 }

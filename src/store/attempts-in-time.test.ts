@@ -80,6 +80,22 @@ describe.each(drivers)("attempts in time on $driver", ({ open }) => {
       });
     });
 
+    test("is found lost once it is cancelled, or somebody else's", async () => {
+      const [kept, cancelled, taken] = [
+        await claimedAhead(9_000),
+        await claimedAhead(9_000),
+        await claimedAhead(9_000),
+      ];
+      const held = [kept, cancelled, taken].map(({ id, token }) => ({ id, token }));
+      expect(await attempts.findLost(held)).toEqual([]);
+      expect(await emails.cancel(cancelled.id, ada, null)).toBe("cancelled");
+      const { id, token } = taken;
+      await attempts.release({ id, token, reason: "aborted", delayMs: 0 });
+      await attempts.claim(id, 2, { aheadMs: 10_000 });
+      expect((await attempts.findLost(held)).sort()).toEqual([cancelled.id, id].sort());
+      expect(await attempts.findLost([{ id: Bun.randomUUIDv7(), token: 1 }])).toHaveLength(1);
+    });
+
     test("is younger than nothing until its time", async () => {
       const { ageMs, dueInMs } = await claimedAhead(1_500);
       expect(Math.abs(ageMs + dueInMs)).toBeLessThanOrEqual(1);

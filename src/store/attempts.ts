@@ -106,11 +106,16 @@ export interface ClaimOptions {
   aheadMs?: number | undefined;
 }
 
+/** What a worker holds: an email's id and the token of its claim. */
+export type Claim = Pick<ClaimedEmail, "id" | "token">;
+
 /** Claim, fence, settle, release: each travels with others of its kind in one commit. */
 export interface Attempts {
   claim(id: string, wake: number, options?: ClaimOptions): Promise<ClaimAnswer>;
   /** One that was claimed as it was accepted, or before its time: now it is like any other. */
   adopt(email: ClaimedEmail): void;
+  /** The ids of those that are not ours any more: cancelled, or taken over. */
+  findLost(held: Claim[]): Promise<string[]>;
   /** A job came far too early: a new wake, for another job. null: that wake is not current. */
   rewake(id: string, wake: number): Promise<{ wake: number; delayMs: number } | null>;
   /** Ciphertext of a large message; null when the token is stale. */
@@ -204,6 +209,7 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
     adopt() {
       // The database knows already.
     },
+    findLost: async (held) => (await database.rpc("lost_claims", held, claims)) as string[],
     async rewake(id, wake) {
       const args = { id, wake, queued_by: options.workerId };
       const answer = (await database.rpc("rewake_email", args, claims)) as RewakeJson;

@@ -40,6 +40,7 @@ export const callers: Record<string, string> = {
   settle_attempts: "worker service",
   release_emails: "worker service",
   reserve_slots: "worker service",
+  lost_claims: "worker",
   beat: "reconciler service",
   stop_worker: "reconciler service",
   take_over: "reconciler service",
