@@ -84,17 +84,17 @@ export async function deliverClaimed(
   held: HeldEmail,
   signals: DeliverySignals,
 ): Promise<Delivered> {
-  const { opened, standing, heldMs, isPast } = held;
+  const { opened, standing } = held;
   let leave = () => {};
   let pass: Pass | null = null;
   try {
-    if (!isPast()) leave = await deps.headroom.enter(standing, signals.drain);
+    if (!held.isPast()) leave = await deps.headroom.enter(standing, signals.drain);
     // A queue that was paused since it was accepted holds it too.
-    if (!isPast() && deps.direct.isFit) pass = deps.breaker.tryEnter();
+    if (!held.isPast() && deps.direct.isFit) pass = deps.breaker.tryEnter();
   } catch {
     // We are stopping, and say so below by giving it back.
   }
-  const email = { ...held.email, ageMs: Math.max(0, held.email.ageMs + Math.round(heldMs())) };
+  const email = { ...held.email, ageMs: Math.max(0, held.email.ageMs + Math.round(held.heldMs())) };
   deps.attempts.adopt(email);
   try {
     if (!pass) return await end(deps, email, givenBack(deps, signals), signals);

@@ -30,10 +30,12 @@ function directOfTest({
     now,
   });
   direct.open({
-    deliver: ({ email: { id }, standing: { isBehind }, heldMs, isPast }) => {
+    deliver: (held) => {
+      const { id } = held.email;
+      const { isBehind } = held.standing;
       const { promise, resolve } = Promise.withResolvers<boolean>();
       const done = (isAttempted = true) => resolve(isAttempted);
-      given.push({ id, heldMs: heldMs(), isBehind, isPast, done });
+      given.push({ id, heldMs: held.heldMs(), isBehind, isPast: () => held.isPast(), done });
       first.resolve();
       return promise;
     },

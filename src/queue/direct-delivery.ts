@@ -103,18 +103,36 @@ const pastDueMsMax = 10_000;
 interface Alarm {
   ring: Timer;
   look: Timer;
-  held: HeldAhead[];
+  held: Held[];
 }
 
-interface HeldAhead {
-  email: ClaimedEmail;
-  isLost: boolean;
-  /** Stands in line from then on. */
-  wait(): void;
+/** Thousands of them wait: an object each, and no closures. */
+class Held implements HeldEmail {
+  isLost = false;
+  private readonly heldAt: number;
+
+  constructor(
+    readonly email: ClaimedEmail,
+    readonly opened: OpenedEmail | null,
+    readonly standing: Standing,
+    readonly bytes: number,
+    private readonly now: () => number,
+  ) {
+    this.heldAt = now();
+  }
+
+  heldMs(): number {
+    return this.now() - this.heldAt;
+  }
+
+  isPast(): boolean {
+    const { dueInMs, expiresInMs } = this.email;
+    return this.heldMs() > Math.min(dueInMs + pastDueMsMax, expiresInMs ?? Infinity);
+  }
 }
 
 /** What is held of one kind. */
-interface Held {
+interface Total {
   count: number;
   bytes: number;
 }
@@ -127,12 +145,12 @@ class DirectLine implements DirectDelivery {
   private courier: Courier | null = null;
   private isClosed = false;
   /** Those that are behind a flood and those that are not have their turns turn about. */
-  private readonly lines = { prompt: createTurns<Begin>(), behind: createTurns<Begin>() };
+  private readonly lines = { prompt: createTurns<Held>(), behind: createTurns<Held>() };
   private last: Kind = "behind";
   /** Emails of each owner that were due as they were accepted. */
   private readonly owners = new Map<string, number>();
-  private readonly atOnce: Held = { count: 0, bytes: 0 };
-  private readonly ahead: Held = { count: 0, bytes: 0 };
+  private readonly atOnce: Total = { count: 0, bytes: 0 };
+  private readonly ahead: Total = { count: 0, bytes: 0 };
   /** Those that wait for their time, by that time; of one time, one timer. */
   private readonly alarms = new Map<number, Alarm>();
   private readonly running = { prompt: 0, behind: 0 };
@@ -185,50 +203,16 @@ class DirectLine implements DirectDelivery {
   }
 
   holdUntilDue(email: ClaimedEmail): void {
-    const { courier } = this;
-    if (!courier) throw new Error("held before there was a worker");
-    const bytes = bytesOf(email);
-    this.ahead.count += 1;
-    this.ahead.bytes += bytes;
-    const giveBack = () => {
-      this.ahead.count -= 1;
-      this.ahead.bytes -= bytes;
-    };
+    if (!this.courier) throw new Error("held before there was a worker");
     const standing = { line: lineOf(email.ownerId), isBehind: true };
-    const held = this.heldSinceNow(email, null, standing);
-    const one: HeldAhead = {
-      email,
-      isLost: false,
-      // What its owner sends at once does not stand behind what was held for this moment.
-      wait: () => this.lines.behind.add(`ahead:${email.ownerId}`, begin),
-    };
-    const begin = () => {
-      if (one.isLost) giveBack();
-      else this.run("behind", () => this.deliverAhead(courier, held), giveBack);
-    };
-    this.atTime(Math.ceil(this.now() + email.dueInMs), one);
+    const held = new Held(email, null, standing, bytesOf(email), this.now);
+    this.ahead.count += 1;
+    this.ahead.bytes += held.bytes;
+    this.atTime(Math.ceil(this.now() + email.dueInMs), held);
     if (this.isClosed) this.close();
   }
 
-  private async deliverAhead(courier: Courier, held: HeldEmail): Promise<boolean> {
-    const isAttempted = await courier.deliver(held);
-    // We held more than we can send now, whatever we could once.
-    if (!isAttempted && this.isFit && held.isPast()) this.bestPace.forget();
-    return isAttempted;
-  }
-
-  private heldSinceNow(
-    email: ClaimedEmail,
-    opened: OpenedEmail | null,
-    standing: Standing,
-  ): HeldEmail {
-    const heldAt = this.now();
-    const heldMs = () => this.now() - heldAt;
-    const heldMsMax = Math.min(email.dueInMs + pastDueMsMax, email.expiresInMs ?? Infinity);
-    return { email, opened, standing, heldMs, isPast: () => heldMs() > heldMsMax };
-  }
-
-  private atTime(at: number, one: HeldAhead): void {
+  private atTime(at: number, one: Held): void {
     const alarm = this.alarms.get(at);
     if (alarm) {
       alarm.held.push(one);
@@ -243,7 +227,7 @@ class DirectLine implements DirectDelivery {
     this.alarms.set(at, {
       held,
       ring: setTimeout(ring, leftMs),
-      look: setTimeout(() => void this.markLost(held), leftMs - lookBeforeMs),
+      look: setTimeout(() => void this.markLost(held), Math.max(0, leftMs - lookBeforeMs)),
     });
   }
 
@@ -253,11 +237,12 @@ class DirectLine implements DirectDelivery {
     clearTimeout(alarm.ring);
     clearTimeout(alarm.look);
     this.alarms.delete(at);
-    for (const one of alarm.held) one.wait();
+    // What its owner sends at once does not stand behind what was held for this moment.
+    for (const one of alarm.held) this.lines.behind.add(`ahead:${one.email.ownerId}`, one);
   }
 
   /** An answer that comes late still helps who has not begun. */
-  private async markLost(held: HeldAhead[]): Promise<void> {
+  private async markLost(held: Held[]): Promise<void> {
     const lost = await this.courier?.findLost(held.map(({ email }) => email));
     for (const one of held) one.isLost = lost?.has(one.email.id) ?? false;
   }
@@ -276,16 +261,15 @@ class DirectLine implements DirectDelivery {
     this.atOnce.count += 1;
     this.atOnce.bytes += messageBytes;
     const standing = { line: lineOf(ownerId), isBehind: before >= behindMin };
-    const kind = standing.isBehind ? "behind" : "prompt";
+    const kind = kindOf(standing);
     const giveBack = () => this.giveBack(ownerId, messageBytes);
     return {
       deliver: (email, opened) => {
-        const held = this.heldSinceNow(email, opened, standing);
-        this.lines[kind].add(ownerId, () => this.run(kind, () => courier.deliver(held), giveBack));
+        this.lines[kind].add(ownerId, new Held(email, opened, standing, messageBytes, this.now));
         // A turn later: whoever is told that it was accepted is told first.
         setImmediate(() => this.pump());
       },
-      recover: (emailId) => this.run(kind, () => courier.recover(emailId), giveBack),
+      recover: (emailId) => this.run(kind, courier.recover(emailId), giveBack),
       forgo: giveBack,
     };
   }
@@ -298,9 +282,31 @@ class DirectLine implements DirectDelivery {
     this.atOnce.bytes -= messageBytes;
   }
 
-  private run(kind: Kind, work: () => Promise<boolean>, giveBack: () => void): void {
+  private giveBackHeld({ email, opened, bytes }: Held): void {
+    if (opened) {
+      this.giveBack(email.ownerId, bytes);
+      return;
+    }
+    this.ahead.count -= 1;
+    this.ahead.bytes -= bytes;
+  }
+
+  private begin(courier: Courier, held: Held): void {
+    if (held.isLost) this.giveBackHeld(held);
+    else
+      this.run(kindOf(held.standing), this.attempt(courier, held), () => this.giveBackHeld(held));
+  }
+
+  private async attempt(courier: Courier, held: Held): Promise<boolean> {
+    const isAttempted = await courier.deliver(held);
+    // We held more than we can send now, whatever we could once.
+    if (!isAttempted && !held.opened && this.isFit && held.isPast()) this.bestPace.forget();
+    return isAttempted;
+  }
+
+  private run(kind: Kind, work: Promise<boolean>, giveBack: () => void): void {
     this.running[kind] += 1;
-    void work().then((isAttempted) => {
+    void work.then((isAttempted) => {
       this.running[kind] -= 1;
       if (isAttempted) this.countDelivered();
       giveBack();
@@ -309,15 +315,17 @@ class DirectLine implements DirectDelivery {
   }
 
   private pump(): void {
-    for (let begin = this.next(); begin; begin = this.next()) begin();
+    const { courier } = this;
+    if (!courier) return;
+    for (let held = this.next(); held; held = this.next()) this.begin(courier, held);
   }
 
-  private next(): Begin | undefined {
+  private next(): Held | undefined {
     for (const kind of this.last === "prompt" ? kinds.behindFirst : kinds.promptFirst) {
-      const begin = this.hasPlace(kind) ? this.lines[kind].next() : undefined;
-      if (!begin) continue;
+      const held = this.hasPlace(kind) ? this.lines[kind].next() : undefined;
+      if (!held) continue;
       this.last = kind;
-      return begin;
+      return held;
     }
     return undefined;
   }
@@ -330,9 +338,12 @@ class DirectLine implements DirectDelivery {
   }
 }
 
-type Begin = () => void;
 type Kind = "prompt" | "behind";
 const kinds = { promptFirst: ["prompt", "behind"], behindFirst: ["behind", "prompt"] } as const;
+
+function kindOf({ isBehind }: Standing): Kind {
+  return isBehind ? "behind" : "prompt";
+}
 
 function lineOf(ownerId: string): number {
   return Bun.hash.xxHash32(ownerId);

@@ -64,7 +64,7 @@ async function waitForMoment(moment: number, name: string): Promise<void> {
 
 /** When a burst may be due: the first is given much time, the next ones twice what one took. */
 function createPace() {
-  let lead = (count: number) => 10_000 + count * 40;
+  let lead = (count: number) => 10_000 + count * 10;
   return {
     /** Schedules for a moment, waits for it and returns it. */
     async schedule(name: string, count: number, accept: (moment: number) => Promise<void>) {
