@@ -47,18 +47,21 @@ test("a flood is claimed before its moment and sent at it, once; what is cancell
   for (const id of cancelled) await statusOf(product, id, ["cancelled"]);
 });
 
-test("a flood that is cancelled seconds before its moment costs the next hop nothing", async () => {
+test("what is cancelled while it is held costs the next hop no conversation", async () => {
   const asked = () => stack.sink.steps.filter(({ phase }) => phase === "mail").length;
+  const [accepted, before] = [stack.sink.acceptances.length, asked()];
   product = await stack.start();
   const { ids, moment } = await floodOf("cancelled", 6_000);
-  const before = asked();
-  const statuses = await Promise.all(
-    ids.map(async (id) => (await product.api("DELETE", `/api/v1/cancel/${id}`)).status),
-  );
-  expect(new Set(statuses)).toEqual(new Set([200]));
+  // Few enough that a slow machine is done before its moment comes near.
+  const cancelled = ids.slice(-30);
+  for (const id of cancelled) {
+    expect((await product.api("DELETE", `/api/v1/cancel/${id}`)).status).toBe(200);
+  }
   expect(Date.now()).toBeLessThan(moment - 500);
-  await Bun.sleep(moment + 1_000 - Date.now());
-  expect(asked()).toBe(before);
+  await acceptedFrom(moment, accepted, count - cancelled.length);
+  for (const id of ids.slice(0, -30)) await statusOf(product, id);
+  for (const id of cancelled) await statusOf(product, id, ["cancelled"]);
+  expect(asked() - before).toBe(count - cancelled.length);
 });
 
 test.each([

@@ -73,8 +73,8 @@ export interface DirectDeliveryOptions {
 }
 
 /**
- * More than the worker delivers in this time is not held: the queue is there for others to help, and what
- * is held by a process that dies waits until it is known to be dead.
+ * More than the worker delivers in this time is not held: the queue is there for others to help,
+ * and what is held by a process that dies waits until it is known to be dead.
  */
 const aheadSeconds = 2;
 /** Held at least, for each that is delivered at the same time: nothing is known at the start. */
