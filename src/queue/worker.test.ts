@@ -125,7 +125,7 @@ test.each([
 
 test("what is put off comes one after the other, of each moment, and says so if it takes long", async () => {
   const { run, putOff, told } = workerOfTest({ room: false });
-  const [job, other] = [early(), early(2_600)];
+  const [job, other] = [early(5_500), early(5_600)];
   const later = 1_000 * readyPerMs;
   const afterItsTime = async (data: WakeJob) => {
     await run(data).catch(() => {});
