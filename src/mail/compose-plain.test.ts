@@ -198,6 +198,19 @@ describe("the boundary", () => {
   });
 });
 
+test("a message stays as it is while others are composed, large or small", () => {
+  const bodies = [1_000, 40_000, 90_000, 300_000].map((length) =>
+    "=small or large ".repeat(length / 16),
+  );
+  const [first, ...others] = [...bodies, ...bodies].map((body) => {
+    const { message = new Uint8Array() } =
+      composePlain(emailDraft({ body, htmlBody: body }), ids) ?? {};
+    return { message, was: Buffer.from(message) };
+  });
+  for (const { message, was } of others) expect(was.equals(message)).toBe(true);
+  expect(first?.was.equals(first.message)).toBe(true);
+});
+
 describe("left to nodemailer", () => {
   const left: Record<string, Partial<EmailDraft>> = {
     attachments: { attachments: [attachment()] },

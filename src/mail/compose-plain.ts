@@ -7,6 +7,7 @@ import { base64LinesBytes, writeBase64Lines } from "./base64-lines.ts";
 import { assertHeaderBlock, assertHeaderName, headerCase, headerField } from "./header-field.ts";
 import { encodeHeaderText } from "./header-text.ts";
 import { quotedPrintableBytesMax, writeQuotedPrintable } from "./quoted-printable.ts";
+import { createScratch } from "./scratch.ts";
 import { type TextPart, textPart } from "./text-part.ts";
 
 /** ASCII as it is written, or a text yet to be encoded. */
@@ -21,6 +22,8 @@ export interface Composed {
 const textType = "text/plain; charset=utf-8";
 const htmlType = "text/html; charset=utf-8";
 const lf = 0x0a;
+/** The two texts of a message and the message, if they are not larger than most are. */
+const scratch = createScratch(256 * 1024);
 
 /**
  * The message of a draft without attachments; null: this one is nodemailer's. It exists because
@@ -31,8 +34,9 @@ const lf = 0x0a;
 export function composePlain(draft: EmailDraft, ids: { messageId: string }): Composed | null {
   const { body, htmlBody } = draft;
   if (draft.attachments.length > 0 || !/^<[\x21-\x7e]+>$/.test(ids.messageId)) return null;
+  scratch.clear();
   if (body !== null && htmlBody !== null) {
-    const [text, html] = [textPart(body), textPart(htmlBody)];
+    const [text, html] = [textPart(body, scratch), textPart(htmlBody, scratch)];
     const { message, placeOf } = join(alternatives(headerFields(draft, ids.messageId), text, html));
     return { message, places: { ...placeOf("body", text), ...placeOf("htmlBody", html) } };
   }
@@ -40,7 +44,7 @@ export function composePlain(draft: EmailDraft, ids: { messageId: string }): Com
   if (text === null) return null;
   const [name, type] =
     body === null ? (["htmlBody", htmlType] as const) : (["body", textType] as const);
-  const part = textPart(text);
+  const part = textPart(text, scratch);
   const { message, placeOf } = join(single(headerFields(draft, ids.messageId), type, part));
   return { message, places: placeOf(name, part) };
 }
@@ -103,7 +107,7 @@ function partHeaders(contentType: string, { contentTransferEncoding }: TextPart)
 /** The pieces in a row, encoded; ends in a line end. */
 function join(pieces: Piece[]) {
   const room = pieces.reduce((sum, piece) => sum + bytesMax(piece), 2);
-  const out = Buffer.allocUnsafe(room);
+  const out = scratch.take(room);
   const placed = new Map<Piece, BodyPlace | null>();
   let end = 0;
   for (const piece of pieces) {
@@ -114,7 +118,7 @@ function join(pieces: Piece[]) {
   const message = out.subarray(0, out[end - 1] === lf ? end : write("\r\n", out, end));
   return {
     // The room left over may be twice the message; of a large one it is little.
-    message: room <= message.length * 1.1 ? message : Buffer.from(message),
+    message: room <= message.length * 1.1 ? scratch.keep(message) : Buffer.from(message),
     placeOf(name: keyof BodyPlaces, part: TextPart): BodyPlaces {
       const place = placed.get(part);
       return place ? { [name]: place } : {};

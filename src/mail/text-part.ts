@@ -1,3 +1,5 @@
+import type { Scratch } from "./scratch.ts";
+
 /** A text of a message in its bytes, and how they are written. */
 export interface TextPart {
   /** UTF-8; every line ends in CRLF. */
@@ -7,10 +9,13 @@ export interface TextPart {
   lineEnd: "\n" | "\r\n" | null;
 }
 
-/** Always encoded, so that no relay has a reason to touch it: quoted-printable if mostly ASCII. */
-export function textPart(text: string): TextPart {
+/**
+ * Always encoded, so that no relay has a reason to touch it: quoted-printable if mostly ASCII.
+ * With `scratch` the content lives there.
+ */
+export function textPart(text: string, scratch?: Scratch): TextPart {
   const lines = text.replace(/\r\n|\r|\n/g, "\r\n");
-  const content = Buffer.from(lines, "utf8");
+  const content = scratch ? scratch.write(lines) : Buffer.from(lines, "utf8");
   // A UTF-16 unit that is not ASCII takes more than one byte, even in a pair.
   const nonAscii = content.length === lines.length ? 0 : countNonAscii(content);
   const isMostlyAscii = nonAscii * 4 < content.length;
