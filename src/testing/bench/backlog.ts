@@ -11,22 +11,29 @@ import { middle, unevenness } from "./statistics.ts";
 
 type Us = Awaited<ReturnType<typeof ourselves>>;
 
-/** What is measured with so many emails waiting; medians of the rounds. */
+/** A whole service with so many emails waiting, and what its rounds came to. */
 interface AtSize {
   size: number;
-  acceptPerSecond: number;
-  deliverPerSecond: number;
-  firstPageMs: number;
-  deepPageMs: number;
-  /** The same page, asked for by the cursor of the one before. */
-  cursorPageMs: number;
+  us: Us;
+  redis: Redis;
+  acceptPerSecond: number[];
+  deliverPerSecond: number[];
+  /** Of the list's places, in the order of `placeNames`; milliseconds. */
+  pageMs: number[][];
+}
+
+interface AtRest {
   memoryMb: number;
   redisMb: number;
   idlePercent: number;
   redisIdlePercent: number;
 }
 
-const warmUps = 4;
+const warmUps = 3;
+/** Medians of fewer are further apart than what is measured. */
+const roundsMin = 5;
+const placeNames = ["list, page 1", "list, deep page by offset", "list, deep page by cursor"];
+const probeTag = "probe";
 
 /** Between a day and a month away: in the database, and beyond the horizon of the queue. */
 function waiting(index: number) {
@@ -45,46 +52,63 @@ export const backlog: Measurement = {
     const sizes = bench.isQuick
       ? [100, 300]
       : [1_000, 10_000, 100_000, ...(bench.isLong ? [1_000_000] : [])];
-    const us = await ourselves(bench.tools);
-    const redis = new Redis(us.bench.redis.url);
+    const rounds = bench.isQuick ? bench.rounds : Math.max(bench.rounds, roundsMin);
     const broken: string[] = [];
-    const found: AtSize[] = [];
-    let filled = 0;
+    const all: AtSize[] = [];
     try {
-      // As it is after some minutes: a process that grows faster meanwhile would hide what slows it.
-      for (let turn = 1; turn <= warmUps; turn++) {
-        bench.say(`warming up, ${turn} of ${warmUps}`);
-        await probe(us, bench, { prefix: `warm-${turn}-`, broken });
+      for (const size of sizes) all.push(await start(size, bench));
+      for (let round = 1 - warmUps; round <= rounds; round++) {
+        for (const one of all) {
+          const turn = round < 1 ? "warming up" : `round ${round} of ${rounds}`;
+          bench.say(`${one.size} waiting, ${turn}`);
+          await probe(one, bench, { round, broken });
+        }
       }
-      for (const size of sizes) {
-        bench.say(`filling up to ${size}`);
-        await fill(us, filled, size);
-        filled = size;
-        // Statistics as autovacuum would have made them by the next minute.
-        await us.bench.sql.query("analyze");
-        found.push(await atSize(us, { bench, redis, size, broken }));
-      }
+      bench.say("listing");
+      await list(all, bench.count(5, 150));
+      bench.say("idle");
+      await Bun.sleep(bench.count(1_000, 10_000));
+      const atRest = await rest(all, bench.count(3_000, 30_000));
       return {
-        figures: figuresOf(found),
+        figures: figuresOf(all, atRest),
         settings: {
-          sizes: sizes.join(" → "),
+          sizes: sizes.join(", "),
+          rounds,
           "deep page": "offset 199,980, or the last page of fewer",
           ...productSettings(),
         },
         broken,
       };
     } finally {
-      redis.disconnect();
-      await us.close();
+      for (const { redis, us } of all) {
+        redis.disconnect();
+        await us.close();
+      }
     }
   },
 };
 
-async function fill(us: Us, from: number, to: number): Promise<void> {
+/**
+ * Each size has a service of its own, so that they can take turns. The process is a new one after
+ * its emails were accepted: none has done more work than another.
+ */
+async function start(size: number, bench: Bench): Promise<AtSize> {
+  bench.say(`filling up to ${size}`);
+  const us = await ourselves(bench.tools);
+  await fill(us, size);
+  // As autovacuum would have left it by the next minute.
+  await us.bench.sql.query("vacuum analyze");
+  await us.bench.restart();
+  const redis = new Redis(us.bench.redis.url);
+  const pageMs = placeNames.map(() => []);
+  return { size, us, redis, acceptPerSecond: [], deliverPerSecond: [], pageMs };
+}
+
+async function fill(us: Us, to: number): Promise<void> {
   const size = 500;
   // In slices, so that a million bodies are never in memory at once.
   const slice = 20_000;
-  for (let begin = from; begin < to; begin += slice) {
+  for (let begin = 0; begin < to; begin += slice) {
     const end = Math.min(to, begin + slice);
     const bodies: string[] = [];
     for (let first = begin; first < end; first += size) {
@@ -98,78 +122,63 @@ async function fill(us: Us, from: number, to: number): Promise<void> {
   }
 }
 
-/** Posts that wait, then mails due at once; both are few beside any backlog. */
+/**
+ * Posts that wait, which are cancelled again, so that no more wait than should; then mails due at
+ * once. Warm-ups, before round 1, are not kept.
+ */
 async function probe(
-  us: Us,
+  { us, acceptPerSecond, deliverPerSecond }: AtSize,
   bench: Bench,
-  { prefix, broken }: { prefix: string; broken: string[] },
-): Promise<{ acceptPerSecond: number; deliverPerSecond: number }> {
+  { round, broken }: { round: number; broken: string[] },
+): Promise<void> {
+  const { product, token } = us.bench;
   const count = bench.count(30, 2_000);
-  const url = `${us.bench.product.url}/api/v1/schedule-mail`;
-  const bodies = Array.from({ length: count }, (_, index) => JSON.stringify(waiting(index)));
-  const { perSecond } = await httpLoad(url, { bodies, connections: 64, token: us.bench.token });
+  const bodies = Array.from({ length: count }, (_, index) =>
+    JSON.stringify({ ...waiting(index), tags: [probeTag] }),
+  );
+  const url = `${product.url}/api/v1/schedule-mail`;
+  const { perSecond } = await httpLoad(url, { bodies, connections: 64, token });
+  const cancelled = await product.api("POST", "/api/v1/cancel", { tag: probeTag }, token);
+  if (cancelled.status !== 200) throw new Error(`cancel: ${cancelled.status} ${cancelled.text}`);
+
+  const prefix = `p${round}-`;
   const before = us.sink.count;
-  await us.bench.accept(prefix, count, inMs(8_000));
+  await us.bench.accept(prefix, count, inMs(6_000));
   await us.sink.waitFor(before + count, 120_000);
   const times = us.sink.sightings.filter(([, seen]) => seen > before).map(([at]) => at);
   const tookMs = Math.max(1, (times.at(-1) ?? 0) - (times[0] ?? 0));
   broken.push(...lossOf(us.sink.takeTally(prefix), count).map((words) => `${prefix} ${words}`));
-  return { acceptPerSecond: perSecond, deliverPerSecond: (count * 1_000) / tookMs };
+  if (round < 1) return;
+  acceptPerSecond.push(perSecond);
+  deliverPerSecond.push((count * 1_000) / tookMs);
 }
 
-async function atSize(
-  us: Us,
-  with_: { bench: Bench; redis: Redis; size: number; broken: string[] },
-): Promise<AtSize> {
-  const { bench, redis, size, broken } = with_;
-  const probes: Awaited<ReturnType<typeof probe>>[] = [];
-  for (let round = 1; round <= bench.rounds; round++) {
-    bench.say(`${size} waiting, round ${round}`);
-    probes.push(await probe(us, bench, { prefix: `s${size}-${round}-`, broken }));
-  }
-  const deep = Math.max(0, Math.min(199_980, size - 20));
-  const places = ["offset=0", `offset=${deep}`, `cursor=${await cursorAt(us, deep)}`];
-  const [firstPageMs = 0, deepPageMs = 0, cursorPageMs = 0] = await listMs(
-    us,
-    places,
-    bench.count(5, 150),
+/** So many requests for each place of each list, in turns, one after the other. */
+async function list(all: readonly AtSize[], many: number): Promise<void> {
+  const places = await Promise.all(
+    all.map(async ({ us, size }) => {
+      const deep = Math.max(0, Math.min(199_980, size - 20));
+      return ["offset=0", `offset=${deep}`, `cursor=${await cursorAt(us, deep)}`];
+    }),
   );
-  bench.say(`${size} waiting, idle`);
-  await Bun.sleep(bench.count(1_000, 10_000));
-  const idle = await idlePercents(us.bench.product.pid, redis, bench.count(3_000, 30_000));
-  return {
-    size,
-    acceptPerSecond: middle(probes.map((one) => one.acceptPerSecond)).median,
-    deliverPerSecond: middle(probes.map((one) => one.deliverPerSecond)).median,
-    firstPageMs,
-    deepPageMs,
-    cursorPageMs,
-    memoryMb: residentMb(us.bench.product.pid),
-    redisMb: (await redisField(redis, "memory", "used_memory")) / 1_000_000,
-    ...idle,
-  };
-}
-
-/** The median of so many requests for each place, in turns, one after the other. */
-async function listMs(us: Us, places: string[], many: number): Promise<number[]> {
-  const took = places.map((): number[] => []);
   for (let turn = 0; turn < many; turn++) {
-    for (const [index, place] of places.entries()) {
-      const startedAt = performance.now();
-      await list(us, place);
-      took[index]?.push(performance.now() - startedAt);
+    for (const [which, { us, pageMs }] of all.entries()) {
+      for (const [index, place] of (places[which] ?? []).entries()) {
+        const startedAt = performance.now();
+        await getPage(us, place);
+        pageMs[index]?.push(performance.now() - startedAt);
+      }
     }
   }
-  return took.map((times) => middle(times).median);
 }
 
 /** Where the page at this offset begins, as the page before it says. */
 async function cursorAt(us: Us, offset: number): Promise<string> {
-  const page = JSON.parse(await list(us, `offset=${Math.max(0, offset - 20)}`)).page;
+  const page = JSON.parse(await getPage(us, `offset=${Math.max(0, offset - 20)}`)).page;
   return page.next_cursor;
 }
 
-async function list(us: Us, place: string): Promise<string> {
+async function getPage(us: Us, place: string): Promise<string> {
   const url = `${us.bench.product.url}/api/v1/scheduled-emails?limit=20&${place}`;
   const res = await fetch(url, { headers: { authorization: `Bearer ${us.bench.token}` } });
   const text = await res.text();
@@ -177,16 +186,29 @@ async function list(us: Us, place: string): Promise<string> {
   return text;
 }
 
-async function idlePercents(pid: number, redis: Redis, forMs: number) {
-  const redisPid = await redisField(redis, "server", "process_id");
-  const before = [cpuMs(pid), cpuMs(redisPid)] as const;
+/** All are idle at the same time. */
+async function rest(all: readonly AtSize[], forMs: number): Promise<AtRest[]> {
+  const pids = await Promise.all(
+    all.map(async ({ us, redis }) => {
+      return [us.bench.product.pid, await redisField(redis, "server", "process_id")] as const;
+    }),
+  );
+  const before = pids.map((both) => both.map(cpuMs));
   const startedAt = performance.now();
   await Bun.sleep(forMs);
   const tookMs = performance.now() - startedAt;
-  return {
-    idlePercent: ((cpuMs(pid) - before[0]) / tookMs) * 100,
-    redisIdlePercent: ((cpuMs(redisPid) - before[1]) / tookMs) * 100,
-  };
+  const shares = pids.map((both, index) =>
+    both.map(
+      (pid, which) => ((cpuMs(pid) - (before[index]?.[which] ?? Number.NaN)) / tookMs) * 100,
+    ),
+  );
+  return Promise.all(
+    all.map(async ({ us, redis }, index) => {
+      const [idlePercent = Number.NaN, redisIdlePercent = Number.NaN] = shares[index] ?? [];
+      const redisMb = (await redisField(redis, "memory", "used_memory")) / 1_000_000;
+      return { memoryMb: residentMb(us.bench.product.pid), redisMb, idlePercent, redisIdlePercent };
+    }),
+  );
 }
 
 async function redisField(redis: Redis, section: string, field: string): Promise<number> {
@@ -196,68 +218,68 @@ async function redisField(redis: Redis, section: string, field: string): Promise
   return Number(value);
 }
 
-function figuresOf(found: AtSize[]): Figure[] {
-  const last = found.at(-1);
-  const first = found[0];
-  if (!last || !first) throw new Error("no size was measured");
-  const sizeText = last.size.toLocaleString("en");
+/** What is told of a size, and of all of them how far apart they are. */
+const compared: { name: string; unit: "/s" | "ms"; of: (one: AtSize) => number[] }[] = [
+  { name: "accept", unit: "/s", of: (one) => one.acceptPerSecond },
+  { name: "claim and send", unit: "/s", of: (one) => one.deliverPerSecond },
+  ...placeNames.map((name, index) => ({
+    name,
+    unit: "ms" as const,
+    of: (one: AtSize) => one.pageMs[index] ?? [],
+  })),
+];
+
+function figuresOf(all: readonly AtSize[], atRest: readonly AtRest[]): Figure[] {
+  const sizes = all.map(({ size }) => size);
+  const [firstRest, lastRest] = [atRest[0], atRest.at(-1)];
+  if (!firstRest || !lastRest) throw new Error("no size was measured");
   const lower = (gate: number, aim: number) => ({ gate, aim, better: "lower" as const });
-  const apart = (what: string, of: (one: AtSize) => number): Figure => ({
-    name: `${what}: largest over smallest, up to ${sizeText} waiting`,
-    unit: "%",
-    values: [unevenness(found.map(of)) * 100],
-    target: lower(20, 10),
-  });
-  const idleAt = found.find(({ size }) => size === 100_000) ?? last;
-  const idleText = idleAt.size.toLocaleString("en");
+  const text = (size = Number.NaN) => size.toLocaleString("en");
+  const last = text(sizes.at(-1));
+  const idleAt = sizes.includes(100_000) ? sizes.indexOf(100_000) : sizes.length - 1;
+  const idle = atRest[idleAt] ?? lastRest;
   return [
-    apart("accept", (one) => one.acceptPerSecond),
-    apart("claim and send", (one) => one.deliverPerSecond),
-    apart("list, page 1", (one) => one.firstPageMs),
-    apart("list, page 10,000 by cursor", (one) => one.cursorPageMs),
-    apart("list, page 10,000 by offset", (one) => one.deepPageMs),
+    ...compared.map(({ name, of }): Figure => {
+      return {
+        name: `${name.replace("deep page", "page 10,000")}: largest over smallest, up to ${last} waiting`,
+        unit: "%",
+        values: [unevenness(all.map((one) => middle(of(one)).median)) * 100],
+        target: lower(20, 10),
+      };
+    }),
     {
-      name: `resident memory with ${sizeText} against ${first.size.toLocaleString("en")}`,
+      name: `resident memory with ${last} against ${text(sizes[0])}`,
       unit: "%",
-      values: [(last.memoryMb / first.memoryMb - 1) * 100],
+      values: [(lastRest.memoryMb / firstRest.memoryMb - 1) * 100],
       target: lower(10, 0),
     },
     {
-      name: `Redis memory with ${sizeText} scheduled`,
+      name: `Redis memory with ${last} scheduled`,
       unit: "MB",
-      values: [last.redisMb],
+      values: [lastRest.redisMb],
       target: lower(100, 20),
     },
     {
-      name: `idle CPU with ${idleText} scheduled, process`,
+      name: `idle CPU with ${text(sizes[idleAt])} scheduled, process`,
       unit: "%",
-      values: [idleAt.idlePercent],
+      values: [idle.idlePercent],
       target: lower(1, 0.3),
     },
     {
-      name: `idle CPU with ${idleText} scheduled, Redis`,
+      name: `idle CPU with ${text(sizes[idleAt])} scheduled, Redis`,
       unit: "%",
-      values: [idleAt.redisIdlePercent],
+      values: [idle.redisIdlePercent],
       target: lower(1, 0.3),
     },
-    ...found.flatMap((one): Figure[] => {
-      const text = one.size.toLocaleString("en");
-      return [
-        { name: `${text} waiting: accept`, unit: "/s", values: [one.acceptPerSecond] },
-        { name: `${text} waiting: claim and send`, unit: "/s", values: [one.deliverPerSecond] },
-        { name: `${text} waiting: list, page 1`, unit: "ms", values: [one.firstPageMs] },
-        {
-          name: `${text} waiting: list, deep page by cursor`,
-          unit: "ms",
-          values: [one.cursorPageMs],
-        },
-        {
-          name: `${text} waiting: list, deep page by offset`,
-          unit: "ms",
-          values: [one.deepPageMs],
-        },
-        { name: `${text} waiting: resident memory`, unit: "MB", values: [one.memoryMb] },
-      ];
-    }),
+    ...all.flatMap((one, index): Figure[] => [
+      ...compared.map(({ name, unit, of }): Figure => {
+        return { name: `${text(one.size)} waiting: ${name}`, unit, values: of(one) };
+      }),
+      {
+        name: `${text(one.size)} waiting: resident memory`,
+        unit: "MB",
+        values: [atRest[index]?.memoryMb ?? Number.NaN],
+      },
+    ]),
   ];
 }
