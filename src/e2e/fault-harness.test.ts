@@ -1,6 +1,7 @@
 import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { resolve } from "node:path";
 import { faults } from "../testing/faults/catalogue.ts";
+import { lostReplies } from "../testing/faults/postgres-faults.ts";
 import { runFault } from "../testing/faults/run-fault.ts";
 
 setDefaultTimeout(150_000);
@@ -17,6 +18,14 @@ const quick = [
 beforeAll(() => {
   const known = faults.map(({ name }) => name);
   expect(known).toEqual(expect.arrayContaining(quick));
+});
+
+test("every call whose reply gets lost is one that the program makes", async () => {
+  const root = resolve(import.meta.dir, "../store");
+  const files = [...new Bun.Glob("*.ts").scanSync(root)].filter((name) => !name.includes(".test."));
+  const sources = await Promise.all(files.map((name) => Bun.file(resolve(root, name)).text()));
+  const program = sources.join("\n");
+  expect(lostReplies.filter((call) => !program.includes(`("${call}"`))).toEqual([]);
 });
 
 for (const fault of faults.filter(({ name }) => quick.includes(name))) {

@@ -149,7 +149,7 @@ describe.each(drivers)("emails on $driver", ({ open }) => {
     });
 
     test("a user's claims reach no function of the service", async () => {
-      for (const fn of ["schedule_emails", "claim_emails", "settle_attempts", "beat"]) {
+      for (const fn of ["accept_emails", "claim_emails", "settle_attempts", "beat"]) {
         expect(await rejection(opened.database.rpc(fn, [], ada))).toMatchObject({
           code: "forbidden",
         });
