@@ -12,6 +12,8 @@ async function dieAt(world: World, point: string, passage: number): Promise<void
     role: isAccepting ? "api" : "worker",
     bin: faultyBinary,
     env: { FAIL_POINTS: `${point}=kill@${passage}` },
+    // It may be dead before anybody could have asked.
+    isReadyAwaited: false,
   });
   await until(`a process dies at ${point}`, () => doomed.hasEnded, 60_000);
   world.count();
@@ -40,8 +42,11 @@ export const killedAtEveryStep = defineFault({
         }
       };
       await Promise.all([lane(), lane(), lane(), lane()]);
+    })().finally(() => {
       isDone = true;
-    })();
+    });
+    // Told below, once the load has ended.
+    doomed.catch(() => undefined);
     // The load lasts until all have died, and its least size is that of the scale.
     while (!isDone || world.load.acks.size < world.mails) {
       await world.load.steady({ count: 50, perSecond: world.scale === "full" ? 60 : 100 });
