@@ -3,13 +3,18 @@ import { acceptPointNames, deliveryPointNames, failPointNames } from "../../queu
 import { until } from "../child-server.ts";
 import { faultyBinary } from "../product.ts";
 import { defineFault } from "./fault.ts";
+import { nowAndSoon } from "./load.ts";
 import type { World } from "./world.ts";
 
 /** A process that will die at the n-th time it comes by a point; resolves when it has. */
-async function dieAt(world: World, point: string, passage: number): Promise<void> {
+async function dieAt(
+  world: World,
+  point: string,
+  { passage, isAll }: { passage: number; isAll: boolean },
+): Promise<void> {
   const isAccepting = acceptPointNames.some((name) => name === point);
   const doomed = await world.start({
-    role: isAccepting ? "api" : "worker",
+    role: isAll ? "all" : isAccepting ? "api" : "worker",
     bin: faultyBinary,
     env: { FAIL_POINTS: `${point}=kill@${passage}` },
     // It may be dead before anybody could have asked.
@@ -21,7 +26,7 @@ async function dieAt(world: World, point: string, passage: number): Promise<void
 
 export const killedAtEveryStep = defineFault({
   name: "killed-at-every-step",
-  what: `A process dies by SIGKILL at each step of accepting and delivering, under load: ${failPointNames.join(", ")}.`,
+  what: `A process dies by SIGKILL at each step of accepting and delivering, under load, every other one of those that do both: ${failPointNames.join(", ")}.`,
   mails: { small: 700, full: 10_000 },
   async run(world) {
     await world.start({ role: "api" });
@@ -35,10 +40,13 @@ export const killedAtEveryStep = defineFault({
     let isDone = false;
     const doomed = (async () => {
       // Four at a time, so that the healthy ones keep most of the work.
-      const waiting = names.map((name, index) => ({ name, passage: passages[index] ?? 1 }));
+      const waiting = names.map((name, index) => {
+        const round = Math.floor(index / (names.length / rounds));
+        return { name, passage: passages[index] ?? 1, isAll: (round + index) % 2 === 1 };
+      });
       const lane = async () => {
         for (let next = waiting.shift(); next; next = waiting.shift()) {
-          await dieAt(world, next.name, next.passage);
+          await dieAt(world, next.name, next);
         }
       };
       await Promise.all([lane(), lane(), lane(), lane()]);
@@ -49,7 +57,8 @@ export const killedAtEveryStep = defineFault({
     doomed.catch(() => undefined);
     // The load lasts until all have died, and its least size is that of the scale.
     while (!isDone || world.load.acks.size < world.mails) {
-      await world.load.steady({ count: 50, perSecond: world.scale === "full" ? 60 : 100 });
+      const perSecond = world.scale === "full" ? 60 : 100;
+      await world.load.steady({ count: 50, perSecond, fields: nowAndSoon });
     }
     await doomed;
   },

@@ -1,4 +1,4 @@
-import { emailRequest } from "../email-requests.ts";
+import { emailRequest, inMs } from "../email-requests.ts";
 
 /** What the product has answered for: from here on the email is its duty. */
 export interface Ack {
@@ -47,6 +47,14 @@ export interface Load {
 
 interface Scheduled {
   id: string;
+}
+
+/**
+ * By turns due at once, which a process that accepts and sends does without the queue, and in two
+ * seconds, which the queue is for.
+ */
+export function nowAndSoon(index: number): Record<string, unknown> {
+  return index % 2 === 0 ? {} : { scheduled_at: inMs(2_000) };
 }
 
 const batchMax = 500;

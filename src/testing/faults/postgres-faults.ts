@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { inMs } from "../email-requests.ts";
 import { defineFault } from "./fault.ts";
+import { nowAndSoon } from "./load.ts";
 import type { World } from "./world.ts";
 
 /** The kill counts only when every process was hit this soon after the 201 was read. */
@@ -12,7 +12,7 @@ export const postgresKilled = defineFault({
   mails: { small: 40, full: 3_000 },
   parts: { postgres: "own" },
   async run(world) {
-    await world.start({ role: "api" });
+    await world.start();
     await world.start({ role: "worker" });
     const wanted = world.scale === "full" ? 500 : 4;
     const perRound = Math.ceil(world.mails / wanted);
@@ -47,7 +47,7 @@ async function killAfterAck(world: World, count: number): Promise<number> {
   const load = world.load.steady({
     count,
     perSecond: 1_000,
-    fields: (index) => (index % 2 === 0 ? {} : { scheduled_at: inMs(2_000) }),
+    fields: nowAndSoon,
   });
   const ms = await promise;
   world.load.onAck(null);
@@ -61,9 +61,10 @@ async function whileBroken(
   seconds: number,
   { harm, heal }: { harm: () => unknown; heal: () => unknown },
 ): Promise<void> {
-  await world.start({ role: "api" });
+  await world.start();
   await world.start({ role: "worker" });
-  const load = world.load.steady({ count: world.mails, perSecond: world.mails / (seconds + 5) });
+  const perSecond = world.mails / (seconds + 5);
+  const load = world.load.steady({ count: world.mails, perSecond, fields: nowAndSoon });
   const rounds = world.scale === "full" ? 3 : 1;
   for (let round = 0; round < rounds; round++) {
     await Bun.sleep(1_500);
@@ -129,11 +130,12 @@ export const replyLost = defineFault({
   mails: { small: 300, full: 5_000 },
   parts: { proxied: ["postgres"] },
   async run(world) {
-    await world.start({ role: "api" });
+    await world.start();
     await world.start({ role: "worker" });
     const proxy = world.proxy("postgres");
     const seconds = world.scale === "full" ? 120 : 6;
-    const load = world.load.steady({ count: world.mails, perSecond: world.mails / seconds });
+    const perSecond = world.mails / seconds;
+    const load = world.load.steady({ count: world.mails, perSecond, fields: nowAndSoon });
     const cuts = world.draw(
       fc.record({
         call: fc.constantFrom(...lostReplies),

@@ -1,5 +1,6 @@
 import { inMs } from "../email-requests.ts";
 import { defineFault, type Fault } from "./fault.ts";
+import { nowAndSoon } from "./load.ts";
 import type { World } from "./world.ts";
 
 /** Answers of POST must not notice what happens to the queue. */
@@ -37,7 +38,7 @@ async function throughOutage(
   await world.start();
   await world.start({ role: "worker" });
   const perSecond = Math.max(10, Math.ceil(world.mails / (seconds + 4)));
-  const load = world.load.steady({ count: world.mails, perSecond });
+  const load = world.load.steady({ count: world.mails, perSecond, fields: nowAndSoon });
   await Bun.sleep(1_500);
   await world.outage(async () => {
     await harm();

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { defineFault } from "./fault.ts";
 import { freezeNoting, killNoting, replace } from "./harm.ts";
+import { nowAndSoon } from "./load.ts";
 import type { ProductProcess, World } from "./world.ts";
 
 /** A next hop that takes its time, so that a harm meets conversations in every phase. */
@@ -14,18 +15,19 @@ function slowHop(world: World, { rcptMs, dotMs }: { rcptMs: number; dotMs: numbe
 
 export const workersKilled = defineFault({
   name: "workers-killed",
-  what: "SIGKILL to one of four workers every 0.2 to 1.2 s, whatever it is doing, and another started in its place.",
+  what: "SIGKILL to one of four workers, two of which accept emails as well, every 0.2 to 1.2 s, whatever it is doing, and another started in its place.",
   mails: { small: 120, full: 10_000 },
   limits: { recoveryP99Ms: 10_000 },
   async run(world) {
     slowHop(world, { rcptMs: 200, dotMs: 50 });
     await world.start({ role: "api" });
-    const workers = await Promise.all([1, 2, 3, 4].map(() => world.start({ role: "worker" })));
+    const roles = ["worker", "all", "worker", "all"] as const;
+    const workers = await Promise.all(roles.map((role) => world.start({ role })));
     const kills = world.scale === "full" ? 300 : 5;
     const pauses = world.draw(fc.integer({ min: 200, max: 1_200 }), kills);
     const victims = world.draw(fc.nat({ max: workers.length - 1 }), kills);
     const perSecond = Math.ceil(world.mails / (kills * 0.9));
-    const load = world.load.steady({ count: world.mails, perSecond });
+    const load = world.load.steady({ count: world.mails, perSecond, fields: nowAndSoon });
     for (const [index, pauseMs] of pauses.entries()) {
       await Bun.sleep(pauseMs);
       const place = victims[index] ?? 0;
@@ -40,15 +42,16 @@ export const workersKilled = defineFault({
 
 export const apiKilled = defineFault({
   name: "api-killed",
-  what: "SIGKILL to one of two API processes every 0.3 to 1.5 s under a steady load of requests, each repeated under its Idempotency-Key until it is answered.",
+  what: "SIGKILL to one of two processes that accept, of which one also sends, every 0.3 to 1.5 s under a steady load of requests, each repeated under its Idempotency-Key until it is answered.",
   mails: { small: 300, full: 5_000 },
   async run(world) {
     await world.start({ role: "worker" });
-    const apis = await Promise.all([1, 2].map(() => world.start({ role: "api" })));
+    const roles = ["api", "all"] as const;
+    const apis = await Promise.all(roles.map((role) => world.start({ role })));
     const kills = world.scale === "full" ? 100 : 6;
     const pauses = world.draw(fc.integer({ min: 300, max: 1_500 }), kills);
     const perSecond = Math.ceil(world.mails / (kills * 0.9));
-    const load = world.load.steady({ count: world.mails, perSecond });
+    const load = world.load.steady({ count: world.mails, perSecond, fields: nowAndSoon });
     for (const [index, pauseMs] of pauses.entries()) {
       await Bun.sleep(pauseMs);
       const victim = apis[index % 2];
@@ -73,7 +76,7 @@ export const workerFrozen = defineFault({
     const rounds = world.scale === "full" ? 20 : 1;
     const pauses = world.draw(fc.integer({ min: 300, max: 1_300 }), rounds);
     const perSecond = Math.ceil(world.mails / (rounds * 11));
-    const load = world.load.steady({ count: world.mails, perSecond });
+    const load = world.load.steady({ count: world.mails, perSecond, fields: nowAndSoon });
     for (const [index, pauseMs] of pauses.entries()) {
       await Bun.sleep(pauseMs);
       const victim = workers[index % 2];
@@ -112,7 +115,7 @@ export const stoppedUnderLoad = defineFault({
     const processes = [await world.start(), await world.start()];
     const times = world.scale === "full" ? 50 : 4;
     const perSecond = Math.ceil(world.mails / (times * 1.5));
-    const load = world.load.steady({ count: world.mails, perSecond });
+    const load = world.load.steady({ count: world.mails, perSecond, fields: nowAndSoon });
     await roll(world, processes, times);
     await load;
   },
@@ -127,7 +130,8 @@ export const stoppedWithoutRedis = defineFault({
   async run(world) {
     slowHop(world, { rcptMs: 50, dotMs: 50 });
     const processes = [await world.start(), await world.start()];
-    const load = world.load.steady({ count: world.mails, perSecond: world.mails / 12 });
+    const perSecond = world.mails / 12;
+    const load = world.load.steady({ count: world.mails, perSecond, fields: nowAndSoon });
     await Bun.sleep(1_000);
     await world.outage(async () => {
       await world.region().redis.kill();
