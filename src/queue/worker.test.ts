@@ -15,11 +15,13 @@ function workerOfTest({
   driver = "redis",
   answer = { kind: "stale" } as unknown,
   room = true,
+  queue = async (): Promise<void> => {},
   headroom = createHeadroom({ behindMax: 1, jobsMax: { alone: 1, shared: 1 } }),
 } = {}) {
   const claims: number[] = [];
   const ahead: (number | undefined)[] = [];
   const putOff: number[] = [];
+  const unqueued: object[] = [];
   const told: WakeJob[] = [];
   const held: unknown[] = [];
   let run: Processor<WakeJob, void> | null = null;
@@ -38,7 +40,7 @@ function workerOfTest({
         return answer;
       },
     },
-    presence: { unqueue: async () => {} },
+    presence: { unqueue: async (jobs: object[]) => void unqueued.push(...jobs) },
     clockSkew: { now: () => new Date() },
     breaker: { enter: async () => ({ leave: () => {} }) },
     rateLimit: noRateLimit,
@@ -55,11 +57,14 @@ function workerOfTest({
     },
   };
   const worker = createEmailWorker(deps as unknown as EmailWorkerDeps);
-  const moveToDelayed = async (at: number) => void putOff.push(at);
+  const moveToDelayed = async (at: number) => {
+    await queue();
+    putOff.push(at);
+  };
   const updateData = async (data: WakeJob) => void told.push(data);
   const job = (data: WakeJob) => ({ data, moveToDelayed, updateData }) as unknown as Job<WakeJob>;
   const start = async (data: WakeJob) => await run?.(job(data), "token");
-  return { worker, claims, ahead, held, putOff, told, run: start };
+  return { worker, claims, ahead, held, putOff, unqueued, told, run: start };
 }
 
 test("a job that comes within its lead is claimed at its time, not before", async () => {
@@ -80,12 +85,28 @@ test.each([
   expect(claims.length).toBe(1);
 });
 
-test("a drain ends the wait without a claim", async () => {
-  const { run, claims, worker } = workerOfTest();
-  const job = run({ emailId: "e", wake: 1, dueAt: Date.now() + leadMs });
+test("a drain ends the wait without a claim, and leaves the job to others", async () => {
+  const { run, claims, putOff, unqueued, worker } = workerOfTest();
+  const dueAt = Date.now() + leadMs;
+  const job = run({ emailId: "e", wake: 1, dueAt }).catch((error: unknown) => error);
   await worker.drain(1_000);
+  expect(await job).toBeInstanceOf(DelayedError);
+  expect([claims, unqueued]).toEqual([[], []]);
+  expect(putOff).toHaveLength(1);
+  expect(putOff[0]).toBeLessThan(dueAt);
+});
+
+test.each([
+  ["that cannot put a job off", { driver: "postgres" }],
+  ["that refuses", { queue: () => Promise.reject(new Error("read-only")) }],
+  ["that does not answer", { queue: () => new Promise<void>(() => {}) }],
+])("a drain hands the email of a queue %s to the reconciler", async (_, options) => {
+  const { run, claims, unqueued, worker } = workerOfTest(options);
+  const job = run({ emailId: "e", wake: 3, dueAt: Date.now() + leadMs });
+  await worker.drain(2_000);
   await job;
-  expect(claims.length).toBe(0);
+  expect(claims).toEqual([]);
+  expect(unqueued).toEqual([{ id: "e", wake: 3 }]);
 });
 
 const early = (dueInMs = 2_500) => ({

@@ -56,11 +56,12 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
 
   // Returns nothing: a value that cannot be stored would run the job again after its send.
   async function runJob(job: Job<WakeJob>, token?: string): Promise<void> {
+    const taken = { job, token };
     if (isEarly(deps, job.data)) {
-      if (!(await count(takeAhead(deps, job.data, signals))))
-        await comeAtItsTime(deps, job, token, putOffs);
+      if (!(await count(takeAhead(deps, taken, signals))))
+        await comeAtItsTime(deps, taken, putOffs);
     } else {
-      const delivered = await count(deliverJob(deps, job.data, signals, isolation));
+      const delivered = await count(deliverJob(deps, taken, signals, isolation));
       if (delivered?.kind === "settled") deps.direct.countDelivered();
     }
     worker.concurrency = deps.headroom.jobsMax;
@@ -107,15 +108,21 @@ async function closeWorker(worker: Worker, timeoutMs: number): Promise<void> {
   await within(worker.close(true), timeoutMs);
 }
 
+/** A job, and the token of its lock. */
+interface TakenJob {
+  job: Job<WakeJob>;
+  token: string | undefined;
+}
+
 async function deliverJob(
   deps: EmailWorkerDeps,
-  job: WakeJob,
+  taken: TakenJob,
   signals: { drain: AbortSignal; end: AbortSignal },
   isolation: Isolation,
 ): Promise<Delivered | undefined> {
-  const { emailId, wake, dueAt, line, isBehind = false } = job;
+  const { emailId, wake, dueAt, line, isBehind = false } = taken.job.data;
   const log = deps.log.with({ email_id: emailId, wake });
-  return await orUnqueue(deps, job, signals, log, async () => {
+  return await orGiveBack(deps, taken, signals, log, async () => {
     await untilDue(deps.clockSkew, dueAt, signals.drain);
     const leave = await deps.headroom.enter({ line, isBehind }, signals.drain);
     const delivered = await deliverOrIsolate(
@@ -132,11 +139,12 @@ async function deliverJob(
 
 /**
  * The job ends with its work, so an email that was not claimed must be queued again by whoever
- * comes next; one that was is found by the reconciler.
+ * comes next; one that was is found by the reconciler. Who drains leaves the job itself to the
+ * others, where that is possible: it may be due within the second, the reconciler's next round not.
  */
-async function orUnqueue<T>(
+async function orGiveBack<T>(
   deps: EmailWorkerDeps,
-  { emailId, wake }: WakeJob,
+  taken: TakenJob,
   signals: { drain: AbortSignal },
   log: Logger,
   work: () => Promise<T>,
@@ -144,12 +152,32 @@ async function orUnqueue<T>(
   try {
     return await work();
   } catch (error) {
+    const isDraining = signals.drain.aborted;
+    if (isDraining && (await leaveToOthers(deps, taken))) throw new DelayedError();
+    const { emailId, wake } = taken.job.data;
     await within(deps.presence.unqueue([{ id: emailId, wake }]), settleReserveMs / 2);
-    if (signals.drain.aborted) return undefined;
+    if (isDraining) return undefined;
     log.error("delivery failed", { err: error });
     throw error;
   }
 }
+
+/** False: its queue cannot, or does not answer. */
+async function leaveToOthers(
+  { backend, clockSkew }: EmailWorkerDeps,
+  { job, token }: TakenJob,
+): Promise<boolean> {
+  if (backend.driver !== "redis") return false;
+  const leftMs = (job.data.dueAt ?? 0) - clockSkew.now().getTime() - leadMs;
+  const moved = job.moveToDelayed(Date.now() + Math.max(0, Math.floor(leftMs)), token).then(
+    () => true,
+    () => false,
+  );
+  return (await within(moved, leaveMsMax)) ?? false;
+}
+
+/** Of the drain's time, when Redis is down. */
+const leaveMsMax = 500;
 
 /** Whether it is one of a flood that comes to be claimed ahead of its time. */
 function isEarly({ backend, clockSkew }: EmailWorkerDeps, { isBehind, dueAt }: WakeJob): boolean {
@@ -162,21 +190,21 @@ function isEarly({ backend, clockSkew }: EmailWorkerDeps, { isBehind, dueAt }: W
 /** Claims an email that is held here until its time. False: it has to come again. */
 async function takeAhead(
   deps: EmailWorkerDeps,
-  job: WakeJob,
+  taken: TakenJob,
   signals: { drain: AbortSignal; end: AbortSignal },
 ): Promise<boolean> {
   if (!deps.direct.hasRoomAhead) return false;
-  const { emailId, wake } = job;
+  const { emailId, wake, line } = taken.job.data;
   const log = deps.log.with({ email_id: emailId, wake });
-  const taken = await orUnqueue(deps, job, signals, log, async () => {
-    const leave = await enterSoon(deps.headroom, job.line, signals.drain);
+  const isDone = await orGiveBack(deps, taken, signals, log, async () => {
+    const leave = await enterSoon(deps.headroom, line, signals.drain);
     if (!leave) return false;
     const asked = { emailId, wake, aheadMs: 2 * aheadMs };
     const answer = await askForClaim(deps, asked, signals).finally(leave);
     if (answer.kind === "claimed") deps.direct.holdUntilDue(answer.email);
     return answer.kind !== "not_due" && answer.kind !== "suspect";
   });
-  return taken ?? true;
+  return isDone ?? true;
 }
 
 /** Others' floods may stand at a next hop that does not answer; who waits here holds a job. */
@@ -202,8 +230,7 @@ async function enterSoon(
  */
 async function comeAtItsTime(
   { clockSkew, presence }: EmailWorkerDeps,
-  job: Job<WakeJob>,
-  token: string | undefined,
+  { job, token }: TakenJob,
   putOffs: PutOffs,
 ): Promise<never> {
   const { emailId, wake, dueAt = 0 } = job.data;
