@@ -65,6 +65,7 @@ export const backlog: Measurement = {
         }
       }
       bench.say("listing");
+      for (const { us } of all) await vacuum(us);
       await list(all, bench.count(5, 150));
       bench.say("idle");
       await Bun.sleep(bench.count(1_000, 10_000));
@@ -96,12 +97,16 @@ async function start(size: number, bench: Bench): Promise<AtSize> {
   bench.say(`filling up to ${size}`);
   const us = await ourselves(bench.tools);
   await fill(us, size);
-  // As autovacuum would have left it by the next minute.
-  await us.bench.sql.query("vacuum analyze");
+  await vacuum(us);
   await us.bench.restart();
   const redis = new Redis(us.bench.redis.url);
   const pageMs = placeNames.map(() => []);
   return { size, us, redis, acceptPerSecond: [], deliverPerSecond: [], pageMs };
+}
+
+/** What autovacuum comes to do within some minutes, here at the same time for all. */
+async function vacuum(us: Us): Promise<void> {
+  await us.bench.sql.query("vacuum analyze");
 }
 
 async function fill(us: Us, to: number): Promise<void> {
