@@ -56,7 +56,11 @@ export const backlog: Measurement = {
     const broken: string[] = [];
     const all: AtSize[] = [];
     try {
-      for (const size of sizes) all.push(await start(size, bench));
+      for (const size of sizes) {
+        const one = await start(size, bench);
+        all.push(one);
+        await fillUp(one, bench);
+      }
       for (let round = 1 - warmUps; round <= rounds; round++) {
         for (const one of all) {
           const turn = round < 1 ? "warming up" : `round ${round} of ${rounds}`;
@@ -89,19 +93,20 @@ export const backlog: Measurement = {
   },
 };
 
-/**
- * Each size has a service of its own, so that they can take turns. The process is a new one after
- * its emails were accepted: none has done more work than another.
- */
+/** Each size has a service of its own, so that they can take turns. */
 async function start(size: number, bench: Bench): Promise<AtSize> {
-  bench.say(`filling up to ${size}`);
   const us = await ourselves(bench.tools);
-  await fill(us, size);
-  await vacuum(us);
-  await us.bench.restart();
   const redis = new Redis(us.bench.redis.url);
   const pageMs = placeNames.map(() => []);
   return { size, us, redis, acceptPerSecond: [], deliverPerSecond: [], pageMs };
+}
+
+/** The process is a new one afterwards: none has done more work than another. */
+async function fillUp({ us, size }: AtSize, bench: Bench): Promise<void> {
+  bench.say(`filling up to ${size}`);
+  await fill(us, size);
+  await vacuum(us);
+  await us.bench.restart();
 }
 
 /** What autovacuum comes to do within some minutes, here at the same time for all. */
