@@ -26,7 +26,7 @@ async function dieAt(
 
 export const killedAtEveryStep = defineFault({
   name: "killed-at-every-step",
-  what: `A process dies by SIGKILL at each step of accepting and delivering, under load, every other one of those that do both: ${failPointNames.join(", ")}.`,
+  what: `A process dies by SIGKILL at each step of accepting and delivering, under load, half the time one that does both: ${failPointNames.join(", ")}.`,
   mails: { small: 700, full: 10_000 },
   async run(world) {
     await world.start({ role: "api" });
