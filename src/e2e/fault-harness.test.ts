@@ -32,8 +32,10 @@ for (const fault of faults.filter(({ name }) => quick.includes(name))) {
   test(`under ${fault.name} nothing is lost, doubled unannounced, or early`, async () => {
     const seed = Date.now() % 2 ** 31;
     const root = resolve(import.meta.dir, "../..");
-    const { report, result } = await runFault(fault, { scale: "small", seed, root, say: () => {} });
-    expect(report).toBe("");
+    const settings = { scale: "small", seed, root, say: () => {} } as const;
+    const { report, isFailed, result } = await runFault(fault, settings);
+    // A fault that is marked `notYet` may break its promises: the mark says so in the table.
+    expect(isFailed ? report : "").toBe("");
     expect(result.mails).toBeGreaterThanOrEqual(fault.mails.small);
     expect(result.harms).toBeGreaterThan(0);
   });

@@ -23,6 +23,12 @@ export interface Fault {
     uncertain?: number;
   };
   /**
+   * Why the product cannot keep its promises under this fault yet: `one way out` when the issue of
+   * that name mends it. The fault is run, judged and listed with this mark, and fails no run; once
+   * everything is kept, the run says that the mark can go. Default: it has to be kept.
+   */
+  notYet?: string;
+  /**
    * Starts processes, loads emails and does harm; resolves when the harm is over. Rest is then
    * waited for, and judged, by the runner.
    */

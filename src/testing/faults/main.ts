@@ -3,8 +3,8 @@ import { parseArgs } from "node:util";
 import { faults } from "./catalogue.ts";
 import type { Fault, Scale } from "./fault.ts";
 import { twinTable } from "./naive-twin/twin-table.ts";
-import { appendResult, renderResults, summary } from "./results.ts";
-import { runFault } from "./run-fault.ts";
+import { appendResult, markOf, renderResults, summary } from "./results.ts";
+import { type FaultRun, runFault } from "./run-fault.ts";
 
 const usage = `usage: scripts/faults/run [--long] [--scale small|full] [--only <fault,…>] [--seed <n>]
 
@@ -57,15 +57,24 @@ function progressLine(name: string): (text: string) => void {
   return (text) => void process.stderr.write(`\r\u001b[K  ${name}: ${text}`);
 }
 
+/** What a run prints of one fault, ending in a line break. */
+export function wordsOf({ result, report, isFailed }: FaultRun, seed: number): string {
+  const { fault, notYet } = result;
+  const sign = report === "" ? "✓" : isFailed ? "✗" : "–";
+  const head = `${sign} ${fault}${markOf(notYet)} (seed ${seed}): ${summary(result)}\n`;
+  if (report !== "") return `${head}${report}\n`;
+  return notYet === undefined ? head : `${head}  kept: remove \`notYet\` from this fault\n`;
+}
+
 async function runAll({ chosen, scale, seed, isRecording }: Choice): Promise<boolean> {
   let isAllKept = true;
   for (const fault of chosen) {
     const say = progressLine(fault.name);
-    const { result, report } = await runFault(fault, { scale, seed, say, root });
+    const run = await runFault(fault, { scale, seed, say, root });
     if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-    process.stdout.write(`${report ? "✗" : "✓"} ${fault.name} (seed ${seed}): `);
-    process.stdout.write(`${summary(result)}\n${report ? `${report}\n` : ""}`);
-    if (report) isAllKept = false;
+    process.stdout.write(wordsOf(run, seed));
+    const { result, isFailed } = run;
+    if (isFailed) isAllKept = false;
     if (isRecording) {
       appendResult(resultsFile, result);
       render();

@@ -7,6 +7,8 @@ import type { Measures, Spread } from "./measure.ts";
 export interface FaultResult extends Measures {
   fault: string;
   what: string;
+  /** The fault's mark, when it was run with one: what broke then failed no run. */
+  notYet?: string;
   scale: Scale;
   seed: number;
   at: string;
@@ -73,8 +75,8 @@ export function renderResults(
 function page(results: FaultResult[]): string {
   const rows = results.map(tableRow);
   const runs = results.map(
-    ({ fault, what, at, scale, seed, commit, harms, tookMs, loadBefore }) =>
-      `- **${fault}**: ${what} Run ${at.slice(0, 16).replace("T", " ")} UTC, scale ${scale}, ` +
+    ({ fault, what, notYet, at, scale, seed, commit, harms, tookMs, loadBefore }) =>
+      `- **${fault}**${markOf(notYet)}: ${what} Run ${at.slice(0, 16).replace("T", " ")} UTC, scale ${scale}, ` +
       `seed ${seed}, commit ${commit}, ${harms} harms, ` +
       `${Math.round(tookMs / 1000)} s, load average before it ${loadBefore}.`,
   );
@@ -109,11 +111,16 @@ function places(results: FaultResult[]): string {
   return [...lines].join("\n");
 }
 
+/** Behind a fault's name in the table, and in what a run prints. */
+export function markOf(notYet: string | undefined): string {
+  return notYet === undefined ? "" : ` (not yet: ${notYet})`;
+}
+
 function tableRow(result: FaultResult): string {
   const { broken } = result;
   const doubled = (broken.I3 ?? 0) + (broken.I4 ?? 0) + (broken.I6 ?? 0);
   const cells = [
-    result.fault,
+    `${result.fault}${markOf(result.notYet)}`,
     result.mails,
     broken.I1 ?? 0,
     doubled,

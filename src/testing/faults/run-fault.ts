@@ -23,6 +23,8 @@ export interface FaultRun {
   result: FaultResult;
   /** Empty when all was kept; else what broke, with the timelines of the emails. */
   report: string;
+  /** Whether the run counts as failed: not for a fault that is marked `notYet`. */
+  isFailed: boolean;
 }
 
 /** Builds a world, lets the fault loose in it, waits for rest, and judges. */
@@ -55,7 +57,11 @@ export async function runFault(fault: Fault, settings: RunSettings): Promise<Fau
       versions: await versionsOf(world),
     };
     const report = reportOf(fault, seed, violations, missed, history);
-    return { result, report: report && `${report}\n  logs: ${keepLogs(fault, world)}` };
+    return {
+      result,
+      report: report && `${report}\n  logs: ${keepLogs(fault, world)}`,
+      isFailed: report !== "" && fault.notYet === undefined,
+    };
   } finally {
     clearInterval(progress);
     await world.close();
@@ -138,6 +144,7 @@ function facts(fault: Fault, world: World, { scale, seed, root }: RunSettings, l
   return {
     fault: fault.name,
     what: fault.what,
+    ...(fault.notYet === undefined ? {} : { notYet: fault.notYet }),
     scale,
     seed,
     at: new Date().toISOString(),
