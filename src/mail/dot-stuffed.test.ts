@@ -22,11 +22,35 @@ function received(wire: string): string {
 }
 
 const normal = (message: string) => message.replace(/\r\n|\r|\n/g, "\r\n");
-/** Mostly of what could end a message too early. */
+/** Mostly of what could end a message too early; with stretches that are copied as a whole. */
 const anyMessage = fc.string({
-  unit: fc.constantFrom("\r", "\n", ".", "a", "\r\n", "\r\n."),
+  unit: fc.constantFrom(
+    "\r",
+    "\n",
+    ".",
+    "a",
+    "\r\n",
+    "\r\n.",
+    "\xff\0",
+    "é".repeat(31),
+    "x".repeat(32),
+  ),
   maxLength: 40,
 });
+
+/** The rule byte by byte, as RFC 5321 tells it. */
+function stuffedByteByByte(message: string): string {
+  let wire = "";
+  let previous = "\n";
+  for (const byte of message) {
+    if (previous === "\r" && byte !== "\n") wire += "\n";
+    if (byte === "\n" && previous !== "\r") wire += "\r";
+    if (byte === "." && /[\r\n]/.test(previous)) wire += ".";
+    wire += byte;
+    previous = byte;
+  }
+  return wire + endOfData({ byte: previous.charCodeAt(0) });
+}
 
 describe("a message behind DATA", () => {
   test("arrives as it was, line ends made whole, and only its own dot ends it", () => {
@@ -48,6 +72,25 @@ describe("a message behind DATA", () => {
         expect(onTheWire(message, pieceBytes)).toBe(onTheWire(message, 1_000));
       }),
       { numRuns: 3_000 },
+    );
+  });
+
+  test("is what the rule makes of each byte, wherever it is cut", () => {
+    fc.assert(
+      fc.property(anyMessage, fc.integer({ min: 1, max: 200 }), (message, pieceBytes) => {
+        expect(onTheWire(message, pieceBytes)).toBe(stuffedByteByByte(message));
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  test("is left as it was where it is kept", () => {
+    fc.assert(
+      fc.property(anyMessage, (message) => {
+        const kept = Buffer.from(message, "latin1");
+        dotStuffed(kept, { ...lineStart });
+        expect(kept.toString("latin1")).toBe(message);
+      }),
     );
   });
 

@@ -16,11 +16,9 @@ export const lineStart: BeforePiece = { byte: lf };
  * one, and what follows it could end the message for them alone. `before` moves on.
  */
 export function dotStuffed(piece: Uint8Array, before: BeforePiece): Uint8Array {
-  const inserts = countInserts(piece, before.byte);
-  const last = piece[piece.length - 1] ?? before.byte;
-  const stuffed = inserts === 0 ? piece : insert(piece, before.byte, piece.length + inserts);
-  before.byte = last;
-  return stuffed;
+  const insertions = findInsertions(piece, before.byte);
+  before.byte = piece[piece.length - 1] ?? before.byte;
+  return insertions.length === 0 ? piece : insert(piece, insertions);
 }
 
 /** What ends the message, behind its last piece. */
@@ -29,31 +27,66 @@ export function endOfData({ byte }: BeforePiece): string {
   return byte === cr ? "\n.\r\n" : "\r\n.\r\n";
 }
 
-function countInserts(piece: Uint8Array, before: number): number {
-  let count = 0;
-  let previous = before;
-  for (let i = 0; i < piece.length; i++) {
-    const byte = piece[i] as number;
-    if (previous === cr && byte !== lf) count += byte === dot ? 2 : 1;
-    else if (byte === lf && previous !== cr) count += 1;
-    else if (byte === dot && previous === lf) count += 1;
-    previous = byte;
-  }
-  return count;
+/** A byte that is missing in front of the one at `at`; several may share a place. */
+interface Insertion {
+  at: number;
+  byte: number;
 }
 
-function insert(piece: Uint8Array, before: number, size: number): Uint8Array {
-  const out = Buffer.allocUnsafe(size);
-  let previous = before;
-  let end = 0;
-  for (const byte of piece) {
-    if (previous === cr && byte !== lf) {
-      out[end++] = lf;
-      if (byte === dot) out[end++] = dot;
-    } else if (byte === lf && previous !== cr) out[end++] = cr;
-    else if (byte === dot && previous === lf) out[end++] = dot;
-    out[end++] = byte;
-    previous = byte;
+/**
+ * Line by line with the native search, in the order of the piece. Looking at every byte in
+ * JavaScript took 147 to 340 µs for a mail of 10 kB with some dots, this takes 10 to 28 µs.
+ */
+function findInsertions(piece: Uint8Array, before: number): Insertion[] {
+  const found: Insertion[] = [];
+  let at = startInsertions(piece, before, found);
+  let nextCr = -1;
+  let nextLf = -1;
+  for (;;) {
+    // Each is searched for once: a piece without the one is not read again for every other.
+    if (nextCr < at) nextCr = indexOrEnd(piece, cr, at);
+    if (nextLf < at) nextLf = indexOrEnd(piece, lf, at);
+    const lineEnd = Math.min(nextCr, nextLf);
+    if (lineEnd === piece.length) return found;
+    at = lineEnd + 1;
+    if (lineEnd === nextLf) found.push({ at: lineEnd, byte: cr });
+    else if (nextLf === at) at += 1;
+    // The LF behind a CR that ends the piece may stand in the next one.
+    else if (at < piece.length) found.push({ at, byte: lf });
+    if (piece[at] === dot) found.push({ at, byte: dot });
   }
+}
+
+/** Ends the line that the piece before has begun to end. Answers from where the rest is read. */
+function startInsertions(piece: Uint8Array, before: number, found: Insertion[]): number {
+  if (before !== cr && before !== lf) return 0;
+  const at = before === cr && piece[0] === lf ? 1 : 0;
+  if (before === cr && at === 0 && piece.length > 0) found.push({ at, byte: lf });
+  if (piece[at] === dot) found.push({ at, byte: dot });
+  return at;
+}
+
+function indexOrEnd(piece: Uint8Array, byte: number, from: number): number {
+  const at = piece.indexOf(byte, from);
+  return at < 0 ? piece.length : at;
+}
+
+/** Below this a copy costs less byte by byte than by a call. */
+const nativeCopyBytesMin = 32;
+
+function insert(piece: Uint8Array, insertions: Insertion[]): Uint8Array {
+  const out = Buffer.allocUnsafe(piece.length + insertions.length);
+  let from = 0;
+  let end = 0;
+  for (const { at, byte } of insertions) {
+    if (at - from >= nativeCopyBytesMin) {
+      out.set(piece.subarray(from, at), end);
+      end += at - from;
+      from = at;
+    }
+    while (from < at) out[end++] = piece[from++] as number;
+    out[end++] = byte;
+  }
+  out.set(piece.subarray(from), end);
   return out;
 }
