@@ -42,6 +42,7 @@ export const cancelRace = defineFault({
   name: "cancels-around-due-time",
   what: "Every email is cancelled at a random moment within 200 ms of its time; what was answered 200 is never sent, and each 409 is explained by what became of the email.",
   mails: { small: 300, full: 50_000 },
+  limits: { latenessP99Ms: 2_000 },
   async run(world) {
     await world.start({ role: "api" });
     await world.start({ role: "worker" });

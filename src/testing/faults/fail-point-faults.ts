@@ -28,6 +28,7 @@ export const killedAtEveryStep = defineFault({
   name: "killed-at-every-step",
   what: `A process dies by SIGKILL at each step of accepting and delivering, under load, half the time one that does both: ${failPointNames.join(", ")}.`,
   mails: { small: 700, full: 10_000 },
+  limits: { latenessP99Ms: 10_000 },
   async run(world) {
     await world.start({ role: "api" });
     await world.start({ role: "worker" });

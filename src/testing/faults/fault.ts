@@ -2,6 +2,9 @@ import type { World, WorldOptions } from "./world.ts";
 
 export type Scale = "small" | "full";
 
+/** A bound in milliseconds; one for each scale where the size of the backlog decides it. */
+export type LimitMs = number | Record<Scale, number>;
+
 /** One fault: what is done to the product while it works. What must hold is the oracle's part. */
 export interface Fault {
   /** Kebab-case; its row in the table. */
@@ -14,11 +17,15 @@ export interface Fault {
   isLongOnly?: boolean;
   parts?: WorldOptions;
   /** Beyond the invariants; a figure above its limit fails the run. */
-  limits?: {
+  limits: {
+    /**
+     * Of every fault: lateness beyond times of harm (outages, waits the retry schedule asks for)
+     * at p99; the latest email may take three times as long.
+     */
+    latenessP99Ms: LimitMs;
     recoveryP99Ms?: number;
     /** From the end of an outage to the first email it had held up. */
     resumesMs?: number;
-    latenessP99Ms?: number;
     acceptP99Ms?: number;
     uncertain?: number;
   };

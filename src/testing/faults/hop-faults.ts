@@ -1,11 +1,20 @@
 import { inMs } from "../email-requests.ts";
-import { defineFault } from "./fault.ts";
+import { defineFault, type Scale } from "./fault.ts";
 import type { World } from "./world.ts";
 
 /** Emails a second that the next hop is to be given at most. */
 const ratePerSecond = { small: 60, full: 250 };
 /** The backlog may take this much longer than the rate alone would. */
 const slack = 1.2;
+const backlog = { small: 300, full: 50_000 };
+const minuteMs = { small: 100, full: 1_000 };
+/** A probe may wait its whole back-off, in minutes, before it finds the next hop alive. */
+const probeMinutes = 5;
+
+function drainMs(scale: Scale): number {
+  const atRateMs = (backlog[scale] / ratePerSecond[scale]) * 1_000 * slack;
+  return atRateMs + probeMinutes * minuteMs[scale];
+}
 
 /** Attempts the outage cost: none may have more than the one that sent it. */
 async function burntAttempts(world: World): Promise<number> {
@@ -21,20 +30,21 @@ export const hopDown = defineFault({
     "Nobody listens at the next hop for 30 minutes (RETRY_BASE_MS is the minute: 3 s at small, 30 s " +
     "at full scale) while the whole backlog is due; then it is back and takes at most " +
     "SMTP_RATE_PER_SECOND. No attempt may be burnt, and the backlog be gone within 1.2 times what the rate allows.",
-  mails: { small: 300, full: 50_000 },
+  mails: backlog,
   parts: { proxied: ["smtp"] },
+  limits: { latenessP99Ms: { small: drainMs("small"), full: drainMs("full") } },
   async run(world) {
     const rate = ratePerSecond[world.scale];
-    const minuteMs = world.scale === "full" ? 1_000 : 100;
-    const env = { RETRY_BASE_MS: String(minuteMs), SMTP_RATE_PER_SECOND: String(rate) };
-    world.env.RETRY_BASE_MS = String(minuteMs);
+    const minute = minuteMs[world.scale];
+    const env = { RETRY_BASE_MS: String(minute), SMTP_RATE_PER_SECOND: String(rate) };
+    world.env.RETRY_BASE_MS = String(minute);
     const hop = world.proxy("smtp");
     await hop.refuse();
     await world.start({ role: "api", env });
     await world.start({ role: "worker", env });
     await world.load.burst(world.mails, () => ({ scheduled_at: inMs(0) }));
     const sentBefore = await world.outage(async () => {
-      await Bun.sleep(30 * minuteMs);
+      await Bun.sleep(30 * minute);
       const count = world.sink.acceptances.length;
       await hop.heal();
       return count;
@@ -45,8 +55,7 @@ export const hopDown = defineFault({
       .waitForAcceptances(world.mails, boundMs * 2 + 60_000)
       .catch(() => world.miss("the backlog was not drained"));
     const tookMs = performance.now() - healedAt;
-    // A probe may wait its whole back-off before it finds the next hop alive.
-    const probeMs = 5 * minuteMs;
+    const probeMs = probeMinutes * minute;
     if (tookMs > boundMs + probeMs) {
       world.miss(`drained in ${Math.round(tookMs)} ms, bound ${Math.round(boundMs + probeMs)} ms`);
     }

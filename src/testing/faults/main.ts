@@ -83,6 +83,10 @@ async function runAll({ chosen, scale, seed, isRecording }: Choice): Promise<boo
   return isAllKept;
 }
 
+function listed({ name, what, notYet }: Fault): string {
+  return `${name}${markOf(notYet)}: ${what}`;
+}
+
 function render(): void {
   renderResults(resultsFile, tableFile, {
     order: faults.map(({ name }) => name),
@@ -107,7 +111,7 @@ async function main(): Promise<number> {
       },
     });
     if (values.help) process.stdout.write(usage);
-    else if (values.list) for (const { name, what } of faults) console.log(`${name}: ${what}`);
+    else if (values.list) for (const fault of faults) console.log(listed(fault));
     else if (values.render) render();
     else return (await runAll(readChoice(values))) ? 0 : 1;
     return 0;

@@ -18,7 +18,10 @@ export interface Measures {
   recovery: Spread | null;
   /** Milliseconds from the end of an outage to the first email it had held up; the worst of all. */
   resumedMs: number | null;
+  /** From the time an email was due to its first acceptance, times of harm included. */
   lateness: Spread | null;
+  /** The same without times of harm: outages, and waits that the retry schedule asks for. */
+  latenessBeyondHarm: Spread | null;
   accept: Spread | null;
 }
 
@@ -33,7 +36,8 @@ export function spread(values: number[]): Spread | null {
 export function measure({ emails }: History, world: World): Measures {
   const all = [...emails.values()];
   const copies = all.map((email) => ({ extra: extraCopies(email), uncertain: uncertainOf(email) }));
-  const lateness = all.map(latenessMs).filter((value) => value !== null);
+  const minuteMs = Number(world.env.RETRY_BASE_MS);
+  const beyondHarm = (email: EmailHistory) => beyondHarmMs(email, world.outages, minuteMs);
   return {
     copies: sum(copies.map(({ extra }) => extra)),
     announcedCopies: sum(copies.map(({ extra, uncertain }) => Math.min(extra, uncertain))),
@@ -43,7 +47,8 @@ export function measure({ emails }: History, world: World): Measures {
       ...all.flatMap((email) => outageRecoveryMs(email, world.outages)),
     ]),
     resumedMs: resumedMs(all, world.outages),
-    lateness: spread(lateness),
+    lateness: spread(all.map(latenessMs).filter(isNumber)),
+    latenessBeyondHarm: spread(all.map(beyondHarm).filter(isNumber)),
     accept: spread(world.load.acceptMs),
   };
 }
@@ -52,11 +57,57 @@ function uncertainOf({ attempts }: EmailHistory): number {
   return attempts.filter(({ outcome }) => outcome === "uncertain").length;
 }
 
+interface Interval {
+  from: number;
+  to: number;
+}
+
 /** From the time it was due, or acknowledged if that came later, to its first acceptance. */
-function latenessMs({ row, ackedAt, acceptances }: EmailHistory): number | null {
+function wait({ row, ackedAt, acceptances }: EmailHistory): Interval | null {
   const first = acceptances[0];
   if (!row || !first) return null;
-  return Math.max(0, first.at - Math.max(row.scheduledAt, ackedAt ?? 0));
+  const from = Math.max(row.scheduledAt, ackedAt ?? 0);
+  return { from, to: Math.max(from, first.at) };
+}
+
+function latenessMs(email: EmailHistory): number | null {
+  const waited = wait(email);
+  return waited && waited.to - waited.from;
+}
+
+/** Share of a wait that the retry schedule may add by chance: its jitter is at most 25 %. */
+const jitterMax = 1.25;
+
+/**
+ * Lateness that no harm explains: without outages, and without the waits after attempts that
+ * failed, 2^n minutes with their jitter.
+ */
+export function beyondHarmMs(
+  email: EmailHistory,
+  outages: Interval[],
+  minuteMs: number,
+): number | null {
+  const waited = wait(email);
+  if (!waited) return null;
+  const retries = email.attempts.map(({ endedAt }, index) => ({
+    from: endedAt,
+    to: endedAt + Math.min(2 ** (index + 1), 240) * minuteMs * jitterMax,
+  }));
+  return waited.to - waited.from - coveredMs(waited, [...outages, ...retries]);
+}
+
+/** How much of `whole` the others cover together; what overlaps counts once. */
+function coveredMs(whole: Interval, others: Interval[]): number {
+  let covered = 0;
+  let from = whole.from;
+  for (const other of others.toSorted((a, b) => a.from - b.from)) {
+    const start = Math.max(from, other.from);
+    const end = Math.min(whole.to, other.to);
+    if (end <= start) continue;
+    covered += end - start;
+    from = end;
+  }
+  return covered;
 }
 
 /**

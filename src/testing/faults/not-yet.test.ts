@@ -28,6 +28,7 @@ const result: FaultResult = {
   recovery: null,
   resumedMs: null,
   lateness: null,
+  latenessBeyondHarm: null,
   accept: null,
 };
 

@@ -41,7 +41,7 @@ export const regionsRace = defineFault({
   what: "Two regions, each with its own Redis and workers, are woken for the same emails at the same instant.",
   mails: { small: 500, full: 10_000 },
   parts: { regions: ["a", "b"] },
-  limits: { uncertain: 0 },
+  limits: { latenessP99Ms: 10_000, uncertain: 0 },
   async run(world) {
     await world.start({ role: "all", region: "a" });
     await world.start({ role: "worker", region: "b" });
@@ -68,7 +68,7 @@ export const regionDead = defineFault({
   mails: { small: 200, full: 2_000 },
   isLongOnly: true,
   parts: { regions: ["a", "b"] },
-  limits: { recoveryP99Ms: 90_000 },
+  limits: { latenessP99Ms: 90_000, recoveryP99Ms: 90_000 },
   async run(world) {
     const dying = await world.start({ role: "all", region: "a" });
     await world.start({ role: "all", region: "b" });

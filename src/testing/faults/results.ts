@@ -83,8 +83,8 @@ function page(results: FaultResult[]): string {
   return `${intro}
 ${places(results)}
 
-| fault | mails | lost | doubled | doubled, announced as uncertain | after a cancel | early | attempts outside policy | not at rest | uncertain attempts | recovery p50 / p99 | lateness p99 |
-|---|---|---|---|---|---|---|---|---|---|---|---|
+| fault | mails | lost | doubled | doubled, announced as uncertain | after a cancel | early | attempts outside policy | not at rest | uncertain attempts | recovery p50 / p99 | lateness p99 | beyond times of harm |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
 ${rows.join("\n")}
 
 ## The runs
@@ -132,6 +132,8 @@ function tableRow(result: FaultResult): string {
     result.uncertain,
     result.recovery ? `${seconds(result.recovery.p50)} / ${seconds(result.recovery.p99)}` : "–",
     seconds(result.lateness?.p99 ?? 0),
+    // Runs recorded before it was measured do not know it.
+    result.latenessBeyondHarm ? seconds(result.latenessBeyondHarm.p99) : "–",
   ];
   return `| ${cells.join(" | ")} |`;
 }
@@ -143,6 +145,7 @@ export function summary(result: FaultResult): string {
   const times = [
     result.recovery ? `recovery ${spreadText(result.recovery)}` : "",
     result.lateness ? `lateness ${spreadText(result.lateness)}` : "",
+    result.latenessBeyondHarm ? `beyond harm ${spreadText(result.latenessBeyondHarm)}` : "",
   ];
   return [
     `${result.mails} mails, ${result.harms} harms, ${result.announcedCopies} announced copies`,

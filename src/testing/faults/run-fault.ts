@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../child-server.ts";
-import type { Fault, Scale } from "./fault.ts";
+import type { Fault, LimitMs, Scale } from "./fault.ts";
 import { type EmailHistory, type History, readHistory } from "./history.ts";
 import { type Measures, measure } from "./measure.ts";
 import { judge, timelineOf, type Violation } from "./oracle.ts";
@@ -124,12 +124,18 @@ async function jobsLeft(world: World): Promise<number> {
  */
 const patience: Record<Scale, number> = { small: 6, full: 1 };
 
-function missedLimits({ limits = {} }: Fault, measures: Measures, scale: Scale): string[] {
+/** The latest email may take so many times the limit at p99. */
+const latestFactor = 3;
+
+function missedLimits({ limits }: Fault, measures: Measures, scale: Scale): string[] {
   const patient = (ms: number | undefined) => (ms === undefined ? ms : ms * patience[scale]);
+  const latenessMs = patient(atScale(limits.latenessP99Ms, scale)) ?? 0;
+  const late = measures.latenessBeyondHarm;
   const checks: [string, number | undefined, number | undefined][] = [
     ["recovery p99", measures.recovery?.p99, patient(limits.recoveryP99Ms)],
     ["resumed after", measures.resumedMs ?? undefined, patient(limits.resumesMs)],
-    ["lateness p99", measures.lateness?.p99, patient(limits.latenessP99Ms)],
+    ["lateness beyond harm p99", late?.p99, latenessMs],
+    ["lateness beyond harm max", late?.max, latenessMs * latestFactor],
     ["accept p99", measures.accept?.p99, patient(limits.acceptP99Ms)],
     ["uncertain attempts", measures.uncertain, limits.uncertain],
   ];
@@ -138,6 +144,10 @@ function missedLimits({ limits = {} }: Fault, measures: Measures, scale: Scale):
       ? [`${name} ${value}, limit ${limit}`]
       : [],
   );
+}
+
+function atScale(limit: LimitMs, scale: Scale): number {
+  return typeof limit === "number" ? limit : limit[scale];
 }
 
 function facts(fault: Fault, world: World, { scale, seed, root }: RunSettings, loadBefore: number) {

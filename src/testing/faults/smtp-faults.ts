@@ -40,6 +40,7 @@ export const everySmtpReply = defineFault({
     "530, 535, 550, 550 4.2.1, 552 5.2.2, 554, multi-line, garbage), drips, hangs or drops.",
   mails: { small: 300, full: 3_000 },
   parts: { sink: { tls: "starttls", auth: account }, env: { SMTP_POOL_SIZE: "20" } },
+  limits: { latenessP99Ms: 45_000 },
   async run(world) {
     const isFull = world.scale === "full";
     // Silence lasts as long as its deadline, 30 s and more: the small scale leaves it out.
@@ -93,6 +94,7 @@ export const dotReplyLost = defineFault({
   name: "reply-to-the-dot-lost",
   what: "The connection is lost at the dot of two emails in five, one taken and one not; half of the emails under on_uncertain: hold.",
   mails: { small: 300, full: 5_000 },
+  limits: { latenessP99Ms: 3_000 },
   async run(world) {
     await world.start({ role: "api" });
     await world.start({ role: "worker" });
@@ -117,6 +119,7 @@ export const partialAcceptance = defineFault({
   name: "partial-and-greylisted",
   what: "Emails to several recipients, of whom the next hop takes some, greylists some twice, and refuses some for good or for as long as it is asked.",
   mails: { small: 200, full: 3_000 },
+  limits: { latenessP99Ms: 3_000 },
   async run(world) {
     await world.start({ role: "api" });
     await world.start({ role: "worker" });

@@ -17,7 +17,7 @@ export const workersKilled = defineFault({
   name: "workers-killed",
   what: "SIGKILL to one of four workers, two of which accept emails as well, every 0.2 to 1.2 s, whatever it is doing, and another started in its place.",
   mails: { small: 120, full: 10_000 },
-  limits: { recoveryP99Ms: 10_000 },
+  limits: { latenessP99Ms: 10_000, recoveryP99Ms: 10_000 },
   async run(world) {
     slowHop(world, { rcptMs: 200, dotMs: 50 });
     await world.start({ role: "api" });
@@ -44,6 +44,7 @@ export const apiKilled = defineFault({
   name: "api-killed",
   what: "SIGKILL to one of two processes that accept, of which one also sends, every 0.3 to 1.5 s under a steady load of requests, each repeated under its Idempotency-Key until it is answered.",
   mails: { small: 300, full: 5_000 },
+  limits: { latenessP99Ms: 10_000 },
   async run(world) {
     await world.start({ role: "worker" });
     const roles = ["api", "all"] as const;
@@ -68,7 +69,7 @@ export const workerFrozen = defineFault({
   name: "worker-frozen",
   what: "SIGSTOP to one of two workers for 9 s, longer than its lease, while it sends; then SIGCONT.",
   mails: { small: 200, full: 5_000 },
-  limits: { recoveryP99Ms: 10_000 },
+  limits: { latenessP99Ms: 10_000, recoveryP99Ms: 10_000 },
   async run(world) {
     slowHop(world, { rcptMs: 100, dotMs: 100 });
     await world.start({ role: "api" });
@@ -109,7 +110,7 @@ export const stoppedUnderLoad = defineFault({
   what: "SIGTERM to one process after the other while it sends, each replaced: a rolling deployment.",
   mails: { small: 300, full: 5_000 },
   parts: { env: { DRAIN_TIMEOUT_MS: "8000" } },
-  limits: { uncertain: 0 },
+  limits: { latenessP99Ms: 2_000, uncertain: 0 },
   async run(world) {
     slowHop(world, { rcptMs: 50, dotMs: 50 });
     const processes = [await world.start(), await world.start()];
@@ -126,7 +127,7 @@ export const stoppedWithoutRedis = defineFault({
   what: "SIGTERM to both processes under load while Redis is down; they are started again, then Redis.",
   mails: { small: 200, full: 2_000 },
   parts: { env: { DRAIN_TIMEOUT_MS: "8000" } },
-  limits: { uncertain: 0 },
+  limits: { latenessP99Ms: 8_000, uncertain: 0 },
   async run(world) {
     slowHop(world, { rcptMs: 50, dotMs: 50 });
     const processes = [await world.start(), await world.start()];
