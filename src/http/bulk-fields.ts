@@ -8,6 +8,7 @@ import type { BulkProgress } from "../queue/bulk.ts";
 import type { DeadLetterFilter } from "../store/dead-letters.ts";
 import { isUuid } from "./email-id.ts";
 import { addFault, expecting, isPlainObject, timeField } from "./field-schemas.ts";
+import { plainDecimal } from "./inexact-number.ts";
 import { parseGroup } from "./list-query.ts";
 
 /** Fields of the bodies that mean many emails at once. */
@@ -39,13 +40,17 @@ const metadataFilter = z
     const isPlain = ([, value]: [string, unknown]) =>
       ["string", "number", "boolean"].includes(typeof value);
     if (values.length > 0 && values.every(isPlain)) {
-      return Object.fromEntries(values.map(([name, value]) => [name, String(value)]));
+      return Object.fromEntries(values.map(([name, value]) => [name, textOf(value)]));
     }
     const { error } = expecting("an object of texts, numbers or booleans");
     addFault(ctx, { message: error({ input }), input });
     return z.NEVER;
   })
   .meta({ type: ["object", "null"], additionalProperties: true });
+
+function textOf(value: unknown): string {
+  return typeof value === "number" ? plainDecimal(value) : String(value);
+}
 
 /** What both bulk replay and bulk cancel are narrowed by. */
 export const narrowing = {

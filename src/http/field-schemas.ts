@@ -10,6 +10,7 @@ import { addressForms, parseAddress } from "../email/parse-address.ts";
 import { parseInstant } from "../email/parse-time.ts";
 import type { Parsed } from "../email/parsed.ts";
 import { quoteInput } from "../email/quote-input.ts";
+import { InexactNumber } from "./inexact-number.ts";
 
 /** The words of a fault: what was expected and what came. */
 export function expecting(expected: string) {
@@ -34,7 +35,8 @@ function accept<T>(parsed: Parsed<T>, input: unknown, ctx: Context): T {
 }
 
 export function isPlainObject(input: unknown): input is Record<string, unknown> {
-  return typeof input === "object" && input !== null && !Array.isArray(input);
+  if (typeof input !== "object" || input === null) return false;
+  return !Array.isArray(input) && !(input instanceof InexactNumber);
 }
 
 /** `a@b`, `Name <a@b>` or `{ address, name }`. */

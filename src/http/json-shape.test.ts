@@ -21,7 +21,7 @@ test("depth and values of any JSON are those of what it parses to", () => {
   fc.assert(
     fc.property(fc.json({ maxDepth: 8 }), (text) => {
       const { depth, commas, colons } = walked(JSON.parse(text));
-      expect(shapeOf(text)).toEqual({ depth, values: 1 + commas + colons });
+      expect(shapeOf(text)).toMatchObject({ depth, values: 1 + commas + colons });
     }),
     { numRuns: 2_000 },
   );
@@ -29,11 +29,20 @@ test("depth and values of any JSON are those of what it parses to", () => {
 
 test("brackets, commas and quotes within texts do not count, however they are escaped", () => {
   for (const text of ["[{,:]", '\\"[', "\\\\", '\\\\\\"[,', "\\\\\\\\", '""[[', "\\u005b["]) {
-    expect(shapeOf(JSON.stringify([text]))).toEqual({ depth: 1, values: 1 });
+    expect(shapeOf(JSON.stringify([text]))).toMatchObject({ depth: 1, values: 1 });
   }
 });
 
 test("a text without an end holds all that follows", () => {
-  expect(shapeOf('["a[[[,,,')).toEqual({ depth: 1, values: 1 });
-  expect(shapeOf('["a\\"[[[')).toEqual({ depth: 1, values: 1 });
+  expect(shapeOf('["a[[[,,,')).toMatchObject({ depth: 1, values: 1 });
+  expect(shapeOf('["a\\"[[[')).toMatchObject({ depth: 1, values: 1 });
+});
+
+test("a number is long from 16 characters on, or with an exponent, wherever it stands", () => {
+  for (const text of ["[1234567890123456]", '{"a":-1.234567890123456}', "1e3", "[0,2E-400]"]) {
+    expect([text, shapeOf(text).hasLongNumber]).toEqual([text, true]);
+  }
+  for (const text of ["[123456789012345]", '["12345678901234567","1e9"]', "[true,false]", "0.1"]) {
+    expect([text, shapeOf(text).hasLongNumber]).toEqual([text, false]);
+  }
 });

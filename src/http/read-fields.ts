@@ -16,10 +16,9 @@ export function readFields<Shape extends Record<string, z.ZodType>>(
   pointer = "",
 ): { fields: Partial<z.output<z.ZodObject<Shape>>>; faults: FieldFault[] } {
   if (!isPlainObject(input)) {
-    return {
-      fields: {},
-      faults: [{ pointer, detail: `expected an object, got ${quoteInput(input)}` }],
-    };
+    const detail = `expected an object, got ${quoteInput(input)}`;
+    const unstorable = textFaults(input, pointer);
+    return { fields: {}, faults: unstorable.length > 0 ? unstorable : [{ pointer, detail }] };
   }
   const faults = textFaults(input, pointer);
   const fields: Record<string, unknown> = {};
@@ -29,8 +28,13 @@ export function readFields<Shape extends Record<string, z.ZodType>>(
       continue;
     }
     const result = part.safeParse(Object.hasOwn(input, name) ? input[name] : undefined);
-    if (result.success) fields[name] = result.data;
-    else faults.push(...toFaults(result.error.issues, pointerTo(pointer, [name])));
+    if (result.success) {
+      fields[name] = result.data;
+      continue;
+    }
+    // A place has one fault: what cannot be stored is of no type either.
+    const found = toFaults(result.error.issues, pointerTo(pointer, [name]));
+    faults.push(...found.filter((fault) => !faults.some((one) => one.pointer === fault.pointer)));
   }
   for (const name of Object.keys(input)) {
     if (!Object.hasOwn(schema.shape, name)) faults.push(unknownField(pointer, name));

@@ -2,6 +2,7 @@ import { AppError } from "../errors.ts";
 import { collectAfter } from "../mail/collect.ts";
 import type { ApiContext, HeldBytes } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
+import { parseExactly } from "./inexact-number.ts";
 import { jsonShape } from "./json-shape.ts";
 
 const depthMax = 32;
@@ -131,11 +132,13 @@ function overloaded(): AppError {
 }
 
 function parse(bytes: Uint8Array): unknown {
-  const { depth, values } = jsonShape(bytes);
+  const { depth, values, hasLongNumber } = jsonShape(bytes);
   if (depth > depthMax) throw malformed(`It is nested deeper than ${depthMax} levels.`);
   if (values > valuesMax) throw malformed(`It holds more than ${valuesMax} values.`);
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    // Looking at each number doubles the time (200,000 of them: 0.16 s instead of 0.08).
+    return hasLongNumber ? parseExactly(text) : JSON.parse(text);
   } catch {
     // The parser's own words quote the body, so they are not kept.
     throw malformed("It does not parse.");
