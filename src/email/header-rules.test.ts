@@ -58,8 +58,10 @@ describe("values", () => {
     expect(headerValueFault(value)).toMatch(/^expected .*, got /);
   });
 
-  test("998 characters may stand, 999 may not", () => {
-    expect(headerValueFault("a".repeat(998))).toBeNull();
+  test("998 characters may stand, 999 may not, and 998 in one word fit no folded line", () => {
+    expect(headerValueFault(`a ${"a".repeat(996)}`)).toBeNull();
+    expect(headerValueFault("a".repeat(997))).toBeNull();
+    expect(headerValueFault("a".repeat(998))).toMatch(/without a space, got 998/);
     expect(headerValueFault("a".repeat(999))).toMatch(/1 to 998/);
   });
 });

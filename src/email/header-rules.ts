@@ -24,6 +24,17 @@ export function headerNameFault(name: string): string | null {
     : `expected one of the headers ${allowed}, got ${quoteInput(name)}`;
 }
 
+/**
+ * Allowed headers whose value has a grammar, so that an encoded-word in it would not be read
+ * (RFC 2047 section 5): the URL of a `List-Unsubscribe` would be lost. All others are free text.
+ */
+export function isStructuredHeader(name: string): boolean {
+  return !/^x-/i.test(name);
+}
+
+/** Many mail programs decode it all the same, and whatever it hides would be the value. */
+const encodedWord = /=\?[^?]*\?[bq]\?/i;
+
 /** Ids of messages, which are ASCII: an encoded-word in one would be an id nobody has. */
 const ids = /^[\x21-\x7e]+(?: +[\x21-\x7e]+)*$/;
 
@@ -39,9 +50,44 @@ export function headerValueFault(value: unknown, name = ""): string | null {
     value.length <= valueLengthMax &&
     value.isWellFormed() &&
     !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(value);
-  if (isFine) return null;
+  if (isFine) return grammarFault(name, value) ?? lineFault(value);
   const came = typeof value === "string" && value.length > valueLengthMax ? "longer text" : null;
   return `expected a text of 1 to ${valueLengthMax} characters on one line, got ${came ?? quoteInput(value)}`;
+}
+
+/** An `X-*` may be JSON for a provider, which no provider decodes before it is parsed. */
+function grammarFault(name: string, value: string): string | null {
+  const isAscii = !/\P{ASCII}/u.test(value);
+  if (name !== "" && isStructuredHeader(name)) {
+    if (isAscii && !encodedWord.test(value)) return null;
+    return `expected ASCII without encoded-words, which RFC 2047 section 5 does not allow in ${name} (write a URL percent-encoded), got ${quoteInput(value)}`;
+  }
+  return !isAscii && isJson(value)
+    ? `expected JSON in ASCII, other characters written as \\u00e9, got ${quoteInput(value)}`
+    : null;
+}
+
+function isJson(value: string): boolean {
+  if (!/^\s*[{[]/.test(value)) return false;
+  try {
+    JSON.parse(value);
+    return true;
+  } catch {
+    // Brackets alone do not make it JSON.
+    return false;
+  }
+}
+
+/** A line is folded at spaces only, and one that is folded begins with a space. */
+function lineFault(value: string): string | null {
+  const longest = Math.max(
+    ...value
+      .trim()
+      .split(/(?<! )(?= )/)
+      .map((run) => run.trimStart().length),
+  );
+  if (longest < valueLengthMax) return null;
+  return `expected at most ${valueLengthMax - 1} characters without a space, got ${longest}`;
 }
 
 /** Names that stand there before in another letter case: to a mail program they are one header. */

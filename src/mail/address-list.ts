@@ -1,7 +1,7 @@
 import MimeNode from "nodemailer/lib/mime-node";
 import type { Address } from "../email/email.ts";
 import { AppError } from "../errors.ts";
-import { withoutControls } from "./header-text.ts";
+import { singleSpaced, withoutControls } from "./header-text.ts";
 
 /** An address and a display name, "" for none, as they may go into a header. */
 export interface Mailbox {
@@ -18,7 +18,7 @@ export function mailbox({ address, name }: Address): Mailbox {
   if (!/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(address))
     throw new AppError("invalid_content", { publicDetail: "An address is not plain ASCII." });
   // An encoded-word would carry a line end safely, but whoever decodes it may not expect one.
-  return { address, name: withoutControls(name ?? "") };
+  return { address, name: singleSpaced(withoutControls(name ?? "")) };
 }
 
 /** The value of a header that names these, not folded; anything unusual is left to nodemailer. */

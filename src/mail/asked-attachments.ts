@@ -1,5 +1,6 @@
 import type { Attachment } from "../email/email.ts";
 import type { EmailDetails } from "../email/email-details.ts";
+import { singleSpaced } from "./header-text.ts";
 import { readAttachments } from "./read-message.ts";
 
 type AskedFor = EmailDetails["attachments"][number];
@@ -35,5 +36,6 @@ function keyOf({
   contentId,
   sizeBytes,
 }: Pick<AskedFor, "filename" | "contentId" | "sizeBytes">) {
-  return JSON.stringify([filename, contentId, sizeBytes]);
+  // A message holds a name with its runs of spaces as one space.
+  return JSON.stringify([singleSpaced(filename), contentId, sizeBytes]);
 }

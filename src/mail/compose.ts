@@ -2,8 +2,14 @@ import MailComposer, { type MailComposerAttachment } from "nodemailer/lib/mail-c
 import type { Address, Attachment, EmailDraft } from "../email/email.ts";
 import { mailbox } from "./address-list.ts";
 import { type Composed, composePlain } from "./compose-plain.ts";
-import { assertHeaderBlock, assertHeaderName } from "./header-field.ts";
-import { encodeHeaderText, withoutControls } from "./header-text.ts";
+import { assertHeaderBlock, assertHeaderName, headerCase, headerField } from "./header-field.ts";
+import {
+  callersHeaderValue,
+  encodeHeaderText,
+  singleSpaced,
+  withoutControls,
+} from "./header-text.ts";
+import { lineStartsEncoded } from "./line-starts.ts";
 import { textPart } from "./text-part.ts";
 
 /**
@@ -25,6 +31,9 @@ export async function composeByNodemailer(
   draft: EmailDraft,
   ids: { messageId: string },
 ): Promise<Uint8Array> {
+  // A file alone would be the message itself; mail programs show it as a file beside a text.
+  const isFileAlone = draft.htmlBody === null && draft.attachments.length > 0;
+  const text = draft.body ?? (isFileAlone ? "" : null);
   // Field by field, and only addresses that our own parser took: nothing a caller wrote may ever
   // be read by nodemailer as an option, a path, a URL or a list of addresses.
   const root = new MailComposer({
@@ -32,7 +41,7 @@ export async function composeByNodemailer(
     ...(draft.replyTo ? { replyTo: mailbox(draft.replyTo) } : {}),
     ...(draft.to.length > 0 ? { to: draft.to.map(mailbox) } : {}),
     ...(draft.cc.length > 0 ? { cc: draft.cc.map(mailbox) } : {}),
-    ...(draft.body === null ? {} : { text: encodedPart(draft.body) }),
+    ...(text === null ? {} : { text: encodedPart(text) }),
     ...(draft.htmlBody === null ? {} : { html: encodedPart(draft.htmlBody) }),
     attachments: draft.attachments.map(attachmentPart),
     messageId: ids.messageId,
@@ -40,21 +49,36 @@ export async function composeByNodemailer(
     disableUrlAccess: true,
   }).compile();
   // Left out when it is empty, as every header without a value.
-  const subject = encodeHeaderText(draft.subject);
-  root.setHeader("Subject", { prepared: true, foldLines: true, value: subject });
+  root.setHeader("Subject", folded("Subject", encodeHeaderText(draft.subject)));
+  for (const name of Object.keys(draft.headers)) assertHeaderName(name);
   for (const [name, value] of Object.entries(draft.headers)) {
-    assertHeaderName(name);
-    const encoded = encodeHeaderText(value);
+    const encoded = callersHeaderValue(name, value);
+    const prepared = folded(headerCase(name), encoded);
     // MimeNode takes References as a plain list only; prepared, it would print the object.
     const isList = name.toLowerCase() === "references";
-    root.addHeader(name, isList ? encoded : { prepared: true, foldLines: true, value: encoded });
+    root.addHeader(name, isList ? encoded : prepared);
   }
   // A blank value is how MimeNode is told to leave a header out that it would make up itself.
   root.setHeader("Date", " ");
-  const message = await root.build();
+  const message = lineStartsEncoded(withoutTrailingSpaces(await root.build()));
   const end = Math.max(0, message.indexOf("\r\n\r\n"));
   assertHeaderBlock(message.toString("latin1", 0, end));
   return message;
+}
+
+/** As nodemailer takes a value that is final. */
+function folded(name: string, value: string) {
+  const field = headerField(name, value);
+  return { prepared: true, value: field.slice(name.length + 1).replace(/^ /, "") };
+}
+
+/** Nodemailer writes a space behind the colon, also where the value begins on the next line. */
+function withoutTrailingSpaces(message: Buffer): Buffer {
+  const end = message.indexOf("\r\n\r\n");
+  const headers = message.toString("latin1", 0, Math.max(0, end));
+  if (!headers.includes(": \r\n ")) return message;
+  const trimmed = Buffer.from(headers.replaceAll(": \r\n ", ":\r\n "), "latin1");
+  return Buffer.concat([trimmed, message.subarray(end)]);
 }
 
 /** Made of the email's own id, so that every attempt and every replay carries the same one. */
@@ -98,8 +122,8 @@ function attachmentPart({ filename, contentType, contentId, content }: Attachmen
   const part: MailComposerAttachment = {
     // A view, not a copy: an attachment may have 25 MB.
     content: Buffer.from(content.buffer, content.byteOffset, content.byteLength),
-    filename: withoutControls(filename) || "attachment",
-    contentType: safeContentType(contentType),
+    filename: singleSpaced(withoutControls(filename)) || "attachment",
+    contentType: singleSpaced(safeContentType(contentType)),
     contentTransferEncoding: "base64",
     contentDisposition: contentId === null || isText(contentType) ? "attachment" : "inline",
   };
@@ -118,7 +142,7 @@ function isText(contentType: string): boolean {
  */
 function safeContentType(contentType: string): string {
   const token = "[\\w!#$&^.+-]{1,127}";
-  const isType = new RegExp(`^${token}/${token}(;[\\x20-\\x7e]{0,300})?$`).test(contentType);
+  const isType = new RegExp(`^${token}/${token}(;[\\x20-\\x7e]{0,1000})?$`).test(contentType);
   return isType && !/^(multipart|message)\//i.test(contentType)
     ? contentType
     : "application/octet-stream";

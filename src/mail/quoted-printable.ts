@@ -10,6 +10,8 @@ const lf = 0x0a;
 const cr = 0x0d;
 const space = 0x20;
 const equals = 0x3d;
+const dot = 0x2e;
+const capitalF = 0x46;
 
 /** 1 for a byte that may stand for itself within a line. */
 const isLiteral = Uint8Array.from({ length: 256 }, (_, byte) =>
@@ -25,11 +27,13 @@ interface Written {
 
 /**
  * Room that always suffices: three characters for a byte that is encoded, and three for a soft
- * break in 55. Only of a large text is it worth counting what will be.
+ * break in 55; and for `encodeLineStarts` two characters and a soft break more in each line that
+ * begins with a dot or an F. Only of a large text is it worth counting what will be.
  */
 export function quotedPrintableBytesMax(text: Uint8Array): number {
-  const encoded = text.length <= pieceBytes ? text.length : countEncoded(text);
-  return Math.ceil((text.length + encoded * 2) * 1.06) + 64;
+  if (text.length <= pieceBytes) return Math.ceil(text.length * 3 * 1.12) + 64;
+  const { encoded, starts } = count(text);
+  return Math.ceil((text.length + encoded * 2) * 1.06) + starts * 5 + 64;
 }
 
 /**
@@ -50,10 +54,15 @@ export function writeQuotedPrintable(text: Uint8Array, out: Uint8Array, at: numb
 }
 
 /** Line ends too: they take the place of the white space before them, which may be encoded. */
-function countEncoded(text: Uint8Array): number {
-  let count = 0;
-  for (let i = 0; i < text.length; i++) if (isLiteral[text[i] as number] !== 1) count++;
-  return count;
+function count(text: Uint8Array): { encoded: number; starts: number } {
+  let encoded = 0;
+  let starts = 0;
+  for (let i = 0; i < text.length; i++) {
+    const byte = text[i] as number;
+    if (isLiteral[byte] !== 1) encoded++;
+    else if (byte === dot || byte === capitalF) starts++;
+  }
+  return { encoded, starts };
 }
 
 /** White space at the very end is a piece of its own, unless there is more of it than a piece. */
