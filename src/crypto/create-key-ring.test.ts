@@ -140,16 +140,24 @@ describe("the ring", () => {
 });
 
 describe("blind index", () => {
-  test("is the same for the same address, whatever the domain's letter case", () => {
-    expect(ring.blindIndex("ann@Example.COM")).toBe(ring.blindIndex("ann@example.com"));
+  test("is the same for the same address, in whatever letter case", () => {
+    expect(ring.blindIndex("Ann@Example.COM")).toBe(ring.blindIndex("ann@example.com"));
     expect(ring.blindIndex("ann@example.com")).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  test("differs by local part, its letter case, domain and key", () => {
+  test("of an earlier version, with the letter case before the @, is searched for as well", () => {
+    const zero = createKeyRing({ current: "00".repeat(32), old: [] });
+    // Of "Ann@b.example" by version 0.1.0 of 2026-11-29.
+    const earlier = "7e8f20fc5ce66964244299a8059c0d321b2671a64e3e6880c32a594ab1538eed";
+    expect(zero.blindIndexes("Ann@B.example")).toEqual([zero.blindIndex("ann@b.example"), earlier]);
+    expect(zero.blindIndexes("ann@b.example")).toEqual([zero.blindIndex("ann@b.example")]);
+  });
+
+  test("differs by local part, domain and key", () => {
     const other = createKeyRing({ current: randomBytes(32).toString("hex"), old: [] });
     const indexes = [
       ring.blindIndex("ann@example.com"),
-      ring.blindIndex("Ann@example.com"),
+      ring.blindIndex("anne@example.com"),
       ring.blindIndex("ann@example.org"),
       other.blindIndex("ann@example.com"),
     ];

@@ -64,8 +64,11 @@ function createIndexes(
     ringKeys.map(({ indexKey }) => createHmac("sha256", indexKey).update(text).digest("hex"));
   const indexesOf = (kind: string, text: string) => indexes(placeOf(kind, text));
   return {
-    blindIndex: (address) => indexes(withLowerDomain(address))[0] ?? "",
-    blindIndexes: (address) => indexes(withLowerDomain(address)),
+    blindIndex: (address) => indexes(address.toLowerCase())[0] ?? "",
+    // Before 2026-11-30 an address was indexed with the letter case before its @.
+    blindIndexes: (address) => [
+      ...new Set([...indexes(address.toLowerCase()), ...indexes(withLowerDomain(address))]),
+    ],
     blindIndexOf: (kind, text) => indexesOf(kind, text)[0] ?? "",
     blindIndexesOf: indexesOf,
   };

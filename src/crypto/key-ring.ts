@@ -28,11 +28,14 @@ export interface KeyRing {
   openDataKey(wrappedKey: string, emailId: string, ownerId: string): DataKey;
   /** The same data key, wrapped by the current key; throws as `openDataKey` does. */
   rewrapDataKey(wrappedKey: string, emailId: string, ownerId: string): string;
-  /** HMAC under a derived key of the address, local part as is, domain lower-cased: finds equal addresses without showing them. Hex. */
+  /** HMAC under a derived key of the address in lower case: finds equal addresses without showing them. Hex. */
   blindIndex(address: string): string;
   /** The same for texts of another kind, which is bound in: finds equal ones. Hex. Another current key gives another index. */
   blindIndexOf(kind: string, text: string): string;
-  /** `blindIndex` under every key of the ring, the current one first: what a search looks for. */
+  /**
+   * What a search looks for: `blindIndex` under every key of the ring, the current one first, and
+   * the same as versions before 2026-11-30 stored it, with the letter case before the @.
+   */
   blindIndexes(address: string): string[];
   blindIndexesOf(kind: string, text: string): string[];
   /** Encrypts directly under a derived key of the ring (stored answers of idempotent requests). */

@@ -1,4 +1,5 @@
 import type { Address } from "./email.ts";
+import { invisibleIn } from "./invisible.ts";
 import { parseDomain } from "./parse-domain.ts";
 import { isFault, type Parsed } from "./parsed.ts";
 import { quoteInput } from "./quote-input.ts";
@@ -80,6 +81,12 @@ function withName(name: string, address: string): Parsed<Address> {
 }
 
 function parseBareAddress(input: string): Parsed<string> {
+  const invisible = invisibleIn(input);
+  if (invisible !== null) {
+    return {
+      fault: `expected an address without invisible characters, got ${invisible} in ${quoteInput(input)}`,
+    };
+  }
   const at = input.lastIndexOf("@");
   const local = input.slice(0, Math.max(at, 0));
   if (at < 1 || !localPart.test(local)) {

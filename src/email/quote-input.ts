@@ -1,7 +1,10 @@
 const shownCharactersMax = 60;
 
-/** Format characters turn text around or hide in it; separators break lines; half a pair is none. */
-const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+/**
+ * Format characters turn text around or hide in it, separators break lines or look like a space;
+ * half a pair is none.
+ */
+const unsafe = /(?! )[\p{Cc}\p{Cf}\p{Z}\p{Cs}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** What came, as a fault may show it: text quoted, cut and on one line, all else by its kind. */
 export function quoteInput(input: unknown): string {

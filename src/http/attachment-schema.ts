@@ -1,17 +1,12 @@
 import { z } from "zod";
 import type { Attachment } from "../email/email.ts";
+import { parseMediaType } from "../email/media-type.ts";
 import { quoteInput } from "../email/quote-input.ts";
 import { addFault, expecting } from "./field-schemas.ts";
 
 const attachmentsMax = 20;
 /** A name to save under: no path, nothing unseen, and nothing that turns `gpj.exe` around. */
 const unsafeInFilename = /[/\\\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
-const token = "[a-z0-9][\\w!#$&^.+-]{0,126}";
-/** With parameters such as `; charset=utf-8`, as libraries hand them over. */
-const mediaType = new RegExp(
-  `^${token}/${token}(?:; ?${token}=(?:${token}|"[\\w !#$&^.+:/=-]{0,126}")){0,5}$`,
-  "i",
-);
 const ownParts = /^(?:message|multipart)\//i;
 
 const filename = z.string(expecting("a file name")).refine((name) => {
@@ -22,11 +17,14 @@ const filename = z.string(expecting("a file name")).refine((name) => {
 
 const contentType = z
   .string(expecting("a media type such as application/pdf"))
-  .regex(mediaType, expecting("a media type such as application/pdf or text/plain; charset=utf-8"))
-  .refine(
-    (type) => !ownParts.test(type),
-    expecting("a media type other than message/* and multipart/*"),
-  )
+  .transform((input, ctx): string => {
+    const parsed = parseMediaType(input);
+    const { error } = expecting("a media type other than message/* and multipart/*");
+    const isOwn = "value" in parsed && ownParts.test(parsed.value);
+    if ("value" in parsed && !isOwn) return parsed.value;
+    addFault(ctx, { message: "fault" in parsed ? parsed.fault : error({ input }), input });
+    return z.NEVER;
+  })
   .nullish();
 
 /** Standard alphabet, padded, one line; anything a lenient decoder would repair is refused. */

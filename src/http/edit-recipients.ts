@@ -15,7 +15,8 @@ export function editRecipients(
   const { recipients: to, cc, bcc } = given;
   if (to === undefined && cc === undefined && bcc === undefined) return { lists: null, fault: [] };
   const sent = recipients.filter(({ status }) => status === "sent");
-  const isSent = (address: string) => sent.some(({ mailbox }) => mailbox.address === address);
+  const sentTo = new Set(sent.map(({ mailbox }) => mailbox.address.toLowerCase()));
+  const isSent = (address: string) => sentTo.has(address.toLowerCase());
   const listOf = (kind: keyof RecipientLists, named: RecipientLists["to"] | null | undefined) => [
     ...sent.filter((one) => one.kind === kind).map(({ mailbox }) => mailbox),
     ...(named === undefined ? draft[kind] : (named ?? [])).filter(

@@ -53,17 +53,22 @@ function recipientFaults(fields: SomeFields, pointer: string): FieldFault[] {
   }
   const firstPlaces = new Map<string, string>();
   return places.flatMap(({ address, place }) => {
-    const first = firstPlaces.get(address);
-    if (first === undefined) firstPlaces.set(address, place);
+    // Of two spellings that differ in letter case only, both go to one person.
+    const key = address.toLowerCase();
+    const first = firstPlaces.get(key);
+    if (first === undefined) firstPlaces.set(key, place);
     const detail = `expected each address once, got ${quoteInput(address)} which stands at ${first} too`;
     return first === undefined ? [] : [{ pointer: place, detail }];
   });
 }
 
+/** An email that is only a file, such as a scan, needs no text. */
 function contentFaults(body: Record<string, unknown>, pointer: string): FieldFault[] {
   const isAbsent = (value: unknown) => value === undefined || value === null || value === "";
   if (!isAbsent(body.body) || !isAbsent(body.html_body)) return [];
-  return [{ pointer: `${pointer}/body`, detail: "expected body or html_body, got neither" }];
+  if (Array.isArray(body.attachments) && body.attachments.length > 0) return [];
+  const detail = "expected body, html_body or an attachment, got neither";
+  return [{ pointer: `${pointer}/body`, detail }];
 }
 
 function senderFaults(fields: SomeFields, { config, pointer }: RuleContext): FieldFault[] {

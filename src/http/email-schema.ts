@@ -22,7 +22,10 @@ export const emailSchema = z.strictObject({
   reply_to: addressField.nullish(),
   subject: z
     .string(expecting("a subject"))
-    .min(1, expecting("a subject of 1 to 998 characters"))
+    .refine(
+      (subject) => subject.length > 998 || !isBlank(subject),
+      expecting("a subject of 1 to 998 characters, not only white space"),
+    )
     .max(998, expecting("a subject of at most 998 characters"))
     .refine(
       (subject) => !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(subject),
@@ -57,6 +60,11 @@ export const emailSchema = z.strictObject({
   raw: z.unknown().meta({ description: "Not supported yet." }),
   list_unsubscribe: z.unknown().meta({ description: "Not supported yet." }),
 });
+
+/** Nothing that is seen: the message would go out without a Subject, or look as if it did. */
+function isBlank(text: string): boolean {
+  return /^[\p{Z}\p{Cf}\p{Default_Ignorable_Code_Point}]*$/u.test(text);
+}
 
 export type EmailFields = z.output<typeof emailSchema>;
 

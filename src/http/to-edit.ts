@@ -72,7 +72,7 @@ function onlyNamed(fields: object, body: Record<string, unknown>): Given {
 function contentFaults(
   given: Given,
   body: Record<string, unknown>,
-  { draft }: CurrentEmail,
+  { draft, details }: CurrentEmail,
   context: EditContext,
 ): FieldFault[] {
   const lists = ["recipients", "cc", "bcc"].some((name) => Object.hasOwn(body, name))
@@ -91,7 +91,8 @@ function contentFaults(
   const texts = {
     body: draft.body,
     html_body: draft.htmlBody,
-    ...pick(body, ["body", "html_body"]),
+    attachments: details.attachments,
+    ...pick(body, ["body", "html_body", "attachments"]),
   };
   return draftFaults(merged, texts, { ...context, pointer: "" });
 }

@@ -94,8 +94,9 @@ function addressees(
   );
 }
 
+/** In whatever letter case: it is one person. */
 function isSame(one: Address, other: Address): boolean {
-  return one.address === other.address;
+  return one.address.toLowerCase() === other.address.toLowerCase();
 }
 
 function messageTooLarge(bytes: number, bytesMax: number): AppError {
