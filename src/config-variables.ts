@@ -258,7 +258,9 @@ const smtp = {
   }),
   SMTP_POOL_SIZE: plain(integer(1, 1000), {
     default: "`20`",
-    meaning: "Connections to the next hop at the same time",
+    meaning:
+      "Connections to the next hop at the same time, at most. Where it allows fewer, as many are " +
+      "used as it allows, and the log says so",
     example: "20",
   }),
   SMTP_RATE_PER_SECOND: plain(decimal(0.01, 10_000), {

@@ -113,7 +113,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const { region, queueHorizonMs: horizonMs } = config;
   const keyRing = keyRingOf(config, secrets);
   const semaphore = createByteSemaphore({ bytesMax: bytesMaxOf(config) });
-  const sender = createTransport(config);
+  const sender = createTransport(config, log);
   const presence = createPresenceOf(config, database, workerId);
   const backend = createQueueBackend({ config: config.queue, database, region, log });
   const queue = backend.createQueue<WakeJob>(emailQueueName);
@@ -306,8 +306,8 @@ function openFailPoints(): FailPoints {
   return spec ? createFailPoints(spec, () => process.kill(process.pid, "SIGKILL")) : noFailPoints;
 }
 
-function createTransport(config: Config): Transport {
+function createTransport(config: Config, log: Logger): Transport {
   return config.transport.kind === "smtp"
-    ? createSmtpTransport(config.transport)
+    ? createSmtpTransport(config.transport, { log })
     : createCaptureTransport({ dataDir: config.dataDir });
 }

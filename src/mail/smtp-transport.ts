@@ -1,7 +1,9 @@
 import type { SmtpSettings } from "../config.ts";
 import type { SendReport } from "../email/smtp.ts";
+import type { Logger } from "../log.ts";
+import { createConnectionCeiling } from "./connection-ceiling.ts";
 import { converse, type Ending, openSession, type SmtpTimeouts } from "./smtp-conversation.ts";
-import { createSmtpPool, type SmtpSlot } from "./smtp-pool.ts";
+import { createSmtpPool, type SmtpPool } from "./smtp-pool.ts";
 import { createSmtpSession, type SmtpSession } from "./smtp-session.ts";
 import type { SendRequest, Transport } from "./transport.ts";
 
@@ -13,7 +15,9 @@ export interface SmtpTransportDeps {
   fenceTimeoutMs?: number;
   /** Milliseconds an idle connection is kept. Default 30,000. */
   idleMs?: number;
-  log?: { debug(fields: object, words: string): void };
+  /** Milliseconds until one more connection is tried after one was refused. Default 10,000. */
+  raiseAfterMs?: number;
+  log?: Pick<Logger, "debug" | "info">;
 }
 
 /**
@@ -25,41 +29,43 @@ export function createSmtpTransport(
   deps: SmtpTransportDeps = {},
 ): Transport {
   const name = `${settings.host}:${settings.port}`;
-  const pool = createSmtpPool({ sizeMax: settings.poolSize, idleMs: deps.idleMs ?? 30_000 });
   const now = deps.now ?? (() => new Date());
   const commandMs = deps.commandTimeoutMs ?? 30_000;
   const fenceMs = deps.fenceTimeoutMs ?? 30_000;
   const timeouts: SmtpTimeouts = { commandMs, fenceMs, replyMs: settings.replyTimeoutMs };
+  const { poolSize: sizeMax } = settings;
+  const { raiseAfterMs = 10_000, log } = deps;
+  const pool = createSmtpPool({
+    ceiling: createConnectionCeiling({ sizeMax, raiseAfterMs, log }),
+    idleMs: deps.idleMs ?? 30_000,
+    quietMs: commandMs,
+    open,
+  });
 
-  async function attemptFresh(slot: SmtpSlot, request: SendRequest): Promise<Ending> {
+  async function open(signal: AbortSignal) {
     const session = createSmtpSession(settings, commandMs);
-    const failed = await openSession(session, request.signal, timeouts);
-    if (failed) {
-      // A turn later: whoever hears of the failure may not want the next one tried any more.
-      setImmediate(() => slot.giveBack(null));
-      return failed;
-    }
-    const ending = await converse(session, request, timeouts, now);
-    settleSlot(slot, session, ending, commandMs);
-    return ending;
+    const failed = await openSession(session, signal, timeouts);
+    return failed ? { failed } : { session };
   }
 
-  async function attempt(slot: SmtpSlot, request: SendRequest): Promise<Ending> {
-    if (!slot.idle) return attemptFresh(slot, request);
-    const ending = await converse(slot.idle, request, timeouts, now);
-    if (isStale(slot.idle, ending)) return attemptFresh(slot, request);
-    settleSlot(slot, slot.idle, ending, commandMs);
+  async function attempt(request: SendRequest, isAgain = false): Promise<Ending> {
+    const { signal, ownerId, isWanted = () => true } = request;
+    const taken = await pool.take({ signal, ownerId, isWanted, isAgain });
+    if (!taken) return neverStarted;
+    if ("failed" in taken) return taken.failed;
+    const { session, isFresh } = taken;
+    const ending = await converse(session, request, timeouts, now);
+    if (!isFresh && isStale(session, ending)) return attempt(request, true);
+    settleSession(pool, session, ending, commandMs);
     return ending;
   }
 
   async function send(request: SendRequest): Promise<SendReport> {
-    const slot = await pool.take(request.signal, request.ownerId);
-    const isWanted = request.isWanted?.() ?? true;
-    if (slot && !isWanted) slot.giveBack(slot.idle);
-    const ending = slot && isWanted ? await attempt(slot, request) : neverStarted;
-    const { phase, fenced, reply, withheld, error } = ending;
-    const code = reply?.code ?? null;
-    deps.log?.debug({ phase, fenced, code, withheld, error }, "smtp conversation ended");
+    const ending = await attempt(request);
+    const { phase, reply, withheld, error } = ending;
+    const said = reply ? { smtp_code: reply.code } : {};
+    const reason = withheld ?? error;
+    deps.log?.debug("smtp conversation ended", { phase, ...said, ...(reason ? { reason } : {}) });
     return { ...ending, transport: name };
   }
 
@@ -89,16 +95,13 @@ function isStale({ failure, transcript }: SmtpSession, ending: Ending): boolean 
  * Gives the connection back at the reply. A transaction that was refused half-way is reset first;
  * nobody waits for that but the connection's next user.
  */
-function settleSlot(slot: SmtpSlot, session: SmtpSession, ending: Ending, resetMs: number): void {
-  const isOpenTransaction = ending.phase === "rcpt" || ending.phase === "data";
-  if (session.failure || !isOpenTransaction) {
-    slot.giveBack(session);
-    return;
-  }
+function settleSession(pool: SmtpPool, session: SmtpSession, { phase }: Ending, resetMs: number) {
+  const isOpenTransaction = phase === "rcpt" || phase === "data";
+  if (session.failure || !isOpenTransaction) return pool.giveBack(session);
   const timer = setTimeout(() => session.close({ words: "RSET timed out", isTls: false }), resetMs);
   void session.reset().then((isReset) => {
     clearTimeout(timer);
     if (!isReset) session.close({ words: "RSET was refused", isTls: false });
-    slot.giveBack(session);
+    pool.giveBack(session);
   });
 }

@@ -20,6 +20,26 @@ test("whoever leaves the line is not called, and holds nobody up", () => {
   turns.remove("bob", "b1");
   turns.remove("bob", "b1");
   turns.remove("eve", "e1");
-  expect(turns.clear()).toEqual(["a2"]);
+  expect(turns.size).toBe(1);
+  expect(turns.takeOut(() => true)).toEqual(["a2"]);
   expect(turns.next()).toBeUndefined();
+  expect(turns.size).toBe(0);
+});
+
+test("who comes again is next, and its owner has had that turn", () => {
+  const turns = createTurns<string>();
+  turns.add("ada", "a1");
+  turns.add("bob", "b1");
+  turns.addFirst("bob", "b0");
+  const all = Array.from({ length: 4 }, () => turns.next());
+  expect(all).toEqual(["b0", "a1", "b1", undefined]);
+});
+
+test("some are taken out of every line, and the others keep their places", () => {
+  const turns = createTurns<string>();
+  for (const waiter of ["a1", "a2", "a3"]) turns.add("ada", waiter);
+  turns.add("bob", "b2");
+  expect(turns.takeOut((waiter) => waiter.endsWith("2"))).toEqual(["a2", "b2"]);
+  expect(turns.size).toBe(2);
+  expect([turns.next(), turns.next(), turns.next()]).toEqual(["a1", "a3", undefined]);
 });

@@ -3,29 +3,44 @@
  * in their order. A flood of one owner delays another's mail by one turn, not by the flood.
  */
 export interface Turns<T> {
+  readonly size: number;
   add(ownerId: string, waiter: T): void;
+  /** Has the next turn, before all others. */
+  addFirst(ownerId: string, waiter: T): void;
   /** The next one, who waits no more; undefined: nobody waits. */
   next(): T | undefined;
   /** Takes one who waits no more out of the line. */
   remove(ownerId: string, waiter: T): void;
-  /** Everybody, who all wait no more. */
-  clear(): T[];
+  /** All for whom this holds, who wait no more. */
+  takeOut(isOut: (waiter: T) => boolean): T[];
 }
 
 export function createTurns<T>(): Turns<T> {
   /** Owners of whom somebody waits; the first has the next turn. */
-  const lines = new Map<string, T[]>();
+  let lines = new Map<string, T[]>();
+  let size = 0;
 
   return {
+    get size() {
+      return size;
+    },
     add(ownerId, waiter) {
+      size += 1;
       const line = lines.get(ownerId);
       if (line) line.push(waiter);
       else lines.set(ownerId, [waiter]);
+    },
+    addFirst(ownerId, waiter) {
+      size += 1;
+      const line = lines.get(ownerId) ?? [];
+      lines.delete(ownerId);
+      lines = new Map([[ownerId, [waiter, ...line]], ...lines]);
     },
     next() {
       const [first] = lines;
       if (!first) return undefined;
       const [ownerId, line] = first;
+      size -= 1;
       const waiter = line.shift();
       lines.delete(ownerId);
       if (line.length > 0) lines.set(ownerId, line);
@@ -36,12 +51,19 @@ export function createTurns<T>(): Turns<T> {
       const at = line?.indexOf(waiter) ?? -1;
       if (!line || at < 0) return;
       line.splice(at, 1);
+      size -= 1;
       if (line.length === 0) lines.delete(ownerId);
     },
-    clear() {
-      const all = [...lines.values()].flat();
-      lines.clear();
-      return all;
+    takeOut(isOut) {
+      const out: T[] = [];
+      for (const [ownerId, line] of lines) {
+        const left: T[] = [];
+        for (const waiter of line) (isOut(waiter) ? out : left).push(waiter);
+        if (left.length > 0) lines.set(ownerId, left);
+        else lines.delete(ownerId);
+      }
+      size -= out.length;
+      return out;
     },
   };
 }

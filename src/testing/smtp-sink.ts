@@ -31,6 +31,10 @@ export interface SmtpSinkOptions {
   isAuthRequired?: boolean;
   /** Default PIPELINING, 8BITMIME, ENHANCEDSTATUSCODES. */
   extensions?: string[];
+  /** Connections at the same time; each one more gets `surplus`. Default: no limit. */
+  connectionsMax?: number;
+  /** `close`: without a word. Default `421`, in place of the greeting. */
+  surplus?: "421" | "close";
   /** A JSON line for each acceptance, on the disk before the 250 is written. */
   logFile?: string;
   /** Adds `message_base64` to the lines. Default false. */
@@ -47,6 +51,10 @@ export interface SmtpSink {
   readonly steps: SinkContext[];
   readonly connectionCount: number;
   readonly openConnectionCount: number;
+  /** Those turned away because of `connectionsMax`. */
+  readonly refusedConnectionCount: number;
+  /** From now on; those that are open stay. */
+  setConnectionsMax(count: number): void;
   /** Replaces all rules, for connections in use too. */
   setRules(...rules: SinkRule[]): void;
   /** Resolves once so many messages were taken; rejects after the time. */
@@ -72,6 +80,8 @@ export async function createSmtpSink(options: SmtpSinkOptions = {}): Promise<Smt
   const log = options.logFile ? createAcceptanceLog(options.logFile) : null;
   let rules = options.rules ?? [];
   let connectionCount = 0;
+  let refusedConnectionCount = 0;
+  let connectionsMax = options.connectionsMax ?? Number.POSITIVE_INFINITY;
 
   function notify(): void {
     for (const watcher of [...watchers]) watcher();
@@ -105,7 +115,18 @@ export async function createSmtpSink(options: SmtpSinkOptions = {}): Promise<Smt
     accept,
   };
 
+  function turnAway(socket: Socket): void {
+    refusedConnectionCount += 1;
+    socket.on("error", () => socket.destroy());
+    if (options.surplus === "close") socket.destroy();
+    else socket.end("421 4.7.0 Too many connections from you\r\n");
+  }
+
   function serve(socket: Socket): void {
+    if (sessions.size >= connectionsMax) {
+      turnAway(socket);
+      return;
+    }
     connectionCount += 1;
     socket.setNoDelay(true);
     const session = new SmtpSinkSession(socket, {
@@ -154,6 +175,12 @@ export async function createSmtpSink(options: SmtpSinkOptions = {}): Promise<Smt
     },
     get openConnectionCount() {
       return sessions.size;
+    },
+    get refusedConnectionCount() {
+      return refusedConnectionCount;
+    },
+    setConnectionsMax(count) {
+      connectionsMax = count;
     },
     setRules(...replacement) {
       rules = replacement;
