@@ -58,10 +58,10 @@ function checkClock({ reconciler }: Parts): Component {
 /** A next hop that is down delays what is accepted; nothing of it is lost, no attempt spent. */
 export function checkTransport({ sender, delivering }: Parts): Component {
   const driver = sender.name === "capture" ? "capture" : "smtp";
-  const { state: breaker, reason, smtpCode } = delivering.breaker.snapshot();
+  const { state: breaker, reason, said } = delivering.breaker.snapshot();
   if (reason === null) return { status: "ok", driver, breaker };
-  const code = smtpCode === null ? "" : ` (SMTP ${smtpCode})`;
-  const detail = `${faultWords[reason]}${code}; emails wait without spending attempts`;
+  const quoted = said === null ? "" : ` (${said})`;
+  const detail = `${faultWords[reason]}${quoted}; emails wait without spending attempts`;
   return { status: "degraded", driver, detail, breaker };
 }
 

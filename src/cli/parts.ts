@@ -8,6 +8,7 @@ import { tellOfCalls } from "../journal/tell-of-calls.ts";
 import type { Logger } from "../log.ts";
 import { createByteSemaphore } from "../mail/byte-semaphore.ts";
 import { createCaptureTransport } from "../mail/capture-transport.ts";
+import { createPipeSuspicion } from "../mail/pipe-suspicion.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
@@ -35,6 +36,7 @@ import {
   slotMargin,
 } from "../queue/rate-limit.ts";
 import { createReconciler } from "../queue/reconcile.ts";
+import { createRefusedSenders } from "../queue/refused-senders.ts";
 import { createAttempts } from "../store/attempts.ts";
 import { createBulkCancel } from "../store/bulk-cancel.ts";
 import { createChanges } from "../store/changes.ts";
@@ -205,6 +207,8 @@ function createRestraints(config: Config, { transport, database, pause, log }: R
     breaker,
     rateLimit: createRateLimitOf(config, database),
     destinations: createDestinations({ minuteMs }),
+    pipe: createPipeSuspicion({ minuteMs }),
+    senders: createRefusedSenders({ minuteMs }),
     headroom: createHeadroomOf(config),
     direct: createDirectDeliveryOf(config, () => {
       const { state, limit } = breaker.snapshot();

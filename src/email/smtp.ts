@@ -56,6 +56,8 @@ export interface SendReport {
    * (`cancelled`, `stale`), its call failed (`fence_failed`), or we were stopping (`aborted`).
    */
   withheld: "cancelled" | "stale" | "fence_failed" | "aborted" | null;
+  /** The server offers a login (AUTH), and we have none to give. Absent: false, or not known. */
+  isLoginMissing?: boolean;
   /** Host and port, or `capture`. */
   transport: string;
 }

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Envelope, SendReport, SmtpPhase, SmtpReply } from "../email/smtp.ts";
 import { recipients } from "../testing/smtp-fixtures.ts";
-import { classify, isPermanent } from "./classify.ts";
+import { classify } from "./classify.ts";
+import { isPermanent } from "./permanent.ts";
 
 const reply = (code: number, enhanced: string | null = null): SmtpReply => ({
   code,
@@ -136,7 +137,24 @@ describe("from MAIL FROM on", () => {
       2,
       "bounced: bounced bounced",
     ],
-    ["MAIL refused", { phase: "mail", reply: reply(550, "5.7.1") }, 2, "bounced: bounced bounced"],
+    [
+      "MAIL refused for good speaks of the sender",
+      { phase: "mail", reply: reply(550, "5.7.1") },
+      2,
+      "release sender_refused",
+    ],
+    [
+      "MAIL refused without a code",
+      { phase: "mail", reply: reply(553) },
+      1,
+      "release sender_refused",
+    ],
+    [
+      "MAIL refused for the message's size",
+      { phase: "mail", reply: reply(552, "5.3.4") },
+      2,
+      "bounced: bounced bounced",
+    ],
     ["MAIL deferred", { phase: "mail", reply: reply(451) }, 2, "deferred: deferred deferred"],
     [
       "all refused at RCPT",
@@ -250,7 +268,7 @@ describe("permanent or not", () => {
     [503, "5.5.1", false],
     [421, null, false],
     [550, "4.7.1", false],
-    [450, "5.1.1", true],
+    [450, "5.1.1", false],
     [554, "5.7.1", true],
     [451, "4.7.1", false],
     [550, "2.0.0", true],
@@ -259,7 +277,7 @@ describe("permanent or not", () => {
     [452, "4.2.2", false],
     [421, "5.7.0", false],
     [550, "5.7.0", true],
-    [451, "5.7.1", true],
+    [451, "5.7.1", false],
   ];
   for (const [code, enhanced, expected] of table) {
     test(`${code} ${enhanced ?? ""}: ${expected ? "bounced" : "deferred"}`, () => {
@@ -268,12 +286,13 @@ describe("permanent or not", () => {
   }
 });
 
-test("an enhanced code of class 4 or 5 decides alone, whatever else it says", () => {
+test("permanent takes a 5xx whose enhanced code does not say 4: a 4xx never bounces", () => {
   const digits = fc.integer({ min: 0, max: 999 });
-  const anyCode = fc.integer({ min: 400, max: 599 }).filter((code) => code !== 503 && code !== 421);
+  const anyCode = fc.integer({ min: 400, max: 599 }).filter((code) => code !== 503);
   fc.assert(
     fc.property(anyCode, fc.constantFrom(4, 5), digits, digits, (code, kind, subject, detail) => {
-      expect(isPermanent(reply(code, `${kind}.${subject}.${detail}`))).toBe(kind === 5);
+      const isFinal = code >= 500 && kind === 5;
+      expect(isPermanent(reply(code, `${kind}.${subject}.${detail}`))).toBe(isFinal);
     }),
   );
 });

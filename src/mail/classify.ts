@@ -1,5 +1,7 @@
 import type { Outcome } from "../email/email.ts";
 import type { Envelope, SendReport, SmtpReply } from "../email/smtp.ts";
+import { isPermanent } from "./permanent.ts";
+import { concernOf } from "./reply-concern.ts";
 import { type TransportFault, transportFaultOf } from "./transport-fault.ts";
 
 export interface RecipientVerdict {
@@ -34,12 +36,13 @@ export type Verdict =
       reason:
         | "transport_refused"
         | "transport_unreachable"
+        | "sender_refused"
         | "destination_backed_off"
         | "fence_failed"
         | "aborted";
       /** Milliseconds until the next look, at least. */
       delayMs: number;
-      /** The transport itself is at fault: nothing else will get through either. */
+      /** The transport itself is at fault: nothing else gets through either. */
       fault: TransportFault | null;
       reply: SmtpReply | null;
       error: string | null;
@@ -49,36 +52,43 @@ export type Verdict =
 
 /** The database was slow or gone; by then it may be back. */
 const fenceFailedDelayMs = 1_000;
+/** An account that is suspended, or a sender nobody may use, is mended by a person. */
+const senderRefusedDelayMs = 30_000;
 
 /**
- * Judges what a conversation said (RFC 5321 section 4.2.1, RFC 3463). Pure: the same report and
- * envelope always give the same verdict.
+ * Judges what a conversation said (RFC 5321 section 4.2.1, RFC 3463). Pure: the same arguments
+ * always give the same verdict. `fault`: what the conversation showed to be wrong with the
+ * transport; by default what it alone can show.
  */
-export function classify(report: SendReport, envelope: Envelope): Verdict {
+export function classify(
+  report: SendReport,
+  envelope: Envelope,
+  fault: TransportFault | null = transportFaultOf(report),
+): Verdict {
   const { withheld, reply, error } = report;
   if (withheld === "cancelled" || withheld === "stale") return { kind: "drop", reason: withheld };
   if (withheld === "aborted" || withheld === "fence_failed") {
     const delayMs = withheld === "aborted" ? 0 : fenceFailedDelayMs;
     return { kind: "release", reason: withheld, delayMs, fault: null, reply, error };
   }
-  const fault = transportFaultOf(report);
   if (fault) {
     const reason = fault.reason === "unreachable" ? "transport_unreachable" : "transport_refused";
     return { kind: "release", reason, delayMs: fault.pauseMs ?? 0, fault, reply, error };
   }
+  if (isOfSender(report)) return senderRefused(report);
   if (isUncertain(report)) return uncertain(report);
   return settled(report, envelope);
 }
 
-/**
- * Permanent for this message and recipient. An enhanced code outranks the basic one; 503 (bad
- * sequence) and 421 (closing) speak of the conversation, whatever stands beside them.
- */
-export function isPermanent({ code, enhanced }: SmtpReply): boolean {
-  if (code === 503 || code === 421) return false;
-  if (enhanced?.startsWith("4.")) return false;
-  if (enhanced?.startsWith("5.")) return code >= 400;
-  return code >= 500;
+/** MAIL FROM is refused for good: it names the sender, and nothing of the message but its size. */
+function isOfSender(report: SendReport): boolean {
+  const concern = concernOf(report);
+  return concern === "sender" || concern === "account";
+}
+
+function senderRefused({ reply, error }: SendReport): Verdict {
+  const delayMs = senderRefusedDelayMs;
+  return { kind: "release", reason: "sender_refused", delayMs, fault: null, reply, error };
 }
 
 function isUncertain({ phase, fenced, reply }: SendReport): boolean {

@@ -17,7 +17,7 @@ const rcptReplies = {
   "550 4.7.1 Come again": "deferred",
   "550 5.1.1 No such user": "bounced",
   "552 5.2.2 Mailbox full": "bounced",
-  "450 5.7.1 Never": "bounced",
+  "450 5.7.1 Not now": "deferred",
 } as const satisfies Record<string, Fate | null>;
 
 const dotReplies: Record<string, { action: SinkAction | null; fate: Fate }> = {

@@ -1,15 +1,20 @@
-import type { SendReport, SmtpPhase } from "../email/smtp.ts";
+import type { SendReport, SmtpPhase, SmtpReply } from "../email/smtp.ts";
+import { quotedReply } from "./quoted-reply.ts";
+import { concernOf } from "./reply-concern.ts";
 
 /** Nobody's mail gets through the transport now, whatever it is and whoever it is for. */
 export interface TransportFault {
   /**
-   * `auth`: the login is refused, or one is wanted. `tls`: no TLS, or a certificate nobody
-   * trusts. `refused`: the server answered, and will not talk to us now. `unreachable`: it did
-   * not answer.
+   * `auth`: the login is refused. `login_wanted`: one is wanted and none is configured. `tls`: no
+   * TLS, or a certificate nobody trusts. `tls_wanted`: the server wants TLS and we speak none.
+   * `refused`: the server answered, and will not talk to us now. `rejecting`: it talks to us, and
+   * takes nobody's mail. `unreachable`: it did not answer.
    */
-  reason: "auth" | "tls" | "refused" | "unreachable";
+  reason: "auth" | "login_wanted" | "tls" | "tls_wanted" | "refused" | "rejecting" | "unreachable";
   /** The reply's code; null: none came. */
   smtpCode: number | null;
+  /** The reply as it may be shown, such as `452 4.3.1 at MAIL: Out of storage`; null: none came. */
+  said: string | null;
   /** Milliseconds until a person may have mended it; null: the breaker's back-off decides. */
   pauseMs: number | null;
 }
@@ -17,8 +22,11 @@ export interface TransportFault {
 /** For the log and for /health. */
 export const faultWords: Record<TransportFault["reason"], string> = {
   auth: "the next hop refuses our login: check SMTP_USER and SMTP_PASS",
+  login_wanted: "the next hop wants a login and none is configured: set SMTP_USER and SMTP_PASS",
   tls: "TLS with the next hop fails: check its certificate, SMTP_TLS and SMTP_TLS_CA",
+  tls_wanted: "the next hop wants TLS before anything else: set SMTP_TLS=required",
   refused: "the next hop answers, and will not talk to us now",
+  rejecting: "the next hop answers, and takes no mail now",
   unreachable: "the next hop does not answer",
 };
 
@@ -29,33 +37,66 @@ const beforeMail: readonly SmtpPhase[] = ["connect", "greeting", "ehlo", "startt
 
 /**
  * What failed before MAIL FROM was answered says nothing about the email that happened to be
- * tried. Null: MAIL FROM was answered, so that the transport works.
+ * tried. Null: MAIL FROM was answered, so that one conversation alone proves nothing.
+ * `hasWorked`: whether any message was ever taken by this transport.
  */
-export function transportFaultOf(report: SendReport): TransportFault | null {
+export function transportFaultOf(
+  report: SendReport,
+  { hasWorked }: { hasWorked: boolean } = { hasWorked: true },
+): TransportFault | null {
   const { phase, reply } = report;
-  const smtpCode = reply?.code ?? null;
-  if (isLoginWanted(report)) return { reason: "auth", smtpCode, pauseMs: permanentPauseMs };
+  const fault = faultMaker(report);
+  const wanted = wantedBy(report, hasWorked);
+  if (wanted) return fault(wanted, permanentPauseMs);
   if (!beforeMail.includes(phase)) {
-    const isUnanswered = phase === "mail" && reply === null;
-    return isUnanswered ? { reason: "unreachable", smtpCode, pauseMs: null } : null;
+    return phase === "mail" && reply === null ? fault("unreachable", null) : null;
   }
-  if (!reply) {
-    // A handshake without a reply failed over a certificate.
-    return phase === "starttls"
-      ? { reason: "tls", smtpCode, pauseMs: permanentPauseMs }
-      : { reason: "unreachable", smtpCode, pauseMs: null };
-  }
+  // A handshake without a reply failed over a certificate.
+  if (!reply) return phase === "starttls" ? fault("tls", permanentPauseMs) : fault("unreachable");
   const isTemporary = reply.code < 500 || reply.enhanced?.startsWith("4.");
   const pauseMs = isTemporary ? null : permanentPauseMs;
-  if (phase === "auth" && !isTemporary) return { reason: "auth", smtpCode, pauseMs };
-  return { reason: phase === "starttls" ? "tls" : "refused", smtpCode, pauseMs };
+  if (phase === "auth" && !isTemporary) return fault("auth", pauseMs);
+  return fault(phase === "starttls" ? "tls" : "refused", pauseMs);
+}
+
+/** The fault that several emails met after MAIL FROM; one such reply alone is an email's. */
+export function rejectingFault(report: SendReport): TransportFault {
+  // A suspended account is mended by a person.
+  const pauseMs = concernOf(report) === "account" ? permanentPauseMs : null;
+  return faultMaker(report)("rejecting", pauseMs);
+}
+
+function faultMaker({ phase, reply }: SendReport) {
+  const smtpCode = reply?.code ?? null;
+  const said = reply && quotedReply(reply, phase);
+  return (reason: TransportFault["reason"], pauseMs: number | null = null): TransportFault => ({
+    reason,
+    smtpCode,
+    said,
+    pauseMs,
+  });
 }
 
 /**
- * 530 may answer any command (RFC 4954 section 6); a server that judges late says it at RCPT.
- * 5.7.57 is how Exchange says the same, whatever code stands before it.
+ * 530 may answer any command (RFC 3207 section 4, RFC 4954 section 6); a server that judges late
+ * says it at RCPT. 5.7.57 is how Exchange says the same, whatever code stands before it.
  */
-function isLoginWanted({ phase, reply }: SendReport): boolean {
-  if (phase !== "mail" && phase !== "rcpt" && phase !== "data") return false;
-  return reply !== null && (reply.code === 530 || reply.enhanced === "5.7.57");
+function wantedBy(report: SendReport, hasWorked: boolean): TransportFault["reason"] | null {
+  const { phase, reply, isLoginMissing = false } = report;
+  if (!reply || !["mail", "rcpt", "data"].includes(phase)) return null;
+  if (reply.code === 530 && /tls/i.test(reply.text)) return "tls_wanted";
+  if (reply.code === 530 || reply.enhanced === "5.7.57") {
+    return isLoginMissing ? "login_wanted" : "auth";
+  }
+  return isLoginMissing && !hasWorked && deniesAccess(reply) ? "login_wanted" : null;
+}
+
+/**
+ * Submission servers refuse everybody who has not logged in with words of a refused recipient:
+ * Postfix's `554 5.7.1 <…>: Recipient address rejected: Access denied`, or `Relay access denied`.
+ */
+export function deniesAccess({ code, enhanced, text }: SmtpReply): boolean {
+  const isRefusal = [550, 551, 553, 554].includes(code);
+  const isPolicy = enhanced === null || enhanced.startsWith("5.7.");
+  return isRefusal && isPolicy && /access denied|relay|authenticat|log ?in\b/i.test(text);
 }

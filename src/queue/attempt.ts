@@ -1,29 +1,27 @@
 import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
 import { readMailbox } from "../email/mailbox.ts";
-import type { Envelope, SendReport } from "../email/smtp.ts";
+import type { Envelope } from "../email/smtp.ts";
 import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
-import { classify, type Verdict } from "../mail/classify.ts";
+import type { Verdict } from "../mail/classify.ts";
 import { collectAfter } from "../mail/collect.ts";
-import { throttledPositions } from "../mail/throttled.ts";
 import type { Transport } from "../mail/transport.ts";
-import { transportFaultOf } from "../mail/transport-fault.ts";
 import type { Attempts, ClaimedEmail } from "../store/attempts.ts";
 import { untilAborted } from "./abortable.ts";
 import type { Breaker, Pass } from "./breaker.ts";
-import type { Destinations } from "./destinations.ts";
+import { domainOf } from "./domain-of.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 import type { FailPoints } from "./fail-points.ts";
+import { type JudgeDeps, judgeReport } from "./judge-report.ts";
 import type { Admission } from "./rate-limit.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
 import { decryptMessage } from "./stored-message.ts";
 
-export interface AttemptDeps {
+export interface AttemptDeps extends JudgeDeps {
   attempts: Attempts;
   sender: Transport;
   breaker: Breaker;
-  destinations: Destinations;
   keyRing: KeyRing;
   semaphore: ByteSemaphore;
   log: Logger;
@@ -67,12 +65,14 @@ export async function attempt(
 ): Promise<Attempted> {
   let dataKey: DataKey | null = null;
   let giveBack = () => {};
+  let sender: string | null = null;
   try {
     dataKey =
       turn.opened?.dataKey ?? deps.keyRing.openDataKey(email.wrappedKey, email.id, email.ownerId);
     const envelope = turn.opened?.envelope ?? openEnvelope(email, dataKey);
-    const backedOff = verdictOfDestinations(deps, email, envelope);
-    if (backedOff) return { verdict: backedOff, dataKey };
+    const notNow = verdictOfWaits(deps, email, envelope, turn.pass);
+    if (notNow) return { verdict: notNow, dataKey };
+    sender = envelope.from;
     await turn.admission.awaitSlot(signals.drain);
     giveBack = await deps.semaphore.acquire(email.messageBytes * copiesAtOnce, signals.drain);
     const message = turn.opened?.message ?? (await openMessage(deps, email, dataKey, signals));
@@ -81,6 +81,7 @@ export async function attempt(
   } catch (error) {
     return { verdict: verdictOfFailure(deps, email, error, signals), dataKey };
   } finally {
+    if (sender !== null) deps.senders.leave(sender);
     giveBack();
     collectAfter(email.messageBytes);
   }
@@ -150,9 +151,8 @@ async function send(
   await deps.failPoints("dot.after", email.id);
   if (isTurnedBack) return aborted;
   if (report) {
-    pass.leave(showedBy(report));
-    const verdict = classify(report, envelope);
-    noteDestinations(deps, envelope, report, verdict);
+    const conversation = { emailId: email.id, envelope, report, pass };
+    const verdict = await judgeReport(deps, conversation, signals.drain);
     return outwait(deps, verdict, signals);
   }
   // Time is up. With the fence written the body may be on its way.
@@ -161,50 +161,43 @@ async function send(
     : aborted;
 }
 
-/** What a conversation showed of the transport; one that never began, nothing. */
-function showedBy(report: SendReport): Parameters<Pass["leave"]>[0] {
-  return transportFaultOf(report) ?? (report.withheld === "aborted" ? "nothing" : "works");
-}
-
-/** No attempt is spent on domains that want nothing now, but for an email that cannot wait. */
-function verdictOfDestinations(
+/** No attempt is spent on what waits for a probe, for its sender or for its domains. */
+function verdictOfWaits(
   deps: AttemptDeps,
   email: ClaimedEmail,
-  { recipients }: Envelope,
-): Verdict | null {
-  const waitMs = deps.destinations.remainingMs(recipients.map(domainOf));
-  const delayMs = Math.ceil(waitMs * (1 + deps.random() * spreadMax));
-  if (waitMs === 0 || email.ageMs + delayMs > email.maxAgeSeconds * 1000) return null;
-  return { ...aborted, reason: "destination_backed_off", delayMs };
-}
-
-function noteDestinations(
-  { destinations }: AttemptDeps,
   envelope: Envelope,
-  report: SendReport,
-  verdict: Verdict,
-): void {
-  if (verdict.kind !== "settle") return;
-  const sent = verdict.recipients.filter(({ status }) => status === "sent");
-  const domainsAt = (positions: number[]) =>
-    envelope.recipients.filter(({ position }) => positions.includes(position)).map(domainOf);
-  destinations.succeed(domainsAt(sent.map(({ position }) => position)));
-  destinations.backOff(domainsAt(throttledPositions(report, envelope)));
+  pass: Pass,
+): Verdict | null {
+  const { from: sender, recipients } = envelope;
+  const probeMs = pass.identify({ emailId: email.id, sender });
+  if (probeMs !== null) return { ...aborted, delayMs: spread(deps, probeMs) };
+  const domainMs = spread(deps, deps.destinations.remainingMs(recipients.map(domainOf)));
+  if (mayWait(email, domainMs)) {
+    return { ...aborted, reason: "destination_backed_off", delayMs: domainMs };
+  }
+  const senderMs = spread(deps, deps.senders.enter(sender));
+  return mayWait(email, senderMs)
+    ? { ...aborted, reason: "sender_refused", delayMs: senderMs }
+    : null;
 }
 
-function domainOf({ address }: { address: string }): string {
-  return address.slice(address.lastIndexOf("@") + 1).toLowerCase();
+/** An email that would be older than it may be is tried all the same. */
+function mayWait({ ageMs, maxAgeSeconds }: ClaimedEmail, waitMs: number): boolean {
+  return waitMs > 0 && ageMs + waitMs <= maxAgeSeconds * 1000;
 }
 
-/** An email that the transport had no ear for comes back when it may have one, spread out. */
+function spread({ random }: AttemptDeps, waitMs: number): number {
+  return Math.ceil(waitMs * (1 + random() * spreadMax));
+}
+
+/** Delays a returned email until the breaker's next probe, with jitter. */
 function outwait(deps: AttemptDeps, verdict: Verdict, signals: DeliverySignals): Verdict {
   const isTurnedAway = verdict.kind === "release" && verdict.reason !== "fence_failed";
   const { nextProbeInMs } = deps.breaker.snapshot();
   if (!isTurnedAway || nextProbeInMs === null || signals.drain.aborted) return verdict;
-  const spread = 1 + deps.random() * spreadMax;
   // The breaker's wait has the scale of RETRY_BASE_MS; what the verdict says has not.
-  const waitMs = verdict.fault ? nextProbeInMs : Math.max(verdict.delayMs, nextProbeInMs);
-  return { ...verdict, delayMs: Math.ceil(waitMs * spread) };
+  const waitMs = Math.max(verdict.fault ? 1 : verdict.delayMs, nextProbeInMs);
+  return { ...verdict, delayMs: spread(deps, waitMs) };
 }
 
 /** Nothing was tried: the transport is down, or we are stopping. */

@@ -1,11 +1,21 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { createLogger } from "../log.ts";
 import type { TransportFault } from "../mail/transport-fault.ts";
 import { createBreaker, type Pass } from "./breaker.ts";
 
 const never = new AbortController().signal;
-const unreachable: TransportFault = { reason: "unreachable", smtpCode: null, pauseMs: null };
-const loginRefused: TransportFault = { reason: "auth", smtpCode: 535, pauseMs: 30_000 };
+const unreachable: TransportFault = {
+  reason: "unreachable",
+  smtpCode: null,
+  said: null,
+  pauseMs: null,
+};
+const loginRefused: TransportFault = {
+  reason: "auth",
+  smtpCode: 535,
+  said: "535 5.7.8 at AUTH: bad credentials",
+  pauseMs: 30_000,
+};
 const log = createLogger({ level: "silent" });
 
 /** A first wait of 10 ms, unless said otherwise. */
@@ -35,6 +45,7 @@ test("a closed breaker lets everybody through at once", async () => {
     state: "closed",
     reason: null,
     smtpCode: null,
+    said: null,
     openedAt: null,
     nextProbeInMs: null,
     failures: 0,
@@ -52,6 +63,7 @@ test("one failure opens it, and the snapshot says why and until when", async () 
     state: "open",
     reason: "auth",
     smtpCode: 535,
+    said: "535 5.7.8 at AUTH: bad credentials",
     failures: 1,
     opened: 1,
   });
@@ -146,4 +158,60 @@ test("the wait for a person, too, has the scale of the retry schedule", async ()
   const { nextProbeInMs } = breaker.snapshot();
   expect(nextProbeInMs ?? 0).toBeGreaterThan(250);
   expect(nextProbeInMs ?? 0).toBeLessThanOrEqual(300);
+});
+
+describe("a probe", () => {
+  const one = { emailId: "1", sender: "a@example.com" };
+
+  /** Opens it, and gives the next passage once another email waits behind it. */
+  async function probeBesideAnother(breaker: ReturnType<typeof breakerOf>) {
+    const probe = await breaker.enter(never);
+    const next = breaker.enter(never);
+    return { probe, next };
+  }
+
+  test("is neither the email nor the sender of the failed one while another waits", async () => {
+    for (const again of [
+      one,
+      { emailId: "2", sender: one.sender },
+      { ...one, sender: "b@x.test" },
+    ]) {
+      const breaker = breakerOf();
+      const first = await breaker.enter(never);
+      expect(first.identify(one)).toBeNull();
+      first.leave(unreachable);
+      const { probe, next } = await probeBesideAnother(breaker);
+      expect(probe.isProbe).toBe(true);
+      expect(probe.identify(again)).toBeGreaterThan(0);
+      probe.leave("nothing");
+      const other = await next;
+      expect(other.identify({ emailId: "3", sender: "c@example.com" })).toBeNull();
+      other.leave("works");
+      expect(breaker.snapshot().state).toBe("closed");
+    }
+  });
+
+  test("may be the same again when nobody else waits", async () => {
+    const breaker = breakerOf();
+    const first = await breaker.enter(never);
+    first.identify(one);
+    first.leave(unreachable);
+    expect((await breaker.enter(never)).identify(one)).toBeNull();
+  });
+
+  test("is the same again when so many of one sender wait that nobody else is found", async () => {
+    const breaker = breakerOf();
+    const first = await breaker.enter(never);
+    first.identify(one);
+    first.leave(unreachable);
+    let { probe, next } = await probeBesideAnother(breaker);
+    let turnedAway = 0;
+    while (probe.identify(one) !== null) {
+      turnedAway += 1;
+      probe.leave("nothing");
+      probe = await next;
+      next = breaker.enter(never);
+    }
+    expect(turnedAway).toBe(50);
+  });
 });

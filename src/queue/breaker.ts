@@ -22,6 +22,8 @@ export interface BreakerSnapshot {
   reason: TransportFault["reason"] | null;
   /** Of the reply that opened it, or kept it open; null: none came, or closed. */
   smtpCode: number | null;
+  /** That reply as it may be shown, without addresses; null: none came, or closed. */
+  said: string | null;
   /** Since when nothing gets through; null while it is closed. */
   openedAt: Date | null;
   /** 0: now, or one is under way; null while it is closed. */
@@ -40,8 +42,23 @@ export interface BreakerSnapshot {
 export interface Pass {
   /** False once the transport was found to be down, or up again, since this passage began. */
   readonly isCurrent: boolean;
+  /** It has the transport to itself, to find out whether that works again. */
+  readonly isProbe: boolean;
+  /**
+   * Says whose passage it is, once that is known. A number: milliseconds after which this email
+   * comes again, since the last probe failed with it or its sender and others wait to be the next
+   * one; leave with `nothing`.
+   */
+  identify(email: ProbedEmail): number | null;
   /** What the passage showed of the transport; nothing, when it never got that far. Once. */
   leave(showed: "works" | "nothing" | TransportFault): void;
+}
+
+/** What tells one probe from another. */
+export interface ProbedEmail {
+  emailId: string;
+  /** MAIL FROM. */
+  sender: string;
 }
 
 export interface BreakerOptions {
@@ -59,6 +76,9 @@ export interface BreakerOptions {
 const firstWaitMsMin = 10;
 /** Of the first wait: 30 s at the default. */
 const waitFactorMax = 30;
+
+/** So many in a row are turned away for others; then there is nobody else. */
+const turnedAwayMax = 50;
 
 /** What is so long by the real minute, by the minute of the retry schedule. */
 export function scaled(ms: number, minuteMs: number): number {
@@ -85,6 +105,9 @@ class TransportBreaker implements Breaker {
   private isProbing = false;
   private failures = 0;
   private opened = 0;
+  /** With whose email the last probe failed; null: none has yet, or it is not known. */
+  private failedWith: ProbedEmail | null = null;
+  private turnedAway = 0;
 
   constructor({ concurrencyMax, minuteMs, transport, log, now }: BreakerOptions) {
     this.minuteMs = minuteMs;
@@ -122,6 +145,7 @@ class TransportBreaker implements Breaker {
       state: !fault ? "closed" : isProbing ? "half_open" : "open",
       reason: fault?.reason ?? null,
       smtpCode: fault?.smtpCode ?? null,
+      said: fault?.said ?? null,
       openedAt,
       nextProbeInMs: fault ? Math.ceil(isProbing ? 0 : this.untilProbe()) : null,
       failures,
@@ -152,17 +176,24 @@ class TransportBreaker implements Breaker {
   private pass(): Pass {
     const mine = this.generation;
     let hasLeft = false;
+    let whose: ProbedEmail | null = null;
     const isCurrent = () => mine === this.generation;
-    if (this.fault) this.isProbing = true;
+    const isProbe = this.fault !== null;
+    if (isProbe) this.isProbing = true;
     else this.pace.begin();
     return {
+      isProbe,
       get isCurrent() {
         return isCurrent();
+      },
+      identify: (email) => {
+        whose = email;
+        return isProbe && isCurrent() ? this.turnAway(email) : null;
       },
       leave: (showed) => {
         if (hasLeft || !isCurrent()) return;
         hasLeft = true;
-        if (typeof showed === "object") this.fail(showed);
+        if (typeof showed === "object") this.fail(showed, whose);
         else if (this.fault) this.endProbe(showed);
         else this.pace.end(showed);
         if (showed === "works") this.failures = 0;
@@ -171,7 +202,20 @@ class TransportBreaker implements Breaker {
     };
   }
 
-  private fail(found: TransportFault): void {
+  /** An email, or a sender, that alone is at fault must not keep the way shut for everybody. */
+  private turnAway({ emailId, sender }: ProbedEmail): number | null {
+    const last = this.failedWith;
+    const isSame = last !== null && (last.emailId === emailId || last.sender === sender);
+    const isTurnedAway = isSame && this.waiters.length > 0 && this.turnedAway < turnedAwayMax;
+    this.turnedAway = isTurnedAway ? this.turnedAway + 1 : 0;
+    return isTurnedAway ? this.backOffMs() : null;
+  }
+
+  private backOffMs(): number {
+    return this.firstWaitMs * Math.min(2 ** Math.max(0, this.failures - 1), waitFactorMax);
+  }
+
+  private fail(found: TransportFault, whose: ProbedEmail | null): void {
     const isNew = this.fault?.reason !== found.reason;
     if (!this.fault) {
       this.opened += 1;
@@ -183,8 +227,10 @@ class TransportBreaker implements Breaker {
     this.failures += 1;
     this.generation += 1;
     this.isProbing = false;
-    const waitMs = this.firstWaitMs * Math.min(2 ** (this.failures - 1), waitFactorMax);
-    const pauseMs = found.pauseMs === null ? waitMs : scaled(found.pauseMs, this.minuteMs);
+    this.failedWith = whose;
+    this.turnedAway = 0;
+    const { pauseMs: askedMs } = found;
+    const pauseMs = askedMs === null ? this.backOffMs() : scaled(askedMs, this.minuteMs);
     this.probeAt = performance.now() + pauseMs;
     this.logFailure(found, isNew);
   }
@@ -198,13 +244,14 @@ class TransportBreaker implements Breaker {
     });
     this.fault = null;
     this.openedAt = null;
+    this.failedWith = null;
     this.generation += 1;
     this.pace.restart();
   }
 
-  private logFailure({ reason, smtpCode }: TransportFault, isNew: boolean): void {
+  private logFailure({ reason, smtpCode, said }: TransportFault, isNew: boolean): void {
     const fields = {
-      reason: faultWords[reason],
+      reason: said === null ? faultWords[reason] : `${faultWords[reason]}: ${said}`,
       delay_ms: Math.round(this.untilProbe()),
       count: this.failures,
       ...(smtpCode === null ? {} : { smtp_code: smtpCode }),

@@ -42,7 +42,8 @@ export async function settle(
       return { kind: "dropped" };
     case "release": {
       const { reason, delayMs } = verdict;
-      if (verdict.fault && isTooOld(email, delayMs)) {
+      const isRefused = verdict.fault !== null || reason === "sender_refused";
+      if (isRefused && isTooOld(email, delayMs)) {
         return write(
           deps,
           settlementOf(deps, email, dataKey, refusedForAll(email, verdict)),

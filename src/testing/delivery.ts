@@ -3,6 +3,7 @@ import { createKeyRing } from "../crypto/create-key-ring.ts";
 import type { EmailDraft } from "../email/email.ts";
 import { createLogger } from "../log.ts";
 import { createByteSemaphore } from "../mail/byte-semaphore.ts";
+import { createPipeSuspicion } from "../mail/pipe-suspicion.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
@@ -11,6 +12,7 @@ import { type DeliverDeps, deliver } from "../queue/deliver.ts";
 import { createDestinations } from "../queue/destinations.ts";
 import { noFailPoints } from "../queue/fail-points.ts";
 import { noRateLimit } from "../queue/rate-limit.ts";
+import { createRefusedSenders } from "../queue/refused-senders.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
@@ -119,6 +121,8 @@ export function createDelivery(
     breaker: createBreaker({ concurrencyMax: 100, minuteMs: 1, transport: sender.name, log }),
     rateLimit: noRateLimit,
     destinations: createDestinations({ minuteMs: 60_000 }),
+    pipe: createPipeSuspicion({ minuteMs: 1 }),
+    senders: createRefusedSenders({ minuteMs: 60_000 }),
     keyRing,
     semaphore,
     log,

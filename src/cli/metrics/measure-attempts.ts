@@ -7,6 +7,7 @@ const endStates = ["sent", "partially_sent", "failed", "uncertain", "expired", "
 const releaseReasons = [
   "transport_refused",
   "transport_unreachable",
+  "sender_refused",
   "destination_backed_off",
   "fence_failed",
   "aborted",

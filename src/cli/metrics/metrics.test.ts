@@ -112,7 +112,7 @@ test("a breaker is in one state, and its openings only rise", async () => {
   expect([await figure("opened_total"), await figure("probe_seconds")]).toEqual([0, 0]);
 
   const pass = await breaker.enter(new AbortController().signal);
-  pass.leave({ reason: "auth", smtpCode: 535, pauseMs: 30_000 });
+  pass.leave({ reason: "auth", smtpCode: 535, said: null, pauseMs: 30_000 });
   expect([await state("closed"), await state("open")]).toEqual([0, 1]);
   expect(await figure("opened_total")).toBe(1);
   expect((await figure("probe_seconds")) ?? 0).toBeGreaterThan(25);

@@ -12,6 +12,7 @@ import {
   workerCutOff,
 } from "./redis-faults.ts";
 import { regionDead, regionsRace } from "./region-faults.ts";
+import { greylistingHop, hopSickInWords, refusedAlone } from "./sick-hop-faults.ts";
 import { dotReplyLost, everySmtpReply, partialAcceptance } from "./smtp-faults.ts";
 import {
   apiKilled,
@@ -44,6 +45,9 @@ export const faults: Fault[] = [
   dotReplyLost,
   partialAcceptance,
   hopDown,
+  hopSickInWords,
+  refusedAlone,
+  greylistingHop,
   cancelRace,
   clocksOff,
 ];
