@@ -24,6 +24,8 @@ export interface DeliverDeps extends SettleDeps, AttemptDeps {
 export type Delivered =
   | Settled
   | { kind: "not_claimed" }
+  /** Another transaction holds its row: to be delivered again in a moment. Nothing was claimed. */
+  | { kind: "locked" }
   /** Workers died with it: to be delivered again, in isolation. Nothing was claimed. */
   | { kind: "suspect" };
 
@@ -73,7 +75,7 @@ async function deliverAdmitted(
   await deps.failPoints("claim.before", job.emailId);
   const email = await claim(deps, job, signals);
   if (!email) return { kind: "not_claimed" };
-  if (email === "suspect") return { kind: "suspect" };
+  if (email === "suspect" || email === "locked") return { kind: email };
   await deps.failPoints("claim.after", email.id);
   return await end(deps, email, await attempt(deps, email, turn, signals), signals);
 }
@@ -140,7 +142,7 @@ async function claim(
   deps: DeliverDeps,
   job: EmailJob,
   signals: DeliverySignals,
-): Promise<ClaimedEmail | "suspect" | null> {
+): Promise<ClaimedEmail | "suspect" | "locked" | null> {
   const { emailId, wake } = job;
   for (;;) {
     const answer = await askForClaim(deps, job, signals);
@@ -148,7 +150,8 @@ async function claim(
       case "claimed":
         return answer.email;
       case "suspect":
-        return "suspect";
+      case "locked":
+        return answer.kind;
       case "stale":
       case "expired":
       case "held":

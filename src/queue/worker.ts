@@ -122,20 +122,27 @@ async function deliverJob(
 ): Promise<Delivered | undefined> {
   const { emailId, wake, dueAt, line, isBehind = false } = taken.job.data;
   const log = deps.log.with({ email_id: emailId, wake });
-  return await orGiveBack(deps, taken, signals, log, async () => {
+  const canPutOff = deps.backend.driver === "redis";
+  const delivered = await orGiveBack(deps, taken, signals, log, async () => {
     await untilDue(deps.clockSkew, dueAt, signals.drain);
-    const leave = await deps.headroom.enter({ line, isBehind }, signals.drain);
-    const delivered = await deliverOrIsolate(
-      deps,
-      { emailId, wake },
-      signals,
-      isolation,
-      log,
-    ).finally(leave);
-    logDelivered(log, delivered);
-    return delivered;
+    for (;;) {
+      const leave = await deps.headroom.enter({ line, isBehind }, signals.drain);
+      const once = await deliverOrIsolate(deps, { emailId, wake }, signals, isolation, log).finally(
+        leave,
+      );
+      logDelivered(log, once);
+      if (once.kind !== "locked" || canPutOff) return once;
+      await sleep(lockedMs, signals.drain);
+    }
   });
+  if (delivered?.kind !== "locked") return delivered;
+  // So that it holds no place meanwhile.
+  await taken.job.moveToDelayed(Date.now() + lockedMs, taken.token);
+  throw new DelayedError();
 }
+
+/** A job whose email another transaction holds comes back so long afterwards. */
+const lockedMs = 1_000;
 
 /**
  * The job ends with its work, so an email that was not claimed must be queued again by whoever
@@ -202,7 +209,7 @@ async function takeAhead(
     const asked = { emailId, wake, aheadMs: 2 * aheadMs };
     const answer = await askForClaim(deps, asked, signals).finally(leave);
     if (answer.kind === "claimed") deps.direct.holdUntilDue(answer.email);
-    return answer.kind !== "not_due" && answer.kind !== "suspect";
+    return !["not_due", "suspect", "locked"].includes(answer.kind);
   });
   return isDone ?? true;
 }
@@ -341,6 +348,7 @@ function logDelivered(log: Logger, delivered: Delivered): void {
       return;
     case "dropped":
     case "suspect":
+    case "locked":
     case "not_claimed":
       log.debug("job had nothing to do", { reason: delivered.kind });
   }

@@ -1,5 +1,7 @@
 import type { EmailState, OnUncertain, Outcome, RecipientStatus } from "../email/email.ts";
 import type { FenceAnswer } from "../email/smtp.ts";
+import { isContended } from "./call-error.ts";
+import { type Contended, contended } from "./contended-items.ts";
 import { type AnswerWithTexts, type Database, partClaims } from "./database.ts";
 import { createGroupCommit } from "./group-commit.ts";
 
@@ -41,6 +43,8 @@ export type ClaimAnswer =
   | { kind: "claimed"; email: ClaimedEmail }
   | { kind: "not_due"; dueInMs: number }
   | { kind: "stale" }
+  /** Another transaction holds its row; nothing was changed. */
+  | { kind: "locked" }
   /** Workers died with it: to be claimed again in isolation. */
   | { kind: "suspect" }
   | { kind: "expired" }
@@ -153,45 +157,24 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
 
   const isElsewhere = ({ region = options.region }: Settlement) => region !== options.region;
 
-  const claimCommits = createGroupCommit<
-    { id: string; wake: number; isolated: boolean; again: boolean; ahead_ms: number },
-    ClaimAnswer
-  >({
-    gatherMs,
-    send: async (items) => {
-      const args = {
-        worker_id: options.workerId,
-        region: options.region,
-        transport: options.transport,
-        inline_bytes_max: inlineBytesMax,
-        texts_behind: true,
-        reads_packed: true,
-        items,
-      };
-      const answer = await database.rpc("claim_emails", args, claims, { hasTexts: true });
-      const { json, texts } = answer as AnswerWithTexts;
-      return (json as ClaimJson[]).map((claim, index) => {
-        const message = "has_message" in claim && claim.has_message ? texts.shift() : undefined;
-        return toClaim(claim, items[index]?.id ?? "", message);
-      });
-    },
-  });
-  const fences = createGroupCommit<object, FenceAnswer>({
-    send: async (items) => (await database.rpc("fence_attempts", items, claims)) as FenceAnswer[],
-  });
+  const claimCommits = createClaims(database, options);
+  const fences = createFences(database, options);
   const settles = createGroupCommit<Settlement, SettleAnswer>({
     gatherMs,
-    send: async (items) => {
+    keyOf: ({ id }) => id,
+    send: async (items, { lockTimeoutMs }) => {
       const args = items.map((item) => ({
         ...settleJson(item),
         ...(isElsewhere(item) ? { horizon_ms: neverNear, queued_by: null } : queued),
         region: item.region ?? options.region,
       }));
-      return ((await database.rpc("settle_attempts", args, claims)) as SettleJson[]).map(toSettle);
+      const answers = await database.rpc("settle_attempts", args, claims, { lockTimeoutMs });
+      return (answers as SettleJson[]).map(toSettle);
     },
   });
   const releases = createGroupCommit<Release, ReleaseAnswer>({
-    send: async (items) => {
+    keyOf: ({ id }) => id,
+    send: async (items, { lockTimeoutMs }) => {
       const args = items.map(({ id, token, reason, delayMs }) => ({
         id,
         token,
@@ -199,13 +182,19 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
         delay_ms: delayMs,
         ...queued,
       }));
-      return ((await database.rpc("release_emails", args, claims)) as SettleJson[]).map(toRelease);
+      const answers = await database.rpc("release_emails", args, claims, { lockTimeoutMs });
+      return (answers as SettleJson[]).map(toRelease);
     },
   });
 
   return {
-    claim: (id, wake, { isIsolated = false, isAgain = false, aheadMs = 0 } = {}) =>
-      claimCommits.add({ id, wake, isolated: isIsolated, again: isAgain, ahead_ms: aheadMs }),
+    claim: (id, wake, { isIsolated = false, isAgain = false, aheadMs = 0 } = {}) => {
+      const asked = { id, wake, isolated: isIsolated, again: isAgain, ahead_ms: aheadMs };
+      return claimCommits.add(asked).catch((error: unknown) => {
+        if (!isContended(error)) throw error;
+        return { kind: "locked" };
+      });
+    },
     adopt() {
       // The database knows already.
     },
@@ -224,6 +213,49 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
     settle: (settlement) => settles.add(settlement),
     release: (release) => releases.add(release),
   };
+}
+
+function createClaims(database: Database, options: AttemptsOptions) {
+  const claims = partClaims("worker", options.region);
+  return createGroupCommit<
+    { id: string; wake: number; isolated: boolean; again: boolean; ahead_ms: number },
+    ClaimAnswer
+  >({
+    gatherMs,
+    keyOf: ({ id }) => id,
+    send: async (items, { isAlone, lockTimeoutMs }) => {
+      const args = {
+        waits: isAlone,
+        worker_id: options.workerId,
+        region: options.region,
+        transport: options.transport,
+        inline_bytes_max: inlineBytesMax,
+        texts_behind: true,
+        reads_packed: true,
+        items,
+      };
+      const call = { hasTexts: true, lockTimeoutMs };
+      const answer = await database.rpc("claim_emails", args, claims, call);
+      const { json, texts } = answer as AnswerWithTexts;
+      return (json as ClaimJson[]).map((claim, index) => {
+        const message = "has_message" in claim && claim.has_message ? texts.shift() : undefined;
+        const { id = "" } = items[index] ?? {};
+        return claim.kind === "locked" ? contended : toClaim(claim, id, message);
+      });
+    },
+  });
+}
+
+function createFences(database: Database, { region }: AttemptsOptions) {
+  const claims = partClaims("worker", region);
+  return createGroupCommit<Claim & { message_date: Date }, FenceAnswer>({
+    keyOf: ({ id }) => id,
+    send: async (items, { isAlone: waits, lockTimeoutMs }) => {
+      const args = items.map((item) => ({ ...item, waits }));
+      const answers = await database.rpc("fence_attempts", args, claims, { lockTimeoutMs });
+      return (answers as FenceJson[]).map((answer) => toFence(answer));
+    },
+  });
 }
 
 interface RewakeJson {
@@ -256,7 +288,13 @@ interface ClaimedJson {
 type ClaimJson =
   | ClaimedJson
   | { kind: "not_due"; due_in_ms: number }
-  | { kind: "stale" | "suspect" | "expired" | "held" };
+  | { kind: "stale" | "locked" | "suspect" | "expired" | "held" };
+
+type FenceJson = FenceAnswer | { granted: false; reason: "locked" };
+
+function toFence(answer: FenceJson): FenceAnswer | Contended {
+  return answer.granted || answer.reason !== "locked" ? (answer as FenceAnswer) : contended;
+}
 
 function toClaim(answer: ClaimJson, id: string, message: string | undefined): ClaimAnswer {
   if (answer.kind === "not_due") return { kind: "not_due", dueInMs: answer.due_in_ms };

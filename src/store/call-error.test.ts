@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { toCallError, unavailableError } from "./call-error.ts";
+import { isContended, isUnanswered, toCallError, unavailableError } from "./call-error.ts";
 
 function driverError(code: string, message = "words of the driver", detail?: string): Error {
   return Object.assign(new Error(message), { code, severity: "ERROR", detail });
@@ -30,6 +30,28 @@ describe("a database that cannot answer now", () => {
   test("a lost connection without a code counts too", () => {
     const error = toCallError(new Error("Connection terminated unexpectedly"));
     expect(error.code).toBe("database_unavailable");
+  });
+});
+
+describe("what concerns one call and not the database", () => {
+  for (const state of ["40001", "40P01", "55P03", "57014"]) {
+    test(`${state} says that another transaction was in the way`, () => {
+      expect(isContended(toCallError(driverError(state)))).toBe(true);
+    });
+  }
+
+  test("neither a lost connection nor an overdue answer does", () => {
+    for (const error of [
+      driverError("57P01"),
+      new Error("timeout exceeded when trying to connect"),
+    ]) {
+      expect(isContended(toCallError(error))).toBe(false);
+    }
+  });
+
+  test("no connection in time is no answer", () => {
+    const error = new Error("timeout exceeded when trying to connect");
+    expect(isUnanswered(toCallError(error))).toBe(true);
   });
 });
 

@@ -1,4 +1,4 @@
-import { AppError, type ErrorCode } from "../errors.ts";
+import { AppError, type ErrorCode, isAppError } from "../errors.ts";
 
 /** SQLSTATE of every error our SQL functions raise on purpose: MESSAGE is the code, DETAIL the words. */
 const RAISED_BY_US = "TM001";
@@ -11,6 +11,12 @@ const RAISED_BY_US = "TM001";
  */
 const UNAVAILABLE_STATE = /^(08|28|3D|40|53|57P|57014|55P03|25006|58)/;
 
+/**
+ * Of those, what one call met while the database lives: another transaction's lock (55P03), a
+ * deadlock or a serialization failure (40P01, 40001), or somebody who cancelled the statement
+ * (57014). In a batch it concerns one item, so the others are sent without it.
+ */
+const CONTENDED_STATE = /^(40001|40P01|55P03|57014)$/;
 /** No such schema, function or table: the database is older than the program, or not ours. */
 const SCHEMA_STATE = /^(3F000|42883|42P01)$/;
 
@@ -21,6 +27,8 @@ const missingWords =
 const LOST_CONNECTION =
   /connection terminated|timeout exceeded|connection error|not queryable|pool after calling end|closed the connection|connection ended|client was closed/i;
 
+/** What `pg` says when no connection of the pool became free, or none could be made, in time. */
+const NO_CONNECTION_IN_TIME = /timeout exceeded/i;
 /** Codes of Node's sockets and resolver: ECONNREFUSED, ENOTFOUND, EAI_AGAIN, ENOSPC, … */
 const SYSTEM_CODE = /^(E[A-Z_]{3,}|ERR_[A-Z_]*(SOCKET|TLS|SSL|CONN)[A-Z_]*)$/;
 
@@ -76,6 +84,8 @@ export function toCallError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   const { code, message, detail } = describe(error);
   if (code === RAISED_BY_US) return raisedError(message, detail, error);
+  if (CONTENDED_STATE.test(code)) return contendedError(error);
+  if (NO_CONNECTION_IN_TIME.test(message)) return unansweredError(error);
   if (isUnavailable(code, message)) return unavailableError(error);
   if (SCHEMA_STATE.test(code)) return setupError(error);
   return new AppError("internal_error", {
@@ -86,11 +96,38 @@ export function toCallError(error: unknown): AppError {
 
 /** No answer from the database; 2 to 5 seconds, drawn, so that callers do not return as one. */
 export function unavailableError(cause: unknown): AppError {
+  return notNow("The database is not available at the moment; try again shortly.", cause);
+}
+
+function notNow(publicDetail: string, cause: unknown, reason?: string): AppError {
   return new AppError("database_unavailable", {
-    publicDetail: "The database is not available at the moment; try again shortly.",
+    publicDetail,
     cause,
     retryAfterSeconds: 2 + Math.floor(Math.random() * 4),
+    ...(reason !== undefined && { reason }),
   });
+}
+
+/** The call met another transaction's lock; the database itself is there. */
+export function contendedError(cause: unknown): AppError {
+  return notNow(
+    "Another transaction holds what this request needs; try again shortly.",
+    cause,
+    "contended",
+  );
+}
+
+/** The deadline passed without an answer: the call may have committed. */
+export function unansweredError(cause: unknown): AppError {
+  return notNow("The database did not answer in time; try again shortly.", cause, "unanswered");
+}
+
+export function isContended(error: unknown): boolean {
+  return isAppError(error, "database_unavailable") && error.reason === "contended";
+}
+
+export function isUnanswered(error: unknown): boolean {
+  return isAppError(error, "database_unavailable") && error.reason === "unanswered";
 }
 
 /** What only a person can mend, in words that say how; then the same call works. */

@@ -16,8 +16,13 @@ export interface Claims {
   sub: string;
 }
 
-/** What makes a call large, and its deadline longer. */
-export interface LargeCall {
+/** What a call needs beyond its arguments: room and time for large texts, patience with locks. */
+export interface CallOptions {
+  /**
+   * How long it may wait for another transaction's lock before it fails, in ms. Default 3000, as
+   * `call_as` says; less where others travel in the same call and would wait as well.
+   */
+  lockTimeoutMs?: number;
   /**
    * They follow the JSON, each on a line of its own: large texts without line breaks, which the
    * database need not parse.
@@ -43,28 +48,35 @@ export interface Database {
    * call may have committed: every function is idempotent on its natural key), and
    * the code a function raised (see `store/call-error.ts`) otherwise.
    */
-  rpc(fn: string, args: unknown, as: Claims, large?: LargeCall): Promise<unknown>;
+  rpc(fn: string, args: unknown, as: Claims, options?: CallOptions): Promise<unknown>;
   /** Resolves when the database answers, rejects with `database_unavailable` otherwise. */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** The arguments of a call as one text: JSON never holds a line break of its own. */
-export function callText(args: unknown, { lines = [] }: LargeCall = {}): string {
+export function callText(args: unknown, { lines = [] }: CallOptions = {}): string {
   const json = JSON.stringify(args);
   return lines.length === 0 ? json : [json, ...lines].join("\n");
 }
 
+/** The claims as `call_as` reads them; how long to wait for locks travels with them. */
+export function claimsText(as: Claims, { lockTimeoutMs }: CallOptions = {}): string {
+  return JSON.stringify(
+    lockTimeoutMs === undefined ? as : { ...as, lock_timeout_ms: Math.ceil(lockTimeoutMs) },
+  );
+}
+
 /** What a function returned, as `rpc` answers it; JSON never holds a form feed of its own. */
-export function parseAnswer(answer: string, { hasTexts = false }: LargeCall = {}): unknown {
+export function parseAnswer(answer: string, { hasTexts = false }: CallOptions = {}): unknown {
   if (!hasTexts) return JSON.parse(answer);
   const [json = "", ...texts] = answer.split("\f");
   return { json: JSON.parse(json), texts } satisfies AnswerWithTexts;
 }
 
 /** A call that carries megabytes may take longer than one that must answer a person soon. */
-export function deadlineFor(text: string, large: LargeCall | undefined, deadlineMs: number) {
-  const megabytes = (text.length + (large?.answerBytes ?? 0)) / 1_000_000;
+export function deadlineFor(text: string, options: CallOptions | undefined, deadlineMs: number) {
+  const megabytes = (text.length + (options?.answerBytes ?? 0)) / 1_000_000;
   return deadlineMs + Math.floor(megabytes) * 1_000;
 }
 

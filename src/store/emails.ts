@@ -170,10 +170,15 @@ async function getWithMessage(
 
 function createAccepts(database: Database, claimant: Claimant | undefined) {
   return createGroupCommit<ScheduleRequest, ScheduleAnswer>({
-    send: async (requests) => {
+    // With a quota the commits of one owner wait for each other: on a slow disk that is no lock.
+    lockTimeoutMs: 2_000,
+    send: async (requests, { lockTimeoutMs }) => {
       const lines = acceptLines(requests, claimant);
       const [head, ...rest] = lines;
-      const answer = await database.rpc("accept_emails", head, acceptClaims, { lines: rest });
+      const answer = await database.rpc("accept_emails", head, acceptClaims, {
+        lines: rest,
+        lockTimeoutMs,
+      });
       return toAnswers(requests, answer as AcceptJson);
     },
     // Base64 makes 4 bytes of 3; the small fields of an email are about 2 kB.

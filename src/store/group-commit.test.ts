@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { AppError } from "../errors.ts";
-import { unavailableError } from "./call-error.ts";
-import { createGroupCommit } from "./group-commit.ts";
+import { contendedError, isContended, unansweredError, unavailableError } from "./call-error.ts";
+import { contended } from "./contended-items.ts";
+import { type BatchCall, createGroupCommit } from "./group-commit.ts";
 
 /** A `send` whose flights land only when the test says so. */
 function controlledSend() {
@@ -40,7 +41,7 @@ describe("coalescing", () => {
 
   test("while all flights are under way calls gather, and leave together when one lands", async () => {
     const { send, flights } = controlledSend();
-    const group = createGroupCommit({ send, flightsMax: 1, patienceMs: 0 });
+    const group = createGroupCommit({ send, callsMax: 1, patienceMs: 0 });
     const results = [group.add(0)];
     await nextTurn();
     for (let n = 1; n <= 50; n++) {
@@ -124,7 +125,7 @@ describe("coalescing", () => {
 
   test("no more than the allowed flights are under way, and idle waits for the last", async () => {
     const { send, flights } = controlledSend();
-    const group = createGroupCommit({ send, itemsMax: 1, flightsMax: 2 });
+    const group = createGroupCommit({ send, itemsMax: 1, callsMax: 2 });
     const results = Promise.all([1, 2, 3].map((n) => group.add(n)));
     await nextTurn();
     expect(flights).toHaveLength(2);
@@ -227,5 +228,114 @@ describe("failures", () => {
     const group = createGroupCommit<number, number>({ send: async () => [] });
     const outcomes = await Promise.allSettled([group.add(1), group.add(2)]);
     expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  });
+});
+
+describe("an item that another transaction has locked", () => {
+  /** Rows that are locked: a batch fails of them, or leaves them out and says so. */
+  function lockedSend(locked: ReadonlySet<number>, isLeftOut: boolean) {
+    const calls: { items: number[]; isAlone: boolean }[] = [];
+    const send = async (items: number[], { isAlone }: BatchCall) => {
+      calls.push({ items, isAlone });
+      await nextTurn();
+      if (isLeftOut && !isAlone) return items.map((n) => (locked.has(n) ? contended : n));
+      if (items.some((n) => locked.has(n))) throw contendedError(new Error("55P03"));
+      return items;
+    };
+    return { send, calls };
+  }
+
+  for (const isLeftOut of [true, false]) {
+    test(`is refused alone, its batch sent (${isLeftOut ? "left out" : "failed"})`, async () => {
+      const { send } = lockedSend(new Set([2]), isLeftOut);
+      const group = createGroupCommit<number, number>({ send });
+      const [one, two, three] = await Promise.allSettled([1, 2, 3].map((n) => group.add(n)));
+      expect([one, three]).toMatchObject([{ value: 1 }, { value: 3 }]);
+      expect(two).toMatchObject({ status: "rejected" });
+      expect(two?.status === "rejected" && isContended(two.reason)).toBe(true);
+      await group.idle();
+    });
+  }
+
+  test("travels alone from then on, until it is free, and never holds a batch up again", async () => {
+    const locked = new Set([2]);
+    const { send, calls } = lockedSend(locked, false);
+    const group = createGroupCommit<number, number>({ send, keyOf: String });
+    await Promise.allSettled([1, 2].map((n) => group.add(n)));
+    calls.length = 0;
+    const again = await Promise.allSettled([1, 2, 3].map((n) => group.add(n)));
+    expect(again.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(calls.filter(({ isAlone }) => !isAlone).map(({ items }) => items)).toEqual([[1, 3]]);
+    locked.clear();
+    expect(await group.add(2)).toBe(2);
+    calls.length = 0;
+    expect(await Promise.all([1, 2].map((n) => group.add(n)))).toEqual([1, 2]);
+    expect(calls).toEqual([{ items: [1, 2], isAlone: false }]);
+  });
+
+  test("is waited for by two at a time, and with many of them the next is refused at once", async () => {
+    const held: (() => void)[] = [];
+    const group = createGroupCommit<number, number>({
+      async send(items, { isAlone }) {
+        if (!isAlone) return items.map(() => contended);
+        await new Promise<void>((resolve) => held.push(resolve));
+        return items;
+      },
+    });
+    const added = Array.from({ length: 30 }, (_, n) => group.add(n));
+    const outcomes = Promise.allSettled(added);
+    while (held.length < 2) await nextTurn();
+    await nextTurn();
+    expect(held).toHaveLength(2);
+    expect(isContended(await added.at(-1)?.catch((error: unknown) => error))).toBe(true);
+    while ((await Promise.race([outcomes, nextTurn()])) === undefined) held.shift()?.();
+    const fulfilled = (await outcomes).filter(({ status }) => status === "fulfilled");
+    expect(fulfilled.length).toBeWithin(16, 20);
+  });
+});
+
+describe("a database that does not answer", () => {
+  const hanging = () => new Promise<never>(() => {});
+
+  test("refuses whoever waited for the deadline, under way or not, and sends it no more", async () => {
+    let sent = 0;
+    const group = createGroupCommit<number, number>({
+      send: (items) => {
+        sent += items.length;
+        return hanging();
+      },
+      callsMax: 1,
+      itemsMax: 1,
+      deadlineMs: 30,
+    });
+    const outcomes = await Promise.allSettled([1, 2, 3].map((n) => group.add(n)));
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject({ reason: { code: "database_unavailable" } });
+    }
+    expect(sent).toBe(1);
+  });
+
+  test("a call that runs into its deadline tells everybody who waits behind it", async () => {
+    const { send, flights } = controlledSend();
+    const group = createGroupCommit({ send, callsMax: 1, itemsMax: 1 });
+    const outcomes = Promise.allSettled([1, 2, 3].map((n) => group.add(n)));
+    await nextTurn();
+    flights[0]?.crash(unansweredError(new Error("no answer")));
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ reason: { code: "database_unavailable" } });
+    }
+    expect(flights).toHaveLength(1);
+  });
+
+  test("an item of megabytes that is not answered concerns nobody else", async () => {
+    const { send, flights } = controlledSend();
+    const sizeOf = (n: number) => (n === 1 ? 3_000_000 : 10);
+    const group = createGroupCommit({ send, sizeOf, callsMax: 1 });
+    const outcomes = Promise.allSettled([1, 2].map((n) => group.add(n)));
+    await nextTurn();
+    flights[0]?.crash(unansweredError(new Error("no answer")));
+    while (flights.length < 2) await nextTurn();
+    flights[1]?.land();
+    expect(await outcomes).toMatchObject([{ status: "rejected" }, { value: "2" }]);
   });
 });

@@ -94,6 +94,7 @@ describe("the embedded list", () => {
       "20261124000027": "30169a0ba886b405",
       "20261124000028": "baf6b8ae07410d17",
       "20261124000029": "b4a688755a139ff9",
+      "20261124000030": "7588a85a1dbbf12f",
     };
     const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
     expect(Object.fromEntries(digests)).toMatchObject(landed);
@@ -134,6 +135,37 @@ describe("migrate", () => {
     const url = await emptyDatabase();
     const runs = await Promise.all([0, 1, 2, 3].map(() => migrateAt(url, [first, second])));
     expect(runs.flat()).toHaveLength(2);
+  });
+
+  test("gives way to whoever it would keep waiting behind a lock, and is tried again", async () => {
+    const url = await emptyDatabase();
+    await migrateAt(url, [first]);
+    const reader = await openPostgresSession(url);
+    await reader.exec("begin; select * from first");
+    const session = await openPostgresSession(url);
+    const alter = { version: "4", name: "alter", sql: "alter table first add column m int" };
+    const patience = { lockTimeoutMs: 50, pauseMs: 10, triesMax: 1_000 };
+    const migrating = migrate(session, [first, alter], patience);
+    // Whoever comes after it reads as soon as it gives up, while the reader still reads.
+    for (let reads = 0; reads < 3; reads++) await runOnce(url, "select n from first");
+    await reader.exec("commit");
+    expect(await migrating).toEqual([alter]);
+    await Promise.all([reader.close(), session.close()]);
+  });
+
+  test("says what held it up when it gives up, and leaves no trace", async () => {
+    const url = await emptyDatabase();
+    await migrateAt(url, [first]);
+    const reader = await openPostgresSession(url);
+    await reader.exec("begin; select * from first");
+    const session = await openPostgresSession(url);
+    const alter = { version: "4", name: "alter", sql: "alter table first add column m int" };
+    const patience = { lockTimeoutMs: 10, pauseMs: 1, triesMax: 3 };
+    const error = await rejection(migrate(session, [first, alter], patience));
+    expect(String(error)).toMatch(/migration 4_alter failed: another transaction held a lock/);
+    await reader.exec("commit");
+    expect(await migrate(session, [first, alter])).toEqual([alter]);
+    await Promise.all([reader.close(), session.close()]);
   });
 
   test("leaves the migrations of others in the same ledger alone", async () => {

@@ -26,24 +26,38 @@ export const LEDGER = `
 /** PostgREST keeps a picture of the schema: Supabase renews it by itself, others need the word. */
 export const RELOAD = "notify pgrst, 'reload schema'";
 
+/** How long a migration waits for a lock of somebody else's, and how often it asks again. */
+export interface MigrationPatience {
+  /** Meanwhile everybody who comes later waits behind it; a call waits 3 s for a lock. */
+  lockTimeoutMs: number;
+  /** Between two tries, when the others have their turn. */
+  pauseMs: number;
+  /** After that many tries it gives up. */
+  triesMax: number;
+}
+
+/** About five minutes: longer than a backup of a small database reads a table. */
+const patient: MigrationPatience = { lockTimeoutMs: 1_000, pauseMs: 2_000, triesMax: 100 };
+
 /**
  * Applies what is missing, oldest first, each file in a transaction with its entry in the
  * ledger, and returns what it applied. Versions that are not ours are left alone: a Supabase
  * project keeps its own in the same table. Throws `MigrationRightsError` when the user lacks
  * the rights, and otherwise whatever the database said about the file it names.
+ *
+ * Nothing outlives a transaction, neither the lock nor a setting, so that it works behind a pooler
+ * in transaction mode. A file that meets a lock gives up after `lockTimeoutMs` and is tried again:
+ * a statement that waits for a table keeps everybody waiting who wants the table after it.
  */
 export async function migrate(
   session: MigrationSession,
   migrations: readonly Migration[] = MIGRATIONS,
+  patience: MigrationPatience = patient,
 ): Promise<Migration[]> {
-  await session.query("select pg_advisory_lock($1)", [MIGRATION_LOCK]);
   try {
-    return await applyPending(session, migrations);
+    return await applyPending(session, migrations, patience);
   } catch (error) {
     throw isLackOfRights(error) ? await rightsError(session, error) : error;
-  } finally {
-    // A session that broke has lost the lock with its connection.
-    await session.query("select pg_advisory_unlock($1)", [MIGRATION_LOCK]).catch(() => {});
   }
 }
 
@@ -78,30 +92,85 @@ export class MigrationRightsError extends Error {
 async function applyPending(
   session: MigrationSession,
   migrations: readonly Migration[],
+  patience: MigrationPatience,
 ): Promise<Migration[]> {
   const applied = await appliedVersions(session);
   const pending = migrations.filter(({ version }) => !applied.has(version));
-  if (pending.length > 0 && !(await hasLedger(session))) await session.exec(LEDGER);
-  for (const migration of pending) await apply(session, migration);
+  if (pending.length > 0 && !(await hasLedger(session)))
+    await locked(session, () => session.exec(LEDGER));
+  const done: Migration[] = [];
+  for (const migration of pending) {
+    if (await applyPatiently(session, migration, patience)) done.push(migration);
+  }
   if (pending.length > 0) await session.exec(RELOAD);
-  return pending;
+  return done;
 }
 
-async function apply(session: MigrationSession, { version, name, sql }: Migration): Promise<void> {
+/** True: applied now; false: another server was quicker. */
+async function applyPatiently(
+  session: MigrationSession,
+  migration: Migration,
+  { lockTimeoutMs, pauseMs, triesMax }: MigrationPatience,
+): Promise<boolean> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await locked(session, () => apply(session, migration, lockTimeoutMs));
+    } catch (error) {
+      if (isLackOfRights(error)) throw error;
+      if (!isLockedOut(error)) throw failure(migration, wordsOf(error), error);
+      if (tries >= triesMax) throw failure(migration, lockedWords(triesMax), error);
+      await Bun.sleep(pauseMs);
+    }
+  }
+}
+
+function failure({ version, name }: Migration, words: string, cause: unknown): Error {
+  return new Error(`migration ${version}_${name} failed: ${words}`, { cause });
+}
+
+function lockedWords(tries: number): string {
+  return (
+    `another transaction held a lock that it needs in each of ${tries} tries; ` +
+    "end it (pg_stat_activity shows the oldest in xact_start), then migrate again"
+  );
+}
+
+/** Runs `work` in a transaction that no other server's migration runs beside. */
+async function locked<T>(session: MigrationSession, work: () => Promise<T>): Promise<T> {
+  await session.exec("begin");
   try {
-    await session.exec("begin");
-    await session.exec(sql);
-    await session.query(
-      `insert into supabase_migrations.schema_migrations (version, statements, name)
-       values ($1, array[$2], $3)`,
-      [version, sql, name],
-    );
+    // Building an index may take long, and so may another server's migrations: nobody but they
+    // wait for this lock.
+    await session.exec("set local statement_timeout = 0");
+    await session.exec("set local lock_timeout = 0");
+    await session.query("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
+    const result = await work();
     await session.exec("commit");
+    return result;
   } catch (error) {
     await session.exec("rollback").catch(() => {});
-    if (isLackOfRights(error)) throw error;
-    throw new Error(`migration ${version}_${name} failed: ${wordsOf(error)}`, { cause: error });
+    throw error;
   }
+}
+
+async function apply(
+  session: MigrationSession,
+  { version, name, sql }: Migration,
+  lockTimeoutMs: number,
+): Promise<boolean> {
+  const [known] = await session.query(
+    "select from supabase_migrations.schema_migrations where version = $1",
+    [version],
+  );
+  if (known) return false;
+  await session.exec(`set local lock_timeout = ${lockTimeoutMs}`);
+  await session.exec(sql);
+  await session.query(
+    `insert into supabase_migrations.schema_migrations (version, statements, name)
+     values ($1, array[$2], $3)`,
+    [version, sql, name],
+  );
+  return true;
 }
 
 async function appliedVersions(session: MigrationSession): Promise<Set<unknown>> {
@@ -120,6 +189,13 @@ async function hasLedger(session: MigrationSession): Promise<boolean> {
 /** 42501: insufficient_privilege, for creating roles, schemas or giving objects to a role. */
 function isLackOfRights(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "42501";
+}
+
+/** 55P03: lock_timeout; 40P01: it was one of two that waited for each other. */
+function isLockedOut(error: unknown): boolean {
+  return (
+    error instanceof Error && "code" in error && (error.code === "55P03" || error.code === "40P01")
+  );
 }
 
 /**

@@ -57,6 +57,9 @@ import packedMessages from "../../supabase/migrations/20261124000028_packed_mess
 import claimAhead from "../../supabase/migrations/20261124000029_claim_ahead.sql" with {
   type: "text",
 };
+import steadyCalls from "../../supabase/migrations/20261124000030_steady_calls.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -97,6 +100,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000027", name: "accept_and_claim", sql: acceptAndClaim },
   { version: "20261124000028", name: "packed_messages", sql: packedMessages },
   { version: "20261124000029", name: "claim_ahead", sql: claimAhead },
+  { version: "20261124000030", name: "steady_calls", sql: steadyCalls },
 ];
 
 /** The version of the schema that this program was written for. */

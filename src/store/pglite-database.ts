@@ -2,13 +2,14 @@ import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
-import { toCallError, unavailableError } from "./call-error.ts";
+import { toCallError, unansweredError } from "./call-error.ts";
 import {
+  type CallOptions,
   type Claims,
   callText,
+  claimsText,
   type Database,
   deadlineFor,
-  type LargeCall,
   parseAnswer,
 } from "./database.ts";
 import { lockFolder } from "./folder-lock.ts";
@@ -76,12 +77,12 @@ function createDatabase(
     driver: "pglite",
     engine,
     createPool: (searchPath) => createPglitePool({ engine, searchPath }),
-    async rpc(fn: string, args: unknown, as: Claims, large?: LargeCall) {
-      const text = callText(args, large);
-      const values = [JSON.stringify(as), fn, text];
+    async rpc(fn: string, args: unknown, as: Claims, options?: CallOptions) {
+      const text = callText(args, options);
+      const values = [claimsText(as, options), fn, text];
       const sql = "select mailer_api.call_as($1, $2, $3) as answer";
-      const answer = await queryWithin(engine, deadlineFor(text, large, deadlineMs), sql, values);
-      return typeof answer === "string" ? parseAnswer(answer, large) : null;
+      const answer = await queryWithin(engine, deadlineFor(text, options, deadlineMs), sql, values);
+      return typeof answer === "string" ? parseAnswer(answer, options) : null;
     },
     async ping() {
       await queryWithin(engine, deadlineMs, "select 'pong' as answer");
@@ -113,7 +114,7 @@ async function queryWithin(
   values: readonly unknown[] = [],
 ): Promise<unknown> {
   const endsAt = performance.now() + deadlineMs;
-  const late = () => unavailableError(new Error("no turn at PGlite in time"));
+  const late = () => unansweredError(new Error("no turn at PGlite in time"));
   const deadline = Promise.withResolvers<never>();
   const timer = setTimeout(() => deadline.reject(late()), deadlineMs);
   const call = engine.use((pglite) =>

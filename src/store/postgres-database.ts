@@ -1,11 +1,12 @@
 import pg from "pg";
-import { toCallError, unavailableError } from "./call-error.ts";
+import { toCallError, unansweredError } from "./call-error.ts";
 import {
+  type CallOptions,
   type Claims,
   callText,
+  claimsText,
   type Database,
   deadlineFor,
-  type LargeCall,
   parseAnswer,
 } from "./database.ts";
 import { openPool } from "./open-pool.ts";
@@ -53,12 +54,12 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
   return {
     driver: "postgres",
     url,
-    async rpc(fn: string, args: unknown, as: Claims, large?: LargeCall) {
-      const text = callText(args, large);
-      const values = [JSON.stringify(as), fn, text];
-      const callMs = deadlineFor(text, large, deadlineMs);
+    async rpc(fn: string, args: unknown, as: Claims, options?: CallOptions) {
+      const text = callText(args, options);
+      const values = [claimsText(as, options), fn, text];
+      const callMs = deadlineFor(text, options, deadlineMs);
       const answer = await queryWithin(pool, callMs, { ...CALL_AS, values });
-      return answer === null ? null : parseAnswer(answer, large);
+      return answer === null ? null : parseAnswer(answer, options);
     },
     async ping(): Promise<void> {
       await queryWithin(pool, deadlineMs, { text: "select 'pong' as answer" });
@@ -110,7 +111,7 @@ async function runOn(
 ): Promise<string | null> {
   const deadline = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    deadline.reject(unavailableError(new Error(`no answer from PostgreSQL in time`)));
+    deadline.reject(unansweredError(new Error("no answer from PostgreSQL in time")));
   }, remainingMs);
   try {
     const result = await Promise.race([client.query<Answer>(query), deadline.promise]);

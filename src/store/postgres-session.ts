@@ -10,8 +10,7 @@ export async function openPostgresSession(
     connectionString: url,
     connectionTimeoutMillis: connectTimeoutMs,
     application_name: "taskforce-mailer migrate",
-    // Waiting for another migrating server, and building an index, may take long.
-    statement_timeout: 0,
+    // Nothing else that a pooler in transaction mode would refuse; see `migrate`.
   });
   // A lost connection rejects the running query; the event itself has nobody else to hear it.
   client.on("error", () => {});

@@ -1,11 +1,12 @@
 import { createClient } from "@supabase/supabase-js";
 import { toCallError, unavailableError } from "./call-error.ts";
 import {
+  type CallOptions,
   type Claims,
   callText,
+  claimsText,
   type Database,
   deadlineFor,
-  type LargeCall,
   parseAnswer,
   partClaims,
 } from "./database.ts";
@@ -38,8 +39,11 @@ interface ExposedSchema {
  * The `Database` over PostgREST. Nothing is tried again here (a call that ran into its deadline
  * may have committed; whoever made it knows what to do), and nothing but calls opens a connection.
  */
-export function createSupabaseDatabase(options: SupabaseDatabaseOptions): Database {
-  const { url, serviceRoleKey, deadlineMs = 4_000 } = options;
+export function createSupabaseDatabase({
+  url,
+  serviceRoleKey,
+  deadlineMs = 4_000,
+}: SupabaseDatabaseOptions): Database {
   const client = createClient<ExposedSchema, "mailer_api">(url, serviceRoleKey, {
     db: { schema: "mailer_api" },
     // The key itself is the token: so there is no session to keep, to refresh or to look up.
@@ -48,15 +52,20 @@ export function createSupabaseDatabase(options: SupabaseDatabaseOptions): Databa
   });
   let isClosed = false;
 
-  async function rpc(fn: string, args: unknown, as: Claims, large?: LargeCall): Promise<unknown> {
+  async function rpc(
+    fn: string,
+    args: unknown,
+    as: Claims,
+    options?: CallOptions,
+  ): Promise<unknown> {
     if (isClosed) throw unavailableError(new Error("the database is closed"));
-    const text = callText(args, large);
+    const text = callText(args, options);
     const { data, error, status } = await client
-      .rpc("call_as", { claims: JSON.stringify(as), fn, args: text })
+      .rpc("call_as", { claims: claimsText(as, options), fn, args: text })
       .retry(false)
-      .abortSignal(AbortSignal.timeout(deadlineFor(text, large, deadlineMs)));
+      .abortSignal(AbortSignal.timeout(deadlineFor(text, options, deadlineMs)));
     if (error !== null) throw toSupabaseError({ status, error });
-    return parsed(data, status, large);
+    return parsed(data, status, options);
   }
 
   return {
@@ -79,11 +88,11 @@ const fetchWithoutRedirect: typeof fetch = Object.assign(
 );
 
 /** supabase-js makes a success of an empty 404, and of a 404 with a list; neither is ours. */
-function parsed(answer: unknown, status: number, large: LargeCall | undefined): unknown {
+function parsed(answer: unknown, status: number, options: CallOptions | undefined): unknown {
   if (answer === null && status === 200) return null;
   if (typeof answer !== "string") throw toSupabaseError({ status: 404, error: {} });
   try {
-    return parseAnswer(answer, large);
+    return parseAnswer(answer, options);
   } catch (error) {
     throw toCallError(error);
   }

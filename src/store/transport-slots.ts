@@ -40,9 +40,11 @@ export function createTransportSlots(
     shared_rate_per_second: sharedRatePerSecond ?? ratePerSecond,
   };
   const commits = createGroupCommit<null, TransportSlot>({
-    send: async ({ length: count }) => {
+    send: async ({ length: count }, { lockTimeoutMs }) => {
       const args = { transport, ...rates, count, holder };
-      const { wait_ms, shared } = (await database.rpc("reserve_slots", args, claims)) as Reserved;
+      const { wait_ms, shared } = (await database.rpc("reserve_slots", args, claims, {
+        lockTimeoutMs,
+      })) as Reserved;
       return wait_ms.map((waitMs) => ({ waitMs, isShared: shared }));
     },
   });

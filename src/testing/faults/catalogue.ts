@@ -3,6 +3,7 @@ import { clocksOff } from "./clock-faults.ts";
 import { killedAtEveryStep } from "./fail-point-faults.ts";
 import type { Fault } from "./fault.ts";
 import { hopDown } from "./hop-faults.ts";
+import { ddlBesideTraffic, rowsLocked, slowDatabase } from "./lock-faults.ts";
 import { postgresHung, postgresKilled, postgresReadOnly, replyLost } from "./postgres-faults.ts";
 import {
   redisDowns,
@@ -39,6 +40,9 @@ export const faults: Fault[] = [
   postgresHung,
   postgresReadOnly,
   replyLost,
+  rowsLocked,
+  ddlBesideTraffic,
+  slowDatabase,
   regionsRace,
   regionDead,
   everySmtpReply,
