@@ -34,8 +34,9 @@ describe("the binary without any configuration", () => {
       attachments: files,
     });
     const before = await simpleParser((await product.api("GET", `/api/v1/emails/${id}/raw`)).text);
-    const edit = { subject: "Now after all", scheduled_at: null };
+    const edit = { subject: "Now after all" };
     expect((await product.api("PATCH", `/api/v1/emails/${id}`, edit)).status).toBe(200);
+    expect((await product.api("POST", `/api/v1/emails/${id}/send-now`)).status).toBe(200);
 
     const message = await messageOf(id);
     expect(message.subject).toBe("Now after all");

@@ -40,19 +40,18 @@ const ids = /^[\x21-\x7e]+(?: +[\x21-\x7e]+)*$/;
 
 /** A sentence on what is wrong with the value of a header; null: nothing. */
 export function headerValueFault(value: unknown, name = ""): string | null {
-  if (/^(?:references|in-reply-to)$/i.test(name) && typeof value === "string") {
+  if (typeof value !== "string" || value.length > valueLengthMax) {
+    const came = typeof value === "string" ? "longer text" : quoteInput(value);
+    return `expected a text of 1 to ${valueLengthMax} characters on one line, got ${came}`;
+  }
+  if (/^(?:references|in-reply-to)$/i.test(name)) {
     const isIds = ids.test(value.trim()) && !value.includes("=?");
     if (!isIds) return `expected ids such as <a@example.com>, got ${quoteInput(value)}`;
   }
   const isFine =
-    typeof value === "string" &&
-    value.trim() !== "" &&
-    value.length <= valueLengthMax &&
-    value.isWellFormed() &&
-    !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(value);
+    value.trim() !== "" && value.isWellFormed() && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(value);
   if (isFine) return grammarFault(name, value) ?? lineFault(value);
-  const came = typeof value === "string" && value.length > valueLengthMax ? "longer text" : null;
-  return `expected a text of 1 to ${valueLengthMax} characters on one line, got ${came ?? quoteInput(value)}`;
+  return `expected a text of 1 to ${valueLengthMax} characters on one line, got ${quoteInput(value)}`;
 }
 
 /** An `X-*` may be JSON for a provider, which no provider decodes before it is parsed. */

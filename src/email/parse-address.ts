@@ -9,6 +9,8 @@ const localPart = /^[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*$/;
 const localPartLengthMax = 64;
 const addressLengthMax = 254;
 const nameLengthMax = 256;
+/** The longest address behind the longest name, every character of it escaped; a little is spare. */
+export const addressTextLengthMax = 1_000;
 /** Control characters, line separators, halves of pairs, and what turns the direction of text. */
 const unsafeInName = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
 /**
@@ -34,16 +36,22 @@ export function parseAddress(input: unknown): Parsed<Address> {
     return { fault: `expected ${addressForms}, got ${quoteInput(input)}` };
   }
   const { address, name = null } = input as { address?: unknown; name?: unknown };
-  if (typeof address !== "string") {
+  if (typeof address !== "string" || address.length > addressTextLengthMax) {
     return { fault: `expected an address in the field "address", got ${quoteInput(address)}` };
   }
-  if (name !== null && typeof name !== "string") {
-    return { fault: `expected a text or null in the field "name", got ${quoteInput(name)}` };
+  if (name !== null && (typeof name !== "string" || name.length > addressTextLengthMax)) {
+    const expected = `a text of at most ${nameLengthMax} characters or null`;
+    return { fault: `expected ${expected} in the field "name", got ${quoteInput(name)}` };
   }
   return withName(name ?? "", address);
 }
 
 function parseText(input: string): Parsed<Address> {
+  // Before any other look: what follows is read more than once.
+  if (input.length > addressTextLengthMax) {
+    const expected = `an address of at most ${addressTextLengthMax} characters, name included`;
+    return { fault: `expected ${expected}, got ${quoteInput(input)}` };
+  }
   const text = trimSpaces(input);
   if (!text.endsWith(">")) return withName("", text);
   const open = text.lastIndexOf("<");
@@ -113,6 +121,10 @@ function localFault(input: string, local: string): string {
   return `expected ${addressForms}, got ${quoteInput(input)}`;
 }
 
+/** Not by `/ +$/`: on a run of spaces within the text that takes the square of its length. */
 function trimSpaces(text: string): string {
-  return text.replace(/^ +/, "").replace(/ +$/, "");
+  let [from, to] = [0, text.length];
+  while (from < to && text[from] === " ") from++;
+  while (to > from && text[to - 1] === " ") to--;
+  return text.slice(from, to);
 }

@@ -5,6 +5,8 @@ const rfc3339 =
   /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 const withoutOffset = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?$/;
 const expected = "an RFC 3339 time with offset or Z such as 2027-01-31T09:00:00Z";
+/** The longest that either pattern above matches, with room to spare. */
+const timeTextLengthMax = 64;
 const lastInstant = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 /** A request takes time, and clocks differ: this far in the past still means "now". */
 const pastToleranceMs = 60_000;
@@ -15,7 +17,7 @@ const pastToleranceMs = 60_000;
  * leap second (:60), which neither JavaScript nor PostgreSQL can hold.
  */
 export function parseInstant(input: unknown): Parsed<Date> {
-  if (typeof input !== "string") {
+  if (typeof input !== "string" || input.length > timeTextLengthMax) {
     return { fault: `expected ${expected}, got ${quoteInput(input)}` };
   }
   const match = rfc3339.exec(input);

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import type { z } from "zod";
 import { missingScope, type Principal, type Right } from "../auth/principal.ts";
 import { AppError, isAppError } from "../errors.ts";
 import { collectAfter } from "../mail/collect.ts";
@@ -7,9 +8,11 @@ import type { ApiContext, ApiEnv, HeldBytes } from "./api-env.ts";
 import { createGetApiKey, createListApiKeys, createRevokeApiKey } from "./api-keys.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { auditParameters } from "./audit-query.ts";
+import { cancelsSchema, replaysSchema } from "./bulk-fields.ts";
 import { createCancelEmail } from "./cancel-email.ts";
 import { createCancelEmails } from "./cancel-emails.ts";
-import { createCreateApiKey } from "./create-api-key.ts";
+import { apiKeySchema, createCreateApiKey } from "./create-api-key.ts";
+import { emailSchema } from "./email-schema.ts";
 import { createExamine } from "./examine.ts";
 import { createGetAttachment } from "./get-attachment.ts";
 import { createGetEmail } from "./get-email.ts";
@@ -18,7 +21,7 @@ import { createGetMetrics } from "./get-metrics.ts";
 import { createGetRaw } from "./get-raw.ts";
 import { createGetStatus } from "./get-status.ts";
 import { createHealth, createLive, createReady } from "./health.ts";
-import { createHoldEmail, createReleaseEmail } from "./hold-email.ts";
+import { createHoldEmail, createReleaseEmail, holdSchema, releaseSchema } from "./hold-email.ts";
 import { createListAudit } from "./list-audit.ts";
 import { createListDeadLetterGroups } from "./list-dead-letter-groups.ts";
 import { createListDeadLetters, createListEmails } from "./list-emails.ts";
@@ -32,12 +35,14 @@ import { createReconcileNow } from "./reconcile-now.ts";
 import { createReplayDeadLetter } from "./replay-dead-letter.ts";
 import { createReplayDeadLetters } from "./replay-dead-letters.ts";
 import { requestId } from "./request-id.ts";
-import { createScheduleBatch } from "./schedule-batch.ts";
+import { batchSchema, createScheduleBatch } from "./schedule-batch.ts";
 import { createScheduleMail } from "./schedule-mail.ts";
 import { createSecurityHeaders } from "./security-headers.ts";
-import { createSendTestEmail } from "./send-test-email.ts";
+import { createSendNow, sendNowSchema } from "./send-now.ts";
+import { createSendTestEmail, testEmailSchema } from "./send-test-email.ts";
 import { createShredContent } from "./shred-content.ts";
 import { createDropSigningKey, createListSigningKeys } from "./signing-keys.ts";
+import { editSchema } from "./to-edit.ts";
 import { createGetCheckpoint, createVerifyAudit } from "./verify-audit.ts";
 
 export type Route = {
@@ -45,6 +50,8 @@ export type Route = {
   path: string;
   /** Query parameters it knows; absent: any are let through (probes add their own). */
   query?: readonly string[];
+  /** What its body may hold; absent: it reads none. */
+  body?: z.ZodObject;
   run: (c: ApiContext) => Promise<Response>;
 } & (
   | { auth: "none" }
@@ -66,13 +73,36 @@ export function routesOf(deps: AppDeps): Route[] {
   const page = pageParameters;
   const v1 = "/api/v1";
   return [
-    { ...send, path: `${v1}/schedule-mail`, query: ["dry_run"], run: createScheduleMail(deps) },
-    { ...send, path: `${v1}/schedule-mail/batch`, run: createScheduleBatch(deps) },
+    {
+      ...send,
+      path: `${v1}/schedule-mail`,
+      query: ["dry_run"],
+      body: emailSchema,
+      run: createScheduleMail(deps),
+    },
+    {
+      ...send,
+      path: `${v1}/schedule-mail/batch`,
+      body: batchSchema,
+      run: createScheduleBatch(deps),
+    },
     { ...read, path: `${v1}/status/:id`, run: createGetStatus(deps) },
     { ...read, path: `${v1}/emails/:id`, run: createGetEmail(deps) },
-    { ...send, path: `${v1}/emails/:id`, method: "PATCH", run: createPatchEmail(deps) },
-    { ...send, path: `${v1}/emails/:id/hold`, run: createHoldEmail(deps) },
-    { ...send, path: `${v1}/emails/:id/release`, run: createReleaseEmail(deps) },
+    {
+      ...send,
+      path: `${v1}/emails/:id`,
+      method: "PATCH",
+      body: editSchema,
+      run: createPatchEmail(deps),
+    },
+    { ...send, path: `${v1}/emails/:id/hold`, body: holdSchema, run: createHoldEmail(deps) },
+    {
+      ...send,
+      path: `${v1}/emails/:id/release`,
+      body: releaseSchema,
+      run: createReleaseEmail(deps),
+    },
+    { ...send, path: `${v1}/emails/:id/send-now`, body: sendNowSchema, run: createSendNow(deps) },
     { ...read, path: `${v1}/emails/:id/raw`, run: createGetRaw(deps) },
     { ...read, path: `${v1}/emails/:id/attachments/:n`, run: createGetAttachment(deps) },
     { ...read, path: `${v1}/emails/:id/events`, run: createGetEvents(deps) },
@@ -83,7 +113,7 @@ export function routesOf(deps: AppDeps): Route[] {
       run: createShredContent(deps),
     },
     { ...send, path: `${v1}/cancel/:id`, method: "DELETE", run: createCancelEmail(deps) },
-    { ...send, path: `${v1}/cancel`, run: createCancelEmails(deps) },
+    { ...send, path: `${v1}/cancel`, body: cancelsSchema, run: createCancelEmails(deps) },
     { ...read, path: `${v1}/scheduled-emails`, query: filters, run: createListEmails(deps) },
     { ...read, path: `${v1}/dead-letters`, query: deadFilters, run: createListDeadLetters(deps) },
     {
@@ -92,9 +122,19 @@ export function routesOf(deps: AppDeps): Route[] {
       query: page,
       run: createListDeadLetterGroups(deps),
     },
-    { ...send, path: `${v1}/dead-letters/replay`, run: createReplayDeadLetters(deps) },
-    { ...send, path: `${v1}/dead-letters/:id/replay`, run: createReplayDeadLetter(deps) },
-    { ...send, path: `${v1}/test-email`, run: createSendTestEmail(deps) },
+    {
+      ...send,
+      path: `${v1}/dead-letters/replay`,
+      body: replaysSchema,
+      run: createReplayDeadLetters(deps),
+    },
+    {
+      ...send,
+      path: `${v1}/dead-letters/:id/replay`,
+      body: editSchema,
+      run: createReplayDeadLetter(deps),
+    },
+    { ...send, path: `${v1}/test-email`, body: testEmailSchema, run: createSendTestEmail(deps) },
     { ...read, path: `${v1}/queue-stats`, run: createQueueStats(deps) },
     { ...read, path: `${v1}/audit`, query: auditParameters, run: createListAudit(deps) },
     { ...read, path: `${v1}/audit/verify`, query: ["owner_id"], run: createVerifyAudit(deps) },
@@ -104,7 +144,7 @@ export function routesOf(deps: AppDeps): Route[] {
       query: ["owner_id"],
       run: createGetCheckpoint(deps),
     },
-    { ...keys, path: `${v1}/api-keys`, run: createCreateApiKey(deps) },
+    { ...keys, path: `${v1}/api-keys`, body: apiKeySchema, run: createCreateApiKey(deps) },
     { ...read, path: `${v1}/api-keys`, query: page, run: createListApiKeys(deps) },
     { ...read, path: `${v1}/api-keys/:id`, run: createGetApiKey(deps) },
     { ...keys, path: `${v1}/api-keys/:id`, method: "DELETE", run: createRevokeApiKey(deps) },

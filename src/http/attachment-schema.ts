@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Attachment } from "../email/email.ts";
 import { parseMediaType } from "../email/media-type.ts";
 import { quoteInput } from "../email/quote-input.ts";
-import { addFault, expecting } from "./field-schemas.ts";
+import { addFault, boundedList, expecting } from "./field-schemas.ts";
 
 const attachmentsMax = 20;
 /** A name to save under: no path, nothing unseen, and nothing that turns `gpj.exe` around. */
@@ -10,7 +10,7 @@ const unsafeInFilename = /[/\\\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069
 const ownParts = /^(?:message|multipart)\//i;
 
 const filename = z.string(expecting("a file name")).refine((name) => {
-  const isNamed = name.trim() !== "" && name.length <= 255 && name !== "." && name !== "..";
+  const isNamed = name.length <= 255 && name.trim() !== "" && name !== "." && name !== "..";
   // Mail programs decode an encoded-word, and whatever it hides would be the name.
   return isNamed && !unsafeInFilename.test(name) && !/=\?[^?]*\?[bq]\?/i.test(name);
 }, expecting("a file name of 1 to 255 characters in UTF-8 without slashes and control characters"));
@@ -71,10 +71,11 @@ const attachment = z
     }),
   );
 
-export const attachmentsField = z
-  .array(attachment, expecting("a list of attachments"))
-  .max(attachmentsMax, expecting(`at most ${attachmentsMax} attachments`))
-  .nullish();
+export const attachmentsField = boundedList(attachment, {
+  max: attachmentsMax,
+  list: "a list of attachments",
+  tooMany: `at most ${attachmentsMax} attachments`,
+}).nullish();
 
 /** Unknown fields are named by whoever turns issues into faults. */
 function objectFault({ code, input }: { code: string; input?: unknown }): string | undefined {

@@ -2,51 +2,70 @@ import { z } from "zod";
 import { parseDomain } from "../email/parse-domain.ts";
 import { pastFault } from "../email/parse-time.ts";
 import type { Parsed } from "../email/parsed.ts";
+import { quoteInput } from "../email/quote-input.ts";
 import { deadLetterStates } from "../email/states.ts";
 import type { FieldFault } from "../errors.ts";
 import type { BulkProgress } from "../queue/bulk.ts";
 import type { DeadLetterFilter } from "../store/dead-letters.ts";
 import { isUuid } from "./email-id.ts";
-import { addFault, expecting, isPlainObject, timeField } from "./field-schemas.ts";
+import {
+  addFault,
+  boundedList,
+  boundField,
+  expecting,
+  isPlainObject,
+  readLater,
+  sendingTimeField,
+} from "./field-schemas.ts";
 import { plainDecimal } from "./inexact-number.ts";
 import { parseGroup } from "./list-query.ts";
 
-/** Fields of the bodies that mean many emails at once. */
+/**
+ * Fields of the bodies that mean many emails at once. None may be null: a variable that happens to
+ * be empty would widen a filter, lift a rate or make a dry run a real one.
+ */
 
 const idsMax = 1_000;
+const filtersMax = 100;
 
 function parsedField<T>(parse: (input: unknown) => Parsed<T>) {
   return z
     .unknown()
     .transform((input, ctx): T | null => {
-      if (input === null || input === undefined) return null;
+      if (input === undefined) return null;
       const parsed = parse(input);
       if ("value" in parsed) return parsed.value;
       addFault(ctx, { message: parsed.fault, input });
       return z.NEVER;
     })
-    .meta({ type: ["string", "null"] });
+    .meta({ type: "string" });
 }
 
-const words = z.string(expecting("a text")).min(1, expecting("a text that is not empty")).nullish();
-const flag = z.boolean(expecting("true or false")).nullish();
+/** No longer than a tag can be. */
+const tag = z
+  .string(expecting("a tag"))
+  .min(1, expecting("a tag of 1 to 64 characters"))
+  .max(64, expecting("a tag of 1 to 64 characters"))
+  .optional();
+const flag = z.boolean(expecting("true or false")).optional();
 
 /** Values are compared as text, since the database has them as JSON. */
 const metadataFilter = z
   .unknown()
   .transform((input, ctx): Record<string, string> | null => {
-    if (input === null || input === undefined) return null;
+    if (input === undefined) return null;
     const values = isPlainObject(input) ? Object.entries(input) : [];
     const isPlain = ([, value]: [string, unknown]) =>
       ["string", "number", "boolean"].includes(typeof value);
-    if (values.length > 0 && values.every(isPlain)) {
+    if (values.length > 0 && values.length <= filtersMax && values.every(isPlain)) {
       return Object.fromEntries(values.map(([name, value]) => [name, textOf(value)]));
     }
-    const { error } = expecting("an object of texts, numbers or booleans");
+    const expected = `an object of 1 to ${filtersMax} texts, numbers or booleans`;
+    const { error } = expecting(expected);
     addFault(ctx, { message: error({ input }), input });
     return z.NEVER;
   })
-  .meta({ type: ["object", "null"], additionalProperties: true });
+  .meta({ type: "object", additionalProperties: true });
 
 function textOf(value: unknown): string {
   return typeof value === "number" ? plainDecimal(value) : String(value);
@@ -54,43 +73,45 @@ function textOf(value: unknown): string {
 
 /** What both bulk replay and bulk cancel are narrowed by. */
 export const narrowing = {
-  tag: words,
+  tag,
   metadata: metadataFilter,
-  scheduled_after: timeField,
-  scheduled_before: timeField,
+  scheduled_after: boundField,
+  scheduled_before: boundField,
 };
 
-const uuids = z
-  .array(
-    z.string(expecting("an id")).refine(isUuid, expecting("an id of an email")),
-    expecting("a list of ids"),
-  )
-  .min(1, expecting(`1 to ${idsMax} ids`))
-  .max(idsMax, expecting(`1 to ${idsMax} ids`))
-  .nullish();
+const uuids = boundedList(
+  z.string(expecting("an id")).refine(isUuid, expecting("an id of an email")),
+  { max: idsMax, list: "a list of ids", tooMany: `1 to ${idsMax} ids` },
+)
+  .refine((ids) => ids.length > 0, expecting(`1 to ${idsMax} ids`))
+  .optional();
 
 export const deadLetterFilterSchema = z.strictObject({
   ...narrowing,
-  status: z.enum(deadLetterStates, expecting(`one of ${deadLetterStates.join(", ")}`)).nullish(),
+  status: z.enum(deadLetterStates, expecting(`one of ${deadLetterStates.join(", ")}`)).optional(),
   group: parsedField(parseGroup),
   smtp_code: z
     .int(expecting("a whole number from 200 to 599"))
     .min(200, expecting("a whole number from 200 to 599"))
     .max(599, expecting("a whole number from 200 to 599"))
-    .nullish(),
-  domain: parsedField((input) => parseDomain(typeof input === "string" ? input : "")),
+    .optional(),
+  domain: parsedField((input) =>
+    typeof input === "string"
+      ? parseDomain(input)
+      : { fault: `expected a domain such as example.com, got ${quoteInput(input)}` },
+  ),
   ids: uuids,
   all: flag,
 });
 
 export const replaysSchema = z.strictObject({
-  filter: z.unknown(),
+  filter: readLater(deadLetterFilterSchema),
   rate_per_minute: z
     .number(expecting("a number from 0.01 to 100000"))
     .min(0.01, expecting("a number from 0.01 to 100000"))
     .max(100_000, expecting("a number from 0.01 to 100000"))
-    .nullish(),
-  scheduled_at: timeField,
+    .optional(),
+  scheduled_at: sendingTimeField,
   dry_run: flag,
 });
 
@@ -98,7 +119,7 @@ export const cancelsSchema = z.strictObject({ ...narrowing, dry_run: flag });
 
 type FilterFields = Partial<z.output<typeof deadLetterFilterSchema>>;
 
-/** Of the fields that both have; what is null is left out. */
+/** Of the fields that both have; what was not given is left out. */
 export function narrowingOf(fields: Partial<Record<keyof typeof narrowing, unknown>>) {
   const {
     tag,

@@ -56,7 +56,7 @@ function request(id: string, taken: Exclude<Step, { do: "attempt" }>) {
     case "replay":
       return api.request("POST", `/api/v1/dead-letters/${id}/replay`, { body: bodyOf(taken) });
     case "reschedule":
-      return api.request("PATCH", email, { body: { scheduled_at: null } });
+      return api.request("POST", `${email}/send-now`);
     case "hold":
     case "release":
       return api.request("POST", `${email}/${taken.do}`);

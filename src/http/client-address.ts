@@ -49,9 +49,13 @@ function isWithin(ranges: readonly string[], address: string): boolean {
   });
 }
 
+/** IPv6 in full with an IPv4 tail, a zone, brackets and a port, and some spaces around it. */
+const addressLengthMax = 100;
+
 /** An address as proxies write it, with or without a port; null: it is none. */
 function normal(text: string | undefined): string | null {
-  const written = text?.trim() ?? "";
+  if (text === undefined || text.length > addressLengthMax) return null;
+  const written = text.trim();
   const bare =
     /^\[([^\]]+)\](:\d+)?$/.exec(written)?.[1] ?? written.replace(/^([\d.]+):\d+$/, "$1");
   // Shorter forms such as `127.1` are valid to the library, and are not what proxies write.

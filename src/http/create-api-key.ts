@@ -6,25 +6,28 @@ import { answer } from "./answer.ts";
 import { type ApiContext, claimsOf, principalOf } from "./api-env.ts";
 import { apiKeyAnswer } from "./api-key-answer.ts";
 import type { AppDeps } from "./app-deps.ts";
-import { expecting, timeField } from "./field-schemas.ts";
+import { boundedList, boundField, expecting } from "./field-schemas.ts";
 import { readFields } from "./read-fields.ts";
 import { readJson } from "./read-json.ts";
 import { invalidContent } from "./to-draft.ts";
 
 const nameExpected = expecting("a name of 1 to 100 characters on one line");
-const scopesExpected = expecting('a list of "send", "read" and "admin", each once, at least one');
+const scopesWords = 'a list of "send", "read" and "admin", each once, at least one';
+const scopesExpected = expecting(scopesWords);
 
 export const apiKeySchema = z.strictObject({
   name: z
     .string(nameExpected)
     .min(1, nameExpected)
-    .max(100, nameExpected)
+    .max(100, { ...nameExpected, abort: true })
     .refine((name) => !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(name), nameExpected),
-  scopes: z
-    .array(z.enum(scopes, expecting('"send", "read" or "admin"')), scopesExpected)
-    .min(1, scopesExpected)
-    .refine((list) => new Set(list).size === list.length, scopesExpected),
-  expires_at: timeField,
+  scopes: boundedList(z.enum(scopes, expecting('"send", "read" or "admin"')), {
+    max: scopes.length,
+    list: scopesWords,
+    tooMany: scopesWords,
+  }).refine((list) => list.length > 0 && new Set(list).size === list.length, scopesExpected),
+  // Null is refused: a variable that happens to be empty would make a key that never ends.
+  expires_at: boundField,
 });
 
 /** POST /api/v1/api-keys: a key that acts as its maker, with rights the maker has. Shown once. */

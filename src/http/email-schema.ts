@@ -3,9 +3,11 @@ import { attachmentsField } from "./attachment-schema.ts";
 import {
   addressField,
   addressList,
+  boundedList,
   expecting,
   headersField,
   metadataField,
+  sendingTimeField,
   timeField,
 } from "./field-schemas.ts";
 
@@ -22,18 +24,18 @@ export const emailSchema = z.strictObject({
   reply_to: addressField.nullish(),
   subject: z
     .string(expecting("a subject"))
+    .max(998, { ...expecting("a subject of at most 998 characters"), abort: true })
     .refine(
-      (subject) => subject.length > 998 || !isBlank(subject),
+      (subject) => !isBlank(subject),
       expecting("a subject of 1 to 998 characters, not only white space"),
     )
-    .max(998, expecting("a subject of at most 998 characters"))
     .refine(
       (subject) => !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(subject),
       expecting("a subject on one line without control characters"),
     ),
   body: z.string(expecting("a text")).nullish(),
   html_body: z.string(expecting("HTML as a text")).nullish(),
-  scheduled_at: timeField,
+  scheduled_at: sendingTimeField,
   expires_at: timeField,
   max_lateness: wholeNumber(1, maxLatenessSecondsMax),
   max_retries: wholeNumber(0, 20),
@@ -42,21 +44,19 @@ export const emailSchema = z.strictObject({
   on_uncertain: z.enum(["retry", "hold"], expecting('"retry" or "hold"')).nullish(),
   attachments: attachmentsField,
   headers: headersField,
-  tags: z
-    .array(
-      z
-        .string(expecting("a tag"))
-        .regex(/^[\x20-\x7e]{1,64}$/, expecting("a tag of 1 to 64 ASCII characters")),
-      expecting("a list of tags"),
-    )
-    .max(10, expecting("at most 10 tags"))
-    .nullish(),
+  tags: boundedList(
+    z
+      .string(expecting("a tag"))
+      .regex(/^[\x20-\x7e]{1,64}$/, expecting("a tag of 1 to 64 ASCII characters")),
+    { max: 10, list: "a list of tags", tooMany: "at most 10 tags" },
+  ).nullish(),
   metadata: metadataField,
   region: z
     .string(expecting("the name of a region"))
     .regex(/^[a-z0-9-]{1,32}$/, expecting("a region of 1 to 32 letters a-z, digits and hyphens"))
     .nullish(),
-  individual: z.boolean(expecting("true or false")).nullish(),
+  // Null is refused: everybody would see everybody because a variable happened to be empty.
+  individual: z.boolean(expecting("true or false")).optional(),
   raw: z.unknown().meta({ description: "Not supported yet." }),
   list_unsubscribe: z.unknown().meta({ description: "Not supported yet." }),
 });

@@ -6,7 +6,7 @@ import {
   headerValueFault,
   repeatedHeaders,
 } from "../email/header-rules.ts";
-import { addressForms, parseAddress } from "../email/parse-address.ts";
+import { addressForms, addressTextLengthMax, parseAddress } from "../email/parse-address.ts";
 import { parseInstant } from "../email/parse-time.ts";
 import type { Parsed } from "../email/parsed.ts";
 import { quoteInput } from "../email/quote-input.ts";
@@ -20,6 +20,43 @@ export function expecting(expected: string) {
 }
 
 type Context = z.core.$RefinementCtx;
+
+/**
+ * A list whose length is judged before anything in it is read: zod alone reads 200,000 addresses,
+ * and finds fault with each, before it says that there may be 50.
+ */
+export function boundedList<Part extends z.ZodType>(
+  part: Part,
+  { max, list, tooMany }: { max: number; list: string; tooMany: string },
+) {
+  const parts = z.array(part, expecting(list)).max(max, expecting(tooMany));
+  return z
+    .unknown()
+    .transform((input, ctx): z.output<Part>[] => {
+      if (Array.isArray(input) && input.length > max) {
+        addFault(ctx, { message: expecting(tooMany).error({ input }), input });
+        return z.NEVER;
+      }
+      const read = parts.safeParse(input);
+      if (read.success) return read.data;
+      for (const issue of read.error.issues) {
+        ctx.issues.push({ ...issue, input } as z.core.$ZodRawIssue);
+      }
+      return z.NEVER;
+    })
+    .meta(shapeOf(parts));
+}
+
+/** Takes anything, for somebody who reads it by `schema` afterwards. */
+export function readLater(schema: z.ZodType) {
+  return z.unknown().meta(shapeOf(schema));
+}
+
+/** What the OpenAPI document says of a field whose type the schema itself does not tell. */
+function shapeOf(schema: z.ZodType): Record<string, unknown> {
+  const { $schema: _, ...shape } = z.toJSONSchema(schema, { io: "input" });
+  return shape as Record<string, unknown>;
+}
 
 export function addFault(
   ctx: Context,
@@ -49,7 +86,7 @@ export const addressField = z
   .meta({
     description: "An address: `a@b`, `Name <a@b>` or `{ address, name }`.",
     anyOf: [
-      { type: "string", maxLength: 600 },
+      { type: "string", maxLength: addressTextLengthMax },
       {
         type: "object",
         properties: { address: { type: "string" }, name: { type: ["string", "null"] } },
@@ -60,10 +97,11 @@ export const addressField = z
   });
 
 /** At most 50, like all recipients together. */
-export const addressList = z
-  .array(addressField, expecting(`a list of ${addressForms}`))
-  .max(50, expecting("at most 50 addresses"))
-  .nullish();
+export const addressList = boundedList(addressField, {
+  max: 50,
+  list: `a list of ${addressForms}`,
+  tooMany: "at most 50 addresses",
+}).nullish();
 
 function addUnknownFields(input: object, known: string[], ctx: Context): void {
   for (const name of Object.keys(input)) {
@@ -80,6 +118,32 @@ export const timeField = z
     input === null || input === undefined ? null : accept(parseInstant(input), input, ctx),
   )
   .meta({ type: ["string", "null"], format: "date-time" });
+
+/** A time that may be left out. Null is refused: a filter that lost a bound matches more. */
+export const boundField = z
+  .unknown()
+  .transform((input, ctx): Date | null =>
+    input === undefined ? null : accept(parseInstant(input), input, ctx),
+  )
+  .meta({ type: "string", format: "date-time" });
+
+/**
+ * When to send. Null is refused: in most programs it is a variable that happens to be empty, and
+ * would send now what was meant for later.
+ */
+export const sendingTimeField = z
+  .unknown()
+  .transform((input, ctx): Date | null => {
+    if (input === undefined) return null;
+    if (input !== null) return accept(parseInstant(input), input, ctx);
+    addFault(ctx, { message: noNullTime, input });
+    return z.NEVER;
+  })
+  .meta({ type: "string", format: "date-time" });
+
+const noNullTime =
+  "expected an RFC 3339 time, got null: leave the field out, " +
+  "or POST /api/v1/emails/{id}/send-now to send an email now";
 
 /** Names of the allow-list, each once in whatever letter case. */
 export const headersField = z

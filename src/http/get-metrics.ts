@@ -23,7 +23,7 @@ export function createGetMetrics({ metrics, authenticator }: AppDeps) {
 
 /** Compared as hashes of one length, in constant time: how near a guess comes must not show. */
 function isToken(authorization: string | undefined, token: string | null): boolean {
-  const given = /^Bearer +(.+)$/i.exec(authorization ?? "")?.[1];
+  const given = /^Bearer +([^ ].*)$/i.exec(authorization ?? "")?.[1];
   if (token === null || given === undefined) return false;
   return timingSafeEqual(sha256(given), sha256(token));
 }

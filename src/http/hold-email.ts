@@ -2,14 +2,14 @@ import { z } from "zod";
 import { pastFault } from "../email/parse-time.ts";
 import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
-import { isPlainObject, timeField } from "./field-schemas.ts";
+import { isPlainObject, sendingTimeField } from "./field-schemas.ts";
 import { statusAnswer, targetOf } from "./patch-email.ts";
 import { readFields } from "./read-fields.ts";
 import { readOptionalJson } from "./read-json.ts";
 import { invalidContent } from "./to-draft.ts";
 
 export const holdSchema = z.strictObject({});
-export const releaseSchema = z.strictObject({ scheduled_at: timeField });
+export const releaseSchema = z.strictObject({ scheduled_at: sendingTimeField });
 
 /** POST /api/v1/emails/{id}/hold: stops it until a person releases it. */
 export function createHoldEmail(deps: AppDeps) {
@@ -22,7 +22,7 @@ export function createHoldEmail(deps: AppDeps) {
   };
 }
 
-/** POST /api/v1/emails/{id}/release: at its time, at `scheduled_at`, or now when it is null. */
+/** POST /api/v1/emails/{id}/release: at its time, or at `scheduled_at`. */
 export function createReleaseEmail(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
     const target = targetOf(c, deps);

@@ -21,6 +21,7 @@ export function readFields<Shape extends Record<string, z.ZodType>>(
     return { fields: {}, faults: unstorable.length > 0 ? unstorable : [{ pointer, detail }] };
   }
   const faults = textFaults(input, pointer);
+  const places = new Set(faults.map((fault) => fault.pointer));
   const fields: Record<string, unknown> = {};
   for (const [name, part] of Object.entries<z.ZodType>(schema.shape)) {
     if (!Object.hasOwn(input, name) && isFineWhenAbsent(part)) {
@@ -32,14 +33,22 @@ export function readFields<Shape extends Record<string, z.ZodType>>(
       fields[name] = result.data;
       continue;
     }
-    // A place has one fault: what cannot be stored is of no type either.
     const found = toFaults(result.error.issues, pointerTo(pointer, [name]));
-    faults.push(...found.filter((fault) => !faults.some((one) => one.pointer === fault.pointer)));
+    const isNull = input[name] === null && part.safeParse(undefined).success;
+    // A place has one fault: what cannot be stored is of no type either.
+    const fresh = found.filter((fault) => !places.has(fault.pointer));
+    faults.push(...(isNull ? fresh.map(withAdvice) : fresh));
   }
   for (const name of Object.keys(input)) {
     if (!Object.hasOwn(schema.shape, name)) faults.push(unknownField(pointer, name));
   }
   return { fields: fields as Partial<z.output<z.ZodObject<Shape>>>, faults };
+}
+
+/** Most programs send null for a variable that happens to be empty. */
+function withAdvice({ pointer, detail }: FieldFault): FieldFault {
+  const isBare = detail.endsWith("got null");
+  return { pointer, detail: isBare ? `${detail}: leave the field out instead` : detail };
 }
 
 /** Fields that come to nothing when they are left out, as most of an email's are in most requests. */

@@ -45,8 +45,8 @@ describe("200", () => {
     expect(api.delivery.queued).toHaveLength(queued);
   });
 
-  test.each([[{}], [{ scheduled_at: null }]])("%j means now", async (body) => {
-    expect((await replay(await deadLetter(), body)).status).toBe(200);
+  test("nothing said means now", async () => {
+    expect((await replay(await deadLetter(), {})).status).toBe(200);
   });
 });
 

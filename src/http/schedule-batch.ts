@@ -4,7 +4,8 @@ import { AppError, type FieldFault, isAppError } from "../errors.ts";
 import { answer } from "./answer.ts";
 import { type ApiContext, heldBytesOf, principalOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
-import { expecting } from "./field-schemas.ts";
+import { emailSchema } from "./email-schema.ts";
+import { expecting, readLater } from "./field-schemas.ts";
 import { idempotencyOf, readAtItsTime } from "./idempotency.ts";
 import { readFields } from "./read-fields.ts";
 import { readJson } from "./read-json.ts";
@@ -14,7 +15,7 @@ const emailsMax = 500;
 
 export const batchSchema = z.strictObject({
   emails: z
-    .array(z.unknown(), expecting("a list of emails"))
+    .array(readLater(emailSchema), expecting("a list of emails"))
     .min(1, expecting(`1 to ${emailsMax} emails`))
     .max(emailsMax, expecting(`1 to ${emailsMax} emails`)),
   mode: z.enum(["strict", "permissive"], expecting('"strict" or "permissive"')).nullish(),

@@ -43,6 +43,7 @@ const rows: Record<string, Row> = {
   },
   "POST /api/v1/emails/:id/hold": { needs: "send", of: "pending", own: 200 },
   "POST /api/v1/emails/:id/release": { needs: "send", of: "held", own: 200 },
+  "POST /api/v1/emails/:id/send-now": { needs: "send", of: "pending", own: 200 },
   "GET /api/v1/emails/:id/raw": { needs: "read", of: "pending", own: 200 },
   "GET /api/v1/emails/:id/attachments/:n": { needs: "read", of: "pending", own: 200 },
   "GET /api/v1/emails/:id/events": { needs: "read", of: "pending", own: 200 },

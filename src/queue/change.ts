@@ -51,6 +51,8 @@ export interface Change {
   edit(request: EditRequest): Promise<void>;
   /** Edits a dead letter, perhaps, and sends it to those who have not got it. */
   replay(request: EditRequest): Promise<void>;
+  /** Of a pending email, or a held one, which is released by it. Throws as `edit` does. */
+  sendNow(request: Omit<EditRequest, "fields" | "revise">): Promise<void>;
   hold(target: Target): Promise<void>;
   /** Without `scheduledAt`: when it was due anyway, or now when that has passed; null: now. */
   release(target: Target & { scheduledAt?: Date | null }): Promise<void>;
@@ -85,7 +87,7 @@ export function createChange(deps: ChangeDeps): Change {
   function queue({ id, claims }: Target, { wake, delayMs }: Queueable): void {
     if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs, ownerId: claims.sub });
   }
-  return {
+  const change: Change = {
     async edit(request) {
       const target = targetOf(request);
       for (let tries = 0; tries < triesMax; tries++) {
@@ -111,6 +113,12 @@ export function createChange(deps: ChangeDeps): Change {
       }
       throw changedMeanwhile();
     },
+    async sendNow(request) {
+      const { status } = await read(deps, request);
+      if (status === "held") return change.release({ ...request, scheduledAt: null });
+      const revise = () => ({ scheduledAt: null });
+      await change.edit({ ...request, fields: ["scheduled_at"], revise });
+    },
     async hold(target) {
       const kind = await changes.hold(targetOf(target));
       if (kind !== "held") throw changeRefused(kind);
@@ -123,6 +131,7 @@ export function createChange(deps: ChangeDeps): Change {
       queue(target, answer);
     },
   };
+  return change;
 }
 
 type Queueable = { wake: number; delayMs: number | null };
@@ -137,7 +146,10 @@ async function orConflict<Answer>(run: () => Promise<Answer>) {
   }
 }
 
-async function read({ emails }: ChangeDeps, request: EditRequest): Promise<WholeEmail> {
+async function read(
+  { emails }: ChangeDeps,
+  request: Omit<EditRequest, "fields" | "revise">,
+): Promise<WholeEmail> {
   const email = await emails.get(request.id, request.claims, { details: true });
   if (!email) throw noSuchEmail();
   const { versions } = request;

@@ -97,7 +97,8 @@ function deskAt(serverUrl: string, config: Config): KeyDesk {
   };
   return {
     create: async ({ expiresAt, ...asked }, as) => {
-      const { data } = await ask("POST", "", as, { ...asked, expires_at: expiresAt });
+      const ending = expiresAt === null ? {} : { expires_at: expiresAt };
+      const { data } = await ask("POST", "", as, { ...asked, ...ending });
       return data as KeyJson & { key: string };
     },
     list: async (as) => {
