@@ -16,6 +16,7 @@ import {
   text,
   url,
 } from "./config-parsers.ts";
+import { headerPattern } from "./email/provider-headers.ts";
 
 /** One environment variable: how it is read, and what the README says of it. */
 export interface Variable<T> {
@@ -251,6 +252,16 @@ const smtp = {
     meaning: "Addresses and domains callers may send from, separated by commas",
     example: "example.com,news@example.org",
   }),
+  HEADERS_ALLOWED: plain(
+    listOf(text("names of headers, `*` at the end for all that begin so", headerPattern)),
+    {
+      default: "none",
+      meaning:
+        "Headers that mail providers take for commands and that callers may set all the same, " +
+        "separated by commas; any other is refused by name",
+      example: "X-PM-Tag,X-SES-*",
+    },
+  ),
   SMTP_REPLY_TIMEOUT_MS: plain(integer(500, 3_600_000), {
     default: "`600000`",
     meaning: "How long the next hop may take to answer the end of a message (RFC 5321: 10 min)",

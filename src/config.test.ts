@@ -321,7 +321,11 @@ describe("SMTP", () => {
       from: "mailer@example.com",
       fromName: null,
       allowed: ["example.com"],
+      headersAllowed: [],
     });
+    const listed = { ...account, HEADERS_ALLOWED: "X-PM-Tag, X-SES-*" };
+    expect(loadConfig(listed).sender.headersAllowed).toEqual(["X-PM-Tag", "X-SES-*"]);
+    expect(faultyNames({ ...account, HEADERS_ALLOWED: "X PM, *" })).toEqual(["HEADERS_ALLOWED"]);
     expect(loadConfig({ ...account, SMTP_USER: "apikey" }).sender).toMatchObject({
       from: null,
       allowed: null,

@@ -53,6 +53,8 @@ export interface Config {
     readonly fromName: string | null;
     /** Addresses or domains a request's From may use; null: any. */
     readonly allowed: readonly string[] | null;
+    /** Names of provider headers that a request may set; a `*` ends what begins so. */
+    readonly headersAllowed: readonly string[];
   };
   readonly messageBytesMax: number;
   /** Raw text of ENCRYPTION_KEY; null with PGlite until `secrets` generates one. */
@@ -272,6 +274,7 @@ function senderOf(values: VariableValues, isCapturing: boolean): Config["sender"
     from,
     fromName: values.SMTP_FROM_NAME ?? values.SMTP_FROM?.name ?? null,
     allowed: values.SMTP_FROM_ALLOWED ?? ownDomain,
+    headersAllowed: values.HEADERS_ALLOWED ?? [],
   };
 }
 

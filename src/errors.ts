@@ -4,6 +4,7 @@
  * missing there does not compile.
  */
 export type ErrorCode =
+  | "malformed_request"
   | "malformed_json"
   | "unauthorized"
   | "forbidden"
@@ -78,6 +79,24 @@ export class AppError extends Error {
     this.reason = options.reason;
     this.missingScope = options.missingScope;
   }
+}
+
+/**
+ * A refusal that a library threw, as one of ours; null: the error is none. Hono's exceptions are
+ * known by their status; a form that does not parse by the runtime's code.
+ */
+export function foreignRefusal(error: unknown): AppError | null {
+  if (!(error instanceof Error)) return null;
+  const { status, code } = error as { status?: unknown; code?: unknown };
+  if (code === "ERR_FORMDATA_PARSE_ERROR") return malformed("The form does not parse.", error);
+  if (typeof status !== "number" || !("getResponse" in error) || status >= 500) return null;
+  const publicDetail = "The body is larger than this path takes.";
+  if (status === 413) return new AppError("payload_too_large", { publicDetail, cause: error });
+  return malformed("The request is not one that this path can read.", error);
+}
+
+function malformed(publicDetail: string, cause: unknown): AppError {
+  return new AppError("malformed_request", { publicDetail, cause });
 }
 
 /** True for an `AppError`, of the given code when one is given. */

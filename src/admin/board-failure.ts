@@ -1,5 +1,5 @@
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { AppError, type ErrorCode, isAppError } from "../errors.ts";
+import { AppError, type ErrorCode, foreignRefusal, isAppError } from "../errors.ts";
 
 /** A failure as Bull Board's front end shows it: a headline and a sentence. */
 export interface BoardFailure {
@@ -9,6 +9,8 @@ export interface BoardFailure {
 
 /** Codes that the queues of the board raise on purpose; everything else is a fault of ours. */
 const headlines: Partial<Record<ErrorCode, [status: ContentfulStatusCode, headline: string]>> = {
+  malformed_request: [400, "Not understood"],
+  payload_too_large: [413, "Too large"],
   unauthorized: [401, "Please sign in again"],
   forbidden: [403, "Not allowed"],
   not_found: [404, "Not found"],
@@ -19,7 +21,7 @@ const headlines: Partial<Record<ErrorCode, [status: ContentfulStatusCode, headli
 
 /** A key that the front end has no translation for is shown as it is. */
 export function boardFailure(error: unknown): BoardFailure {
-  const known = isAppError(error) ? error : internal(error);
+  const known = isAppError(error) ? error : (foreignRefusal(error) ?? internal(error));
   const [status, key] = headlines[known.code] ?? [500, "Something went wrong"];
   // A 500 never carries internals.
   const message = status === 500 ? "The log has more." : known.publicDetail;

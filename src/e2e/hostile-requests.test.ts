@@ -98,6 +98,13 @@ const framings: [string, () => string, number[]][] = [
     () => `GET /${"a".repeat(200_000)} HTTP/1.1\r\nHost: a\r\n\r\n`,
     [400, 404, 414, 431, closed],
   ],
+  ["a Host that shifts the path", () => "GET /zz/metrics HTTP/1.1\r\nHost: a b\r\n\r\n", [400]],
+  ["a Host that holds a path", () => "GET /a HTTP/1.1\r\nHost: b/metrics?\r\n\r\n", [400]],
+  ["a Host with a user", () => "GET /metrics HTTP/1.1\r\nHost: a@b\r\n\r\n", [400]],
+  ["an empty Host", () => "GET /zz/metrics HTTP/1.1\r\nHost: \r\n\r\n", [400]],
+  ["no Host", () => "GET /zz/metrics HTTP/1.0\r\n\r\n", [400]],
+  ["two Hosts", () => "GET /metrics HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", [400]],
+  ["a path with a letter encoded", () => "GET /%6detrics HTTP/1.1\r\nHost: a\r\n\r\n", [404]],
   ["another protocol", () => "EHLO example.com\r\nMAIL FROM:<a@b.c>\r\n\r\n", [400, closed]],
   ["TLS to a port in clear", () => "\u0016\u0003\u0001\u0002\u0000\u0001", [400, closed]],
 ];
@@ -180,6 +187,21 @@ describe("a body", () => {
     const grownMb = (memoryBytes() - before) / 1e6;
     // Two rounds bring some 250 MB in; a leak would show them.
     expect(grownMb).toBeLessThan(150);
+  });
+});
+
+describe("a form of the console", () => {
+  const forms: [string, string, Record<string, string>, number][] = [
+    ["more than 16 kB", `token=${"a".repeat(17_000)}`, {}, 413],
+    ["no multipart", "x", { "content-type": "multipart/form-data; boundary=y" }, 400],
+    ["no boundary", "x", { "content-type": "multipart/form-data" }, 400],
+  ];
+  test.each(forms)("of %s is refused, and no fault of ours", async (_, body, headers, status) => {
+    for (const page of ["/sign-in", "/sign-out"]) {
+      const form = { "content-type": "application/x-www-form-urlencoded", origin: product.url };
+      const init = { method: "POST", body, headers: { ...form, ...headers } };
+      expect((await fetch(`${product.url}${page}`, init)).status).toBe(status);
+    }
   });
 });
 

@@ -168,8 +168,8 @@ describe("refused", () => {
   });
 
   test("the fault shows what came on one line, cut, and with control characters escaped", () => {
-    expect(parseAddress(`a\r\n\u202e${"x".repeat(1000)} <a@b.example>`)).toEqual({
-      fault: expect.stringMatching(/got "a\\r\\n\\u202ex+…" \(1004 characters\)$/),
+    expect(parseAddress(`a\r\n\u202e${"x".repeat(900)} <a@b.example>`)).toEqual({
+      fault: expect.stringMatching(/got "a\\r\\n\\u202ex+…" \(904 characters\)$/),
     });
   });
 });

@@ -35,6 +35,7 @@ import { createReconcileNow } from "./reconcile-now.ts";
 import { createReplayDeadLetter } from "./replay-dead-letter.ts";
 import { createReplayDeadLetters } from "./replay-dead-letters.ts";
 import { requestId } from "./request-id.ts";
+import { pathOf, soundTarget } from "./request-target.ts";
 import { batchSchema, createScheduleBatch } from "./schedule-batch.ts";
 import { createScheduleMail } from "./schedule-mail.ts";
 import { createSecurityHeaders } from "./security-headers.ts";
@@ -172,9 +173,9 @@ function servedRoutes(deps: AppDeps): Route[] {
 
 /** The HTTP application; nothing listens yet. Serve it with `app.fetch(req, { server })`. */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
-  const app = new Hono<ApiEnv>();
+  const app = new Hono<ApiEnv>({ getPath: pathOf });
   const headers = createSecurityHeaders(deps.isHttps ?? (() => false));
-  app.use(requestId, accessLog(deps), headers, rateLimitHeaders);
+  app.use(requestId, accessLog(deps), headers, rateLimitHeaders, soundTarget);
   app.onError((error, c) => failureResponse(error, c));
   app.notFound((c) => failureResponse(noSuchRoute(), c));
 

@@ -1,9 +1,11 @@
 import type { Config } from "../config.ts";
 import type { Address, Attachment } from "../email/email.ts";
 import { pastFault } from "../email/parse-time.ts";
+import { isNamedBy, providerCommand } from "../email/provider-headers.ts";
 import { quoteInput } from "../email/quote-input.ts";
 import type { FieldFault } from "../errors.ts";
 import type { EmailFields } from "./email-schema.ts";
+import { pointerTo } from "./json-pointer.ts";
 
 /** Valid fields of one email; what is absent was left out, or is at fault already. */
 type SomeFields = Partial<EmailFields>;
@@ -31,6 +33,7 @@ export function draftFaults(
     ...recipientFaults(fields, pointer),
     ...contentFaults(body, pointer),
     ...senderFaults(fields, context),
+    ...headerFaults(fields, context),
     ...timeFaults(fields, context),
     ...regionFaults(fields, context),
   ];
@@ -83,6 +86,17 @@ function senderFaults(fields: SomeFields, { config, pointer }: RuleContext): Fie
   if (allowed === null || isAllowed(fields.from, allowed)) return [];
   const detail = `expected a sender that SMTP_FROM_ALLOWED permits, got ${quoteInput(fields.from.address)}`;
   return [{ pointer: place, detail }];
+}
+
+/** A header that the provider behind the next hop takes for a command is refused by its name. */
+function headerFaults({ headers }: SomeFields, { config, pointer }: RuleContext): FieldFault[] {
+  return Object.keys(headers ?? {}).flatMap((name) => {
+    const command = providerCommand(name);
+    const isMeant = config.sender.headersAllowed.some((pattern) => isNamedBy(name, pattern));
+    if (command === null || isMeant) return [];
+    const detail = `expected no header that mail providers take for a command (${command}) unless HEADERS_ALLOWED lists it, got ${quoteInput(name)}`;
+    return [{ pointer: pointerTo(`${pointer}/headers`, [name]), detail }];
+  });
 }
 
 function isAllowed({ address }: Address, allowed: readonly string[]): boolean {

@@ -63,7 +63,7 @@ describe("200", () => {
   test("the Message-ID stays when the sender's domain changes, and changes back", async () => {
     const other = await startTestApi();
     try {
-      const sender = { from: "a@one.example", fromName: null, allowed: null };
+      const sender = { from: "a@one.example", fromName: null, allowed: null, headersAllowed: [] };
       Object.assign(other.deps.config, { sender });
       const id = await other.schedule({ scheduled_at: later });
       for (const from of ["b@two.example", "c@three.example"]) {

@@ -1,7 +1,8 @@
-import { AppError, type ErrorCode } from "../errors.ts";
+import { AppError, type ErrorCode, foreignRefusal } from "../errors.ts";
 
 /** Status and title of every code. A code that is missing here does not compile. */
 export const problems = {
+  malformed_request: { status: 400, title: "The request is malformed" },
   malformed_json: { status: 400, title: "The body is not valid JSON" },
   unauthorized: { status: 401, title: "A valid credential is needed" },
   forbidden: { status: 403, title: "Not allowed" },
@@ -90,5 +91,7 @@ function challengeOf({ reason, missingScope }: AppError, status: number): Record
 /** Whatever was thrown, as an error a caller may see. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
+  const refusal = foreignRefusal(error);
+  if (refusal !== null) return refusal;
   return new AppError("internal_error", { publicDetail: "Unexpected.", cause: error });
 }

@@ -309,8 +309,28 @@ describe("422", () => {
     expect(placesOf(answer)).toContain(pointer);
   });
 
+  test("headers that providers take for commands, by name, unless they are allowed", async () => {
+    const names = ["X-SMTPAPI", "X-MC-BccAddress", "X-SES-Configuration-Set", "X-PM-Tag"];
+    const headers = Object.fromEntries(names.map((name) => [name, "x"]));
+    const answer = await post(mailBody({ headers: { ...headers, "X-Ticket": "7" } }));
+    expect(answer).toMatchObject({ status: 422, json: { code: "invalid_content" } });
+    expect(placesOf(answer)).toEqual(names.map((name) => `/headers/${name}`));
+    const edit = { body: { headers: { "X-SMTPAPI": "{}" } } };
+    const id = await api.schedule({ scheduled_at: "2035-01-01T00:00:00Z" });
+    expect((await api.request("PATCH", `/api/v1/emails/${id}`, edit)).status).toBe(422);
+
+    const sender = { ...api.deps.config.sender, headersAllowed: ["X-PM-*", "x-smtpapi"] };
+    const other = await startTestApi({ config: { ...api.deps.config, sender } });
+    try {
+      const again = await other.request("POST", path, { body: mailBody({ headers }) });
+      expect(placesOf(again)).toEqual(names.slice(1, 3).map((name) => `/headers/${name}`));
+    } finally {
+      await other.close();
+    }
+  });
+
   test("no sender anywhere", async () => {
-    const sender = { from: null, fromName: null, allowed: null };
+    const sender = { from: null, fromName: null, allowed: null, headersAllowed: [] };
     const other = await startTestApi({ config: { ...api.deps.config, sender } });
     try {
       const answer = await other.request("POST", path, { body: mailBody() });

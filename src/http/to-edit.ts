@@ -83,7 +83,7 @@ function contentFaults(
         ...pick(given, ["recipients", "cc", "bcc"]),
       }
     : {};
-  const merged = { ...lists, ...pick(given, ["from"]) };
+  const merged = { ...lists, ...pick(given, ["from", "headers"]) };
   for (const name of ["recipients", "cc", "bcc"] as const) {
     // At fault already: what stays must not be judged in its place.
     if (Object.hasOwn(body, name) && !(name in given)) delete merged[name as never];

@@ -34,6 +34,7 @@ const SYSTEM_CODE = /^(E[A-Z_]{3,}|ERR_[A-Z_]*(SOCKET|TLS|SSL|CONN)[A-Z_]*)$/;
 
 /** A table rather than a list: a code that `errors.ts` gains and this lacks does not compile. */
 const KNOWN_CODES = {
+  malformed_request: true,
   malformed_json: true,
   unauthorized: true,
   forbidden: true,

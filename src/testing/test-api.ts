@@ -145,7 +145,12 @@ function apiDeps(
     region: "local",
     messageBytesMax,
     queueHorizonMs: 600_000,
-    sender: { from: "mailer@example.org", fromName: "Mailer", allowed: ["example.org"] },
+    sender: {
+      from: "mailer@example.org",
+      fromName: "Mailer",
+      allowed: ["example.org"],
+      headersAllowed: [],
+    },
   };
   const workerId = Bun.randomUUIDv7();
   const log = createLogger({
