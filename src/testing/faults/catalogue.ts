@@ -1,4 +1,5 @@
 import { cancelRace } from "./cancel-faults.ts";
+import { changeRace } from "./change-faults.ts";
 import { clocksOff } from "./clock-faults.ts";
 import { killedAtEveryStep } from "./fail-point-faults.ts";
 import type { Fault } from "./fault.ts";
@@ -53,5 +54,6 @@ export const faults: Fault[] = [
   refusedAlone,
   greylistingHop,
   cancelRace,
+  changeRace,
   clocksOff,
 ];

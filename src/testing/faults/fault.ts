@@ -23,6 +23,8 @@ export interface Fault {
      * at p99; the latest email may take three times as long.
      */
     latenessP99Ms: LimitMs;
+    /** The same, of the emails of `world.others` alone. */
+    othersLatenessP99Ms?: LimitMs;
     recoveryP99Ms?: number;
     /** From the end of an outage to the first email it had held up. */
     resumesMs?: number;

@@ -4,6 +4,8 @@ import type { JournalVerdict } from "../../journal/verify-journal.ts";
 import { createAudit } from "../../store/audit.ts";
 import { createPostgresDatabase } from "../../store/postgres-database.ts";
 import { until } from "../child-server.ts";
+import type { Change, Content } from "./load-changes.ts";
+import { contentLeftOf } from "./shredded-content.ts";
 import type { World } from "./world.ts";
 
 /** Everything that is known of a run once it has come to rest; times in ms since the epoch. */
@@ -21,6 +23,14 @@ export interface EmailHistory {
   ackedAt: number | null;
   /** When the 200 of a cancel had arrived. */
   cancelledAt: number | null;
+  /** Holds, releases, PATCHes, replays and shreds, in the order of asking. */
+  changes: Change[];
+  /** As it was asked for first; null: no promise reached the caller. */
+  content: Content | null;
+  /** Of a second owner. */
+  isOthers: boolean;
+  /** Where content of a shredded email was found. */
+  contentLeft: string[];
   /** Null: it was promised, and the database does not know it. */
   row: EmailRow | null;
   recipients: RecipientRow[];
@@ -35,6 +45,8 @@ export interface AcceptanceRecord {
   recipients: string[];
   sha256: string;
   isAnswered: boolean;
+  /** Null unless the world's sink has `isLoggingMessages`. */
+  content: Content | null;
 }
 
 export interface EmailRow {
@@ -87,8 +99,14 @@ export async function readHistory(world: World): Promise<History> {
     emails.set(id, known);
     return known;
   };
-  for (const { id, ackedAt } of world.load.acks.values()) of(id).ackedAt = ackedAt;
-  for (const [id, at] of world.load.cancelled) of(id).cancelledAt = at;
+  for (const load of [world.load, world.others]) {
+    const isOthers = load === world.others;
+    for (const { id, ackedAt, content } of load.acks.values()) {
+      Object.assign(of(id), { ackedAt, content, isOthers });
+    }
+    for (const [id, at] of load.cancelled) of(id).cancelledAt = at;
+    for (const change of load.changes) of(change.emailId).changes.push(change);
+  }
   for (const { email_id, ...row } of await emailRows(world)) of(email_id).row = row;
   for (const { email_id, ...row } of await recipientRows(world)) of(email_id).recipients.push(row);
   for (const { email_id, ...row } of await attemptRows(world)) of(email_id).attempts.push(row);
@@ -101,6 +119,8 @@ export async function readHistory(world: World): Promise<History> {
     if (email) email.acceptances.push(acceptance);
     else strays.push(acceptance);
   }
+  for (const email of emails.values()) email.changes.sort((a, b) => a.askedAt - b.askedAt);
+  for (const [id, places] of await contentLeftOf(world, emails)) of(id).contentLeft = places;
   return { emails, strays, chain: await readChain(world) };
 }
 
@@ -109,6 +129,10 @@ function emptyHistory(id: string): EmailHistory {
     id,
     ackedAt: null,
     cancelledAt: null,
+    changes: [],
+    content: null,
+    isOthers: false,
+    contentLeft: [],
     row: null,
     recipients: [],
     attempts: [],
@@ -121,15 +145,23 @@ export function readAcceptances(file: string): AcceptanceRecord[] {
   if (!existsSync(file)) return [];
   const lines = readFileSync(file, "utf8").split("\n").filter(Boolean);
   return lines.map((line) => {
-    const { message_id, at, recipients, sha256, is_answered } = JSON.parse(line);
+    const { message_id, at, recipients, sha256, is_answered, message_base64 } = JSON.parse(line);
     return {
       messageId: message_id,
       at: Date.parse(at),
       recipients,
       sha256,
       isAnswered: is_answered,
+      content: message_base64 ? contentOf(message_base64, recipients) : null,
     };
   });
+}
+
+/** Of the loads' own messages: one text part, short lines of ASCII. */
+function contentOf(base64: string, recipients: string[]): Content {
+  const [head = "", ...rest] = Buffer.from(base64, "base64").toString("latin1").split("\r\n\r\n");
+  const subject = /^subject: *(.*)$/im.exec(head)?.[1] ?? "";
+  return { subject, body: rest.join("\r\n\r\n").trim(), recipients };
 }
 
 const ms = (column: string) => `(extract(epoch from ${column}) * 1000)::float8`;

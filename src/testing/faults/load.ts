@@ -1,4 +1,5 @@
 import { emailRequest, inMs } from "../email-requests.ts";
+import { type Content, createLoadChanges, type LoadChanges } from "./load-changes.ts";
 
 /** What the product has answered for: from here on the email is its duty. */
 export interface Ack {
@@ -7,6 +8,8 @@ export interface Ack {
   scheduledAt: number | null;
   /** When the 201 had arrived, by this machine's clock. */
   ackedAt: number;
+  /** What was asked to be sent. */
+  content: Content;
 }
 
 /** Who answers the load at this moment; a function, since processes are killed and replaced. */
@@ -21,7 +24,7 @@ export interface SteadyLoad {
 }
 
 /** Hands emails to the product and remembers every promise it makes. */
-export interface Load {
+export interface Load extends LoadChanges {
   readonly acks: Map<string, Ack>;
   /** Ids whose cancel was answered 200, and when. */
   readonly cancelled: Map<string, number>;
@@ -93,10 +96,10 @@ export function createLoad(anyApi: ApiUrl, bearer: string): Load {
     throw new Error("the load was stopped before it was accepted");
   }
 
-  function remember({ id }: Scheduled, email: Record<string, unknown> | undefined): string {
-    const asked = email?.scheduled_at;
+  function remember({ id }: Scheduled, email: Record<string, unknown> = {}): string {
+    const asked = email.scheduled_at;
     const scheduledAt = typeof asked === "string" ? Date.parse(asked) : null;
-    acks.set(id, { id, ackedAt: Date.now(), scheduledAt });
+    acks.set(id, { id, ackedAt: Date.now(), scheduledAt, content: contentOf(email) });
     return id;
   }
 
@@ -106,7 +109,13 @@ export function createLoad(anyApi: ApiUrl, bearer: string): Load {
     return { ...email, ...fields(index) };
   }
 
+  const changes = createLoadChanges(async (path, method, body) => {
+    const answer = await request(`${anyApi()}${path}`, method, { body, bearer });
+    return answer.status;
+  });
+
   return {
+    ...changes,
     acks,
     cancelled,
     acceptMs,
@@ -158,6 +167,11 @@ export function createLoad(anyApi: ApiUrl, bearer: string): Load {
       isStopped = true;
     },
   };
+}
+
+function contentOf({ subject, body, recipients }: Record<string, unknown>): Content {
+  const addresses = Array.isArray(recipients) ? recipients.map(String) : [];
+  return { subject: String(subject), body: String(body), recipients: addresses };
 }
 
 class RefusedError extends Error {}

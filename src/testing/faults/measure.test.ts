@@ -14,6 +14,7 @@ function sentAfter(ms: number, fields: Partial<Known> = {}): EmailHistory {
     recipients: ["bob@example.test"],
     sha256: "aa",
     isAnswered: true,
+    content: null,
   };
   const known = { ackedAt: due - 1_000, attempts: [], acceptances: [acceptance], ...fields };
   return { ...known, row: { scheduledAt: due } } as unknown as EmailHistory;

@@ -22,6 +22,8 @@ export interface Measures {
   lateness: Spread | null;
   /** The same without times of harm: outages, and waits that the retry schedule asks for. */
   latenessBeyondHarm: Spread | null;
+  /** That of a second owner's emails alone. */
+  othersLateness: Spread | null;
   accept: Spread | null;
 }
 
@@ -49,7 +51,13 @@ export function measure({ emails }: History, world: World): Measures {
     resumedMs: resumedMs(all, world.outages),
     lateness: spread(all.map(latenessMs).filter(isNumber)),
     latenessBeyondHarm: spread(all.map(beyondHarm).filter(isNumber)),
-    accept: spread(world.load.acceptMs),
+    othersLateness: spread(
+      all
+        .filter(({ isOthers }) => isOthers)
+        .map(beyondHarm)
+        .filter(isNumber),
+    ),
+    accept: spread([...world.load.acceptMs, ...world.others.acceptMs]),
   };
 }
 

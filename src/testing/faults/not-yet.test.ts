@@ -29,6 +29,7 @@ const result: FaultResult = {
   resumedMs: null,
   lateness: null,
   latenessBeyondHarm: null,
+  othersLateness: null,
   accept: null,
 };
 

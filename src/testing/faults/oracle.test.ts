@@ -6,6 +6,7 @@ import type {
   History,
   JournalEntry,
 } from "./history.ts";
+import type { Change } from "./load-changes.ts";
 import { extraCopies, judge, timelineOf } from "./oracle.ts";
 
 const due = Date.parse("2026-11-24T09:00:00Z");
@@ -16,6 +17,10 @@ function email(fields: Partial<EmailHistory> = {}): EmailHistory {
     id: "e1",
     ackedAt: due - 1_000,
     cancelledAt: null,
+    changes: [],
+    content: null,
+    isOthers: false,
+    contentLeft: [],
     row: row(),
     recipients: [{ status: "sent", smtpCode: 250 }],
     attempts: [attempt()],
@@ -88,6 +93,7 @@ function acceptance(fields: Partial<AcceptanceRecord> = {}): AcceptanceRecord {
     recipients: ["bob@example.test"],
     sha256: "aa",
     isAnswered: true,
+    content: null,
     ...fields,
   };
 }
@@ -95,6 +101,28 @@ function acceptance(fields: Partial<AcceptanceRecord> = {}): AcceptanceRecord {
 function verdict(subject: EmailHistory, chain: History["chain"] = soundChain): string[] {
   const history = { emails: new Map([[subject.id, subject]]), strays: [], chain };
   return judge(history, { minuteMs: 100 }).map(({ invariant }) => invariant);
+}
+
+/** Asked at `ms` after the time and answered 200 a hundred later; null: never answered. */
+function change(
+  kind: Change["kind"],
+  ms: number,
+  { ackedMs = ms + 100, version = 0 }: { ackedMs?: number | null; version?: number } = {},
+): Change {
+  const ackedAt = ackedMs === null ? null : due + ackedMs;
+  const content = kind === "patch" ? contentOf(version) : null;
+  return { emailId: "e1", kind, askedAt: due + ms, ackedAt, content };
+}
+
+function contentOf(version: number) {
+  const [subject, body] = [`Version ${version}`, `Words ${version}`];
+  return { subject, body, recipients: [`bob-${version}@example.test`] };
+}
+
+/** Taken by the next hop at `ms`, with the content of a version. */
+function takenAs(version: number, ms: number): AcceptanceRecord {
+  const content = contentOf(version);
+  return acceptance({ at: due + ms, content, recipients: content.recipients });
 }
 
 const uncertainThenSent = [
@@ -205,6 +233,94 @@ describe("the oracle", () => {
     expect(judge({ emails: new Map(), strays, chain: soundChain }, { minuteMs: 1 })).toHaveLength(
       1,
     );
+  });
+
+  test("finds an acceptance after a hold, while it was answered too, unless it was released", () => {
+    const hold = change("hold", -500);
+    const sent = (changes: Change[]) => verdict(email({ changes }));
+    // Accepted, and recorded as sent.
+    expect(sent([hold])).toEqual(["I2", "I2"]);
+    expect(sent([change("hold", 20)])).toEqual(["I2", "I2"]);
+    expect(sent([hold, change("release", -300)])).toEqual([]);
+    expect(sent([hold, change("release", -300, { ackedMs: null })])).toEqual([]);
+    // A release that came too late, or before the hold, permits nothing.
+    expect(sent([hold, change("release", 60)])).toEqual(["I2"]);
+    expect(sent([change("release", -900), hold])).toEqual(["I2", "I2"]);
+    expect(sent([change("hold", -500, { ackedMs: null })])).toEqual([]);
+  });
+
+  test("finds a hold that did not hold, and a release that did not release", () => {
+    const unsent = { acceptances: [], attempts: [], recipients: [] };
+    const as = (state: string, changes: Change[]) =>
+      verdict(email({ ...unsent, changes, row: row({ state }) }));
+    expect(as("held", [change("hold", -500)])).toEqual([]);
+    expect(as("expired", [change("hold", -500)])).toEqual(["I2"]);
+    expect(as("held", [change("hold", -500), change("release", 0)])).toEqual(["I2"]);
+    expect(as("held", [change("release", 0), change("hold", 200)])).toEqual([]);
+  });
+
+  test("finds the version before a PATCH, a mixture of two, and what cannot be judged", () => {
+    const patches = [change("patch", -500, { version: 1 }), change("patch", -300, { version: 2 })];
+    const as = (taken: AcceptanceRecord, changes = patches) =>
+      verdict(email({ changes, content: contentOf(0), acceptances: [taken] }));
+    expect(as(takenAs(2, 40))).toEqual([]);
+    expect(as(takenAs(1, 40))).toEqual(["I2"]);
+    expect(as(takenAs(0, 40))).toEqual(["I2"]);
+    expect(as(acceptance({ content: { ...contentOf(2), body: "Words 1" } }))).toEqual(["I2"]);
+    const mixed = { ...contentOf(2), recipients: contentOf(1).recipients };
+    expect(as(acceptance({ content: mixed }))).toEqual(["I2"]);
+    expect(as(acceptance())).toEqual(["I2"]);
+    // It was accepted while the PATCH was being answered, which then says 200: one of them lies.
+    expect(as(takenAs(0, 40), [change("patch", 20, { version: 1 })])).toEqual(["I2"]);
+    // Nobody was told whether this one came to be.
+    const unanswered = [change("patch", -300, { version: 1, ackedMs: null })];
+    expect(as(takenAs(0, 40), unanswered)).toEqual([]);
+    expect(as(takenAs(1, 40), unanswered)).toEqual([]);
+    // Copies may differ when a person changed it between two attempts.
+    const both = [takenAs(0, 40), { ...takenAs(1, 400), sha256: "bb" }];
+    const patched = { changes: [change("patch", 100, { version: 1 })], content: contentOf(0) };
+    const history = email({ ...patched, acceptances: both, attempts: uncertainThenSent });
+    expect(verdict(history)).toEqual([]);
+  });
+
+  test("finds two copies after a replay, and none; one is what was asked for", () => {
+    const bounced = attempt({ outcome: "bounced", smtpCode: 550, endedAt: due + 10 });
+    const resent = attempt({ number: 2, startedAt: due + 300, endedAt: due + 350 });
+    const replayed = (...ms: number[]) =>
+      verdict(
+        email({
+          changes: [change("replay", 100)],
+          attempts: [bounced, resent],
+          acceptances: ms.map((at) => acceptance({ at: due + at })),
+          row: row({ attemptsBefore: 1 }),
+        }),
+      );
+    expect(replayed(340)).toEqual([]);
+    expect(replayed(340, 400)).toEqual(["I3", "I3"]);
+    expect(replayed()).toContain("I1");
+    // Under hold one copy more is what the person asked for; a second one is not.
+    const held = (...ms: number[]) =>
+      verdict(
+        email({
+          changes: [change("replay", 100)],
+          attempts: [attempt({ outcome: "uncertain" }), resent],
+          acceptances: ms.map((at) => acceptance({ at: due + at })),
+          row: row({ attemptsBefore: 1, onUncertain: "hold" }),
+        }),
+      );
+    expect(held(40, 340)).toEqual([]);
+    expect(held(40, 340, 400)).toEqual(["I3", "I3", "I4"]);
+  });
+
+  test("finds content left after a shred, and an acceptance after it", () => {
+    const shred = change("shred", 500);
+    expect(verdict(email({ changes: [shred] }))).toEqual([]);
+    const waited = [acceptance({ at: due + 550 })];
+    expect(verdict(email({ changes: [shred], acceptances: waited }))).toEqual([]);
+    const left = { changes: [shred], contentLeft: ["mailer.contents.message"] };
+    expect(verdict(email(left))).toEqual(["I2"]);
+    const later = [acceptance({ at: due + 900 })];
+    expect(verdict(email({ changes: [shred], acceptances: later }))).toEqual(["I2"]);
   });
 
   test("tells an email's story in order", () => {

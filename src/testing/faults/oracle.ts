@@ -1,4 +1,5 @@
 import type { EmailHistory, History } from "./history.ts";
+import { brokenChanges } from "./oracle-changes.ts";
 
 /** A promise of GUARANTEES.md that one email broke. */
 export interface Violation {
@@ -36,6 +37,7 @@ function faultsOf(email: EmailHistory, settings: OracleSettings): Found[] {
   return [
     ...notKept(email),
     ...sentAfterCancel(email),
+    ...brokenChanges(email),
     ...doubled(email),
     ...early(email),
     ...untold(email),
@@ -92,9 +94,15 @@ function* doubled(email: EmailHistory) {
     const which = email.recipients.length > 1 ? "I6" : "I3";
     yield found(which, `${extra} copies too many, ${uncertain} attempts were uncertain`);
   }
-  if (email.row?.onUncertain === "hold") yield found("I4", "doubled under on_uncertain: hold");
+  // A person who replays an uncertain email asks for one more copy.
+  const replays = email.changes.filter(({ kind }) => kind === "replay").length;
+  if (email.row?.onUncertain === "hold" && extra > replays) {
+    yield found("I4", "doubled under on_uncertain: hold");
+  }
+  const isEdited = email.changes.some(({ kind }) => kind === "patch");
   const bodies = new Set(email.acceptances.map(({ sha256 }) => sha256));
-  if (bodies.size > 1) yield found("I3", "the copies differ in their bytes");
+  if (bodies.size > 1 && !isEdited && replays === 0)
+    yield found("I3", "the copies differ in their bytes");
 }
 
 /** I5: never before its time. One machine, hence one clock for the database and the next hop. */
@@ -179,6 +187,10 @@ export function timelineOf(email: EmailHistory): string[] {
   ];
   if (email.ackedAt !== null) moments.push([email.ackedAt, "201 reached the caller"]);
   if (email.cancelledAt !== null) moments.push([email.cancelledAt, "200 of the cancel arrived"]);
+  for (const { kind, askedAt, ackedAt } of email.changes) {
+    moments.push([askedAt, `${kind} asked${ackedAt === null ? " and never answered" : ""}`]);
+    if (ackedAt !== null) moments.push([ackedAt, `200 of the ${kind} arrived`]);
+  }
   return moments
     .sort(([a], [b]) => a - b)
     .map(([at, words]) => `${new Date(at).toISOString().slice(11)}  ${words}`);

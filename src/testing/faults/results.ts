@@ -15,6 +15,8 @@ export interface FaultResult extends Measures {
   /** Emails the product had acknowledged. */
   mails: number;
   cancelled: number;
+  /** Holds, releases, PATCHes, replays and shreds that were answered 200; absent in old lines. */
+  changed?: number;
   /** Kills, outages and other harms that were done. */
   harms: number;
   /** Emails, by the invariant they broke. */
@@ -83,7 +85,7 @@ function page(results: FaultResult[]): string {
   return `${intro}
 ${places(results)}
 
-| fault | mails | lost | doubled | doubled, announced as uncertain | after a cancel | early | attempts outside policy | not at rest | uncertain attempts | recovery p50 / p99 | lateness p99 | beyond times of harm |
+| fault | mails | lost | doubled | doubled, announced as uncertain | after a change | early | attempts outside policy | not at rest | uncertain attempts | recovery p50 / p99 | lateness p99 | beyond times of harm |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|
 ${rows.join("\n")}
 
@@ -118,6 +120,7 @@ export function markOf(notYet: string | undefined): string {
 
 function tableRow(result: FaultResult): string {
   const { broken } = result;
+  const changed = result.cancelled + (result.changed ?? 0);
   const doubled = (broken.I3 ?? 0) + (broken.I4 ?? 0) + (broken.I6 ?? 0);
   const cells = [
     `${result.fault}${markOf(result.notYet)}`,
@@ -125,7 +128,7 @@ function tableRow(result: FaultResult): string {
     broken.I1 ?? 0,
     doubled,
     result.announcedCopies,
-    result.cancelled > 0 ? `${broken.I2 ?? 0} of ${result.cancelled}` : (broken.I2 ?? 0),
+    changed > 0 ? `${broken.I2 ?? 0} of ${changed}` : (broken.I2 ?? 0),
     broken.I5 ?? 0,
     broken.I8 ?? 0,
     broken.I10 ?? 0,
@@ -145,6 +148,7 @@ export function summary(result: FaultResult): string {
   const times = [
     result.recovery ? `recovery ${spreadText(result.recovery)}` : "",
     result.lateness ? `lateness ${spreadText(result.lateness)}` : "",
+    result.othersLateness ? `others' lateness ${spreadText(result.othersLateness)}` : "",
     result.latenessBeyondHarm ? `beyond harm ${spreadText(result.latenessBeyondHarm)}` : "",
   ];
   return [

@@ -35,7 +35,7 @@ export async function runFault(fault: Fault, settings: RunSettings): Promise<Fau
   const mails = fault.mails[scale];
   const world = await createWorld({ ...fault.parts, scale, mails, seed, say });
   const progress = setInterval(() => {
-    say(`${world.sink.acceptances.length} of ${world.load.acks.size} sent, ${world.harms} harms`);
+    say(`${world.sink.acceptances.length} of ${ackedIn(world)} sent, ${world.harms} harms`);
   }, 500);
   try {
     await fault.run(world);
@@ -131,11 +131,19 @@ function missedLimits({ limits }: Fault, measures: Measures, scale: Scale): stri
   const patient = (ms: number | undefined) => (ms === undefined ? ms : ms * patience[scale]);
   const latenessMs = patient(atScale(limits.latenessP99Ms, scale)) ?? 0;
   const late = measures.latenessBeyondHarm;
+  const others = limits.othersLatenessP99Ms;
+  const othersMs = patient(others === undefined ? others : atScale(others, scale));
+  if (!late) return ["no email was taken by the next hop: no lateness to judge"];
+  if (othersMs !== undefined && !measures.othersLateness) {
+    return ["no email of the second owner was taken: no lateness to judge"];
+  }
   const checks: [string, number | undefined, number | undefined][] = [
     ["recovery p99", measures.recovery?.p99, patient(limits.recoveryP99Ms)],
     ["resumed after", measures.resumedMs ?? undefined, patient(limits.resumesMs)],
     ["lateness beyond harm p99", late?.p99, latenessMs],
     ["lateness beyond harm max", late?.max, latenessMs * latestFactor],
+    ["others' lateness p99", measures.othersLateness?.p99, othersMs],
+    ["others' lateness max", measures.othersLateness?.max, othersMs && othersMs * latestFactor],
     ["accept p99", measures.accept?.p99, patient(limits.acceptP99Ms)],
     ["uncertain attempts", measures.uncertain, limits.uncertain],
   ];
@@ -158,8 +166,9 @@ function facts(fault: Fault, world: World, { scale, seed, root }: RunSettings, l
     scale,
     seed,
     at: new Date().toISOString(),
-    mails: world.load.acks.size,
+    mails: ackedIn(world),
     cancelled: world.load.cancelled.size,
+    changed: world.load.changes.filter(({ ackedAt }) => ackedAt !== null).length,
     harms: world.harms,
     commit: commitOf(root),
     machine: machine(),
@@ -175,6 +184,10 @@ async function versionsOf(world: World): Promise<FaultResult["versions"]> {
     postgres: row?.server_version.split(" ")[0] ?? "",
     redis: /redis_version:(\S+)/.exec(info)?.[1] ?? "",
   };
+}
+
+function ackedIn({ load, others }: World): number {
+  return load.acks.size + others.acks.size;
 }
 
 function countBroken(violations: Violation[]): Record<string, number> {

@@ -71,6 +71,8 @@ export interface World {
   /** The fsynced record of what the next hop took. */
   readonly acceptanceFile: string;
   readonly load: Load;
+  /** The load of a second owner, whose lateness is measured apart from everybody's. */
+  readonly others: Load;
   readonly processes: ProductProcess[];
   readonly hits: Hit[];
   readonly regionNames: string[];
@@ -128,14 +130,6 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
   const smtpProxy = proxied.includes("smtp") ? await createTcpProxy(sink.port) : null;
   const databaseUrl = postgresProxy ? withPort(direct, postgresProxy.port) : direct;
   const env = productEnv(databaseUrl, smtpProxy?.port ?? sink.port, settings.env);
-  const bearer = await issueToken({
-    sub: "ada",
-    ttlSeconds: 24 * 3600,
-    secret: jwtSecret,
-    audience: "authenticated",
-    issuer: null,
-  });
-
   const processes: ProductProcess[] = [];
   const clients: Redis[] = [];
   const sqlClient = createSql(direct);
@@ -159,7 +153,8 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
     return region;
   }
 
-  const load = createLoad(anyApi, bearer);
+  const load = createLoad(anyApi, await bearerOf("ada"));
+  const others = createLoad(anyApi, await bearerOf("eve"));
   return {
     scale,
     mails,
@@ -174,6 +169,7 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
     sink,
     acceptanceFile,
     load,
+    others,
     processes,
     hits: [],
     outages,
@@ -231,6 +227,7 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
     pending: [],
     async close() {
       load.stop();
+      others.stop();
       for (const client of clients) client.disconnect();
       await Promise.all(processes.map((process) => process.kill()));
       await sqlClient.close();
@@ -244,6 +241,11 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
       await own?.stop();
     },
   };
+}
+
+function bearerOf(sub: string): Promise<string> {
+  const claims = { sub, ttlSeconds: 24 * 3600, audience: "authenticated", issuer: null };
+  return issueToken({ ...claims, secret: jwtSecret });
 }
 
 async function openRegion(isProxied: boolean): Promise<Region> {
@@ -300,7 +302,16 @@ function withRole(product: Product, role: string, region: string): ProductProces
 /** One connection, made anew when it was lost: the server is killed in some of the faults. */
 function createSql(url: string) {
   let client: pg.Client | null = null;
-  async function query<Row>(text: string, params: unknown[] = []): Promise<Row[]> {
+  // One query at a time: a client of `pg` takes no second one while it runs.
+  let last: Promise<unknown> = Promise.resolve();
+
+  function query<Row>(text: string, params: unknown[] = []): Promise<Row[]> {
+    const answer = last.then(() => ask<Row>(text, params));
+    last = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async function ask<Row>(text: string, params: unknown[]): Promise<Row[]> {
     if (!client) {
       const fresh = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
       fresh.on("error", () => {
