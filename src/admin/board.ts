@@ -85,13 +85,17 @@ function refuse(c: Context, publicDetail: string): Response {
   return c.json(body, status);
 }
 
-function createDeadline({ backend }: BoardDeps) {
+function createDeadline({ backend, log }: BoardDeps) {
   return async (c: Context, next: Next): Promise<Response | undefined> => {
     // Asked first, so that no pause is left behind in a connection that waits for its Redis.
-    const isReachable = await within(
-      backend.readMarker().then(() => true),
-      reachableWithinMs,
+    const reached = backend.readMarker().then(
+      () => true,
+      (err: unknown) => {
+        log.warn("board cannot read the queue", { err });
+        return false;
+      },
     );
+    const isReachable = await within(reached, reachableWithinMs);
     const isDone =
       isReachable &&
       (await within(

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { existsSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { Redis } from "ioredis";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
@@ -67,6 +68,19 @@ async function report(over: Record<string, string> = {}, args: string[] = []) {
   const of = (name: string) => checks.find(({ check }) => check === name) as Finding;
   return { code, tookMs, checks, of, ...rest };
 }
+
+test("a Redis that answers and refuses writes has failed, with what to do", async () => {
+  const full = await startRedis();
+  const client = new Redis(full.url);
+  await client.config("SET", "maxmemory", "1");
+  client.disconnect();
+  const { code, checks } = await report({ REDIS_URL: full.url });
+  const refused = checks.find(({ check, status }) => check === "queue" && status === "failed");
+  expect(refused?.saw).toBe("Redis refuses writes (OOM): it is at its maxmemory");
+  expect(refused?.advice).toContain("Raise maxmemory");
+  expect(code).toBe(1);
+  await full.stop();
+});
 
 describe("exit 0", () => {
   test("when everything is right, with a line for every part", async () => {

@@ -2,6 +2,7 @@ import { isAppError } from "../errors.ts";
 import { faultWords } from "../mail/transport-fault.ts";
 import { within } from "../queue/abortable.ts";
 import type { BreakerSnapshot } from "../queue/breaker.ts";
+import type { QueueHealth } from "../queue/queue-health.ts";
 import { checkJournal, checkReconciler, type HealthComponent } from "./health-of-work.ts";
 import type { Parts } from "./parts.ts";
 
@@ -83,14 +84,14 @@ async function checkDatabase(
   return { status: "ok", driver };
 }
 
-/** A queue that is gone only delays; one that forgets jobs is a fault of configuration. */
-async function checkQueue({ backend }: Parts): Promise<Component> {
+/** A queue that takes no jobs only delays; one that can never be ours is a fault of configuration. */
+async function checkQueue({ backend, queueHealth }: Parts): Promise<Component> {
   const { driver } = backend;
-  const answer = await within(backend.ping(), pingTimeoutMs);
-  if (backend.policy !== "noeviction" && backend.policy !== "unknown") {
-    const detail = `maxmemory-policy is ${backend.policy}: set it to noeviction, or jobs are lost`;
-    return { status: "down", driver, detail };
-  }
-  if (!answer?.ok) return { status: "degraded", driver, detail: answer?.detail || "no answer" };
-  return { status: "ok", driver };
+  const health = (await within(queueHealth.look(), pingTimeoutMs)) ?? silentQueue;
+  const { state, detail, advice } = health;
+  if (state === "ok") return { status: "ok", driver };
+  const isMisconfigured = state === "evicting" || state === "unusable";
+  return { status: isMisconfigured ? "down" : "degraded", driver, detail: `${detail}; ${advice}` };
 }
+
+const silentQueue: QueueHealth = { state: "silent", detail: "no answer", advice: "see the log" };

@@ -26,6 +26,7 @@ import {
 } from "../queue/fail-points.ts";
 import { createHeadroom, type Headroom } from "../queue/headroom.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
+import { createQueueHealthWatch } from "../queue/queue-health.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
 import { createQueuePause, type QueuePause } from "../queue/queue-pause.ts";
 import {
@@ -126,6 +127,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const claimant = { workerId, region, transport, horizonMs };
   const emails = createEmails(database, claimant);
   const pause = createQueuePause(queue);
+  const queueHealth = createQueueHealthWatch(backend);
   const restraints = createRestraints(config, { transport, database, pause, log });
   const settling = {
     attempts: measureAttempts(metrics, createAttempts(database, claimant)),
@@ -155,20 +157,25 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     sender,
     queue,
     pause,
+    queueHealth,
     bytesMax: bytesMaxOf(config),
     metrics,
-    delivering: { ...settling, ...shared, ...restraints, sender, failPoints },
+    delivering: { ...settling, ...shared, ...restraints, sender, failPoints, pause, queueHealth },
     reconciler: createReconciler({
       ...settling,
       ...shared,
       intervalMs: config.reconcileIntervalMs,
-      lookAtQueue: async () => void (await Promise.all([enqueue.look(), pause.look()])),
+      lookAtQueue: () => lookAtAll(enqueue, pause, queueHealth),
       newId,
     }),
     sealer,
     change: createChange({ ...accepting, changes: createChanges(database) }),
     accept: measureAccept(metrics, createAccept(accepting)),
   };
+}
+
+async function lookAtAll(...parts: { look(): Promise<unknown> }[]): Promise<void> {
+  await Promise.all(parts.map((part) => part.look()));
 }
 
 /** The sealer, and the database through which it hears that there may be something to seal. */

@@ -17,11 +17,29 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   });
 }
 
-/** Resolves to the promise's value, or to null after `timeoutMs`; a rejection counts as null. */
+/**
+ * Resolves to the promise's value, or to null once `timeoutMs` have passed; rejects as the promise
+ * does. What it comes to later is lost, also an error.
+ */
 export async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | null> {
   let timer: Timer | undefined;
   const timeout = new Promise<null>((resolve) => {
     timer = setTimeout(() => resolve(null), timeoutMs);
   });
-  return Promise.race([promise.catch(() => null), timeout]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
+}
+
+/**
+ * Waits for one step of a stop, for `timeoutMs` at most; never rejects. A step that fails is told
+ * to `failed` with its cause, and the stop goes on.
+ */
+export async function endedWithin(
+  step: Promise<unknown>,
+  timeoutMs: number,
+  failed: (error: unknown) => void,
+): Promise<void> {
+  await within(
+    step.then(() => true),
+    timeoutMs,
+  ).catch(failed);
 }

@@ -175,7 +175,8 @@ async function addBatch({ queue, clockSkew }: EnqueueDeps, batch: Waiting[]): Pr
   const now = clockSkew.now().getTime();
   const jobs = batch.map((email) => jobOf(email, now));
   if ((await within(queue.addBulk(jobs), addTimeoutMs)) === null) {
-    throw new AppError("internal_error", { publicDetail: "The queue did not answer." });
+    const publicDetail = `The queue did not answer within ${addTimeoutMs / 1_000} s.`;
+    throw new AppError("internal_error", { publicDetail });
   }
 }
 

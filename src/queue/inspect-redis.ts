@@ -1,4 +1,7 @@
 import { Redis } from "ioredis";
+import type { QueueHealth } from "./queue-health.ts";
+import { keyPrefix } from "./queue-options.ts";
+import { createWriteProbe } from "./write-probe.ts";
 
 export interface RedisFacts {
   /** `redis` or `valkey`, with its version. */
@@ -8,13 +11,18 @@ export interface RedisFacts {
   policy: string | null;
   /** Whether the append-only file is on; null: hidden. */
   isAppendOnly: boolean | null;
+  /** Whether it takes writes, as a queue needs it. */
+  health: QueueHealth;
   tookMs: number;
   /** Redis' clock, and ours at that moment. */
   now: Date;
   askedAt: Date;
 }
 
-/** Asks a Redis about itself; changes nothing. Rejects with what the connection says. */
+/**
+ * Asks a Redis about itself, and writes one key that expires within a minute: one that refuses
+ * writes answers everything else. Rejects with what the connection says.
+ */
 export async function inspectRedis(url: string): Promise<RedisFacts> {
   const startedAt = performance.now();
   const redis = new Redis(url, {
@@ -36,8 +44,10 @@ export async function inspectRedis(url: string): Promise<RedisFacts> {
     const [seconds, micros] = await redis.time();
     // The middle of the way there and back.
     const askedAt = new Date((sentAt + Date.now()) / 2);
+    const health = await createWriteProbe(redis, `${keyPrefix}:probe:doctor`).check();
     return {
       ...factsOf(info),
+      health,
       tookMs,
       now: new Date(Number(seconds) * 1000 + Number(micros) / 1000),
       askedAt,

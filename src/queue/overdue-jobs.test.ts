@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Queue } from "bullmq";
+import { Redis } from "ioredis";
 import { createLogger } from "../log.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
@@ -98,7 +99,7 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
     };
     return {
       added,
-      jobs: createOverdueJobs({ presence: us.presence, backend, enqueue, clockSkew }),
+      jobs: createOverdueJobs({ presence: us.presence, backend, enqueue, clockSkew, log }),
     };
   }
 
@@ -141,6 +142,29 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
     await sql.query("update mailer.emails set state = 'cancelled' where state = 'pending'");
   });
 
+  test("a job whose list was deleted is made anew, though its data is there", async () => {
+    // Elsewhere a job's state is part of its own row.
+    if (!redis) return;
+    const [delayed, ready, waiting] = (await overdue(3)) as [string, string, string];
+    await addJob(delayed, 3_600_000);
+    const opts = { ...jobOptions, priority: 5 };
+    await queue.add("wake", { emailId: ready, wake: 1 }, { ...opts, jobId: `${ready}-1` });
+    await queue.add("wake", { emailId: waiting, wake: 1 }, { jobId: `${waiting}-1` });
+    const client = new Redis(redis.url);
+    await client.del(
+      `{mailer}:${emailQueueName}:delayed`,
+      `{mailer}:${emailQueueName}:prioritized`,
+    );
+    client.disconnect();
+    const { jobs, added } = looker();
+    expect(await jobs.look()).toEqual({ promoted: 0, requeued: 2 });
+    expect(added.map(({ id }) => id).sort()).toEqual([delayed, ready].sort());
+    // Adding it again is no silent no-op.
+    await queue.add("wake", { emailId: ready, wake: 1 }, { jobId: `${ready}-1` });
+    expect(await queue.getJobState(`${ready}-1`)).toBe("waiting");
+    await sql.query("update mailer.emails set state = 'cancelled' where state = 'pending'");
+  });
+
   test("a backlog that was looked up is not looked up again with every look", async () => {
     const ids = await overdue(30);
     await queue.addBulk(
@@ -153,6 +177,7 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
     const asked: number[] = [];
     const counting = {
       promote: backend.promote,
+      discard: backend.discard,
       findJobs: (name: string, jobIds: string[]) => {
         asked.push(jobIds.length);
         return backend.findJobs(name, jobIds);
@@ -160,7 +185,7 @@ describe.each(places)("overdue emails and their jobs on %s", (_, open) => {
     };
     const { presence } = us;
     const enqueue = { add: () => {}, backlog: 0, flush: async () => {} };
-    const jobs = createOverdueJobs({ presence, backend: counting, enqueue, clockSkew });
+    const jobs = createOverdueJobs({ presence, backend: counting, enqueue, clockSkew, log });
     await jobs.look();
     await sql.query(
       `update mailer.emails set next_attempt_at = next_attempt_at - interval '10 seconds'
@@ -185,9 +210,11 @@ test("a queue that does not answer is asked again, from the same place", async (
     backend: {
       findJobs: () => Promise.reject(new Error("down")),
       promote: async () => {},
+      discard: async () => {},
     },
     enqueue: { add: () => {}, backlog: 0, flush: async () => {} },
     clockSkew,
+    log,
   });
   expect(await jobs.look()).toEqual({ promoted: 0, requeued: 0 });
   await jobs.look();
@@ -204,9 +231,14 @@ test("a brief look ends after a few pages, and the next one goes on from there",
         return { emails: [], last, until: last };
       },
     },
-    backend: { findJobs: async () => ({ delayed: [], missing: [] }), promote: async () => {} },
+    backend: {
+      findJobs: async () => ({ delayed: [], missing: [], orphaned: [] }),
+      promote: async () => {},
+      discard: async () => {},
+    },
     enqueue: { add: () => {}, backlog: 0, flush: async () => {} },
     clockSkew,
+    log,
   });
   await jobs.look({ isBrief: true });
   expect(afters).toEqual([null, "1", "2", "3"]);

@@ -1,5 +1,6 @@
+import type { Logger } from "../log.ts";
 import type { OverdueCursor, OverduePage, Presence } from "../store/presence.ts";
-import { within } from "./abortable.ts";
+import { createAnswerWithin } from "./answer-within.ts";
 import type { ClockSkew } from "./clock-skew.ts";
 import type { Enqueue, WakeJob } from "./enqueue.ts";
 import type { QueueBackend } from "./queue-backend.ts";
@@ -20,9 +21,10 @@ export interface OverdueJobs {
 
 export interface OverdueJobsDeps {
   presence: Pick<Presence, "listOverdue">;
-  backend: Pick<QueueBackend, "findJobs" | "promote">;
+  backend: Pick<QueueBackend, "findJobs" | "promote" | "discard">;
   enqueue: Enqueue;
   clockSkew: Pick<ClockSkew, "now">;
+  log: Logger;
 }
 
 /** Later than Redis's own clock tick and an ordinary claim. */
@@ -42,12 +44,14 @@ const promotedMax = 1_000;
 const queueTimeoutMs = 5_000;
 
 export function createOverdueJobs(deps: OverdueJobsDeps): OverdueJobs {
-  const { presence, backend, enqueue, clockSkew } = deps;
+  const { presence, backend, enqueue, clockSkew, log } = deps;
   /** Everything before it was looked up; null: begin with the email that is due longest. */
   let seen: OverdueCursor | null = null;
   let everythingAt = Number.NEGATIVE_INFINITY;
   /** Until then jobs are put off that were seen; 0: none. In ms, by the database's clock. */
   let putOffUntil = 0;
+  const event = "jobs of overdue emails cannot be looked up; trying again";
+  const answerWithin = createAnswerWithin({ timeoutMs: queueTimeoutMs, event, log });
 
   const overdueSince = () => clockSkew.now().getTime() - overdueMs;
 
@@ -61,14 +65,19 @@ export function createOverdueJobs(deps: OverdueJobsDeps): OverdueJobs {
 
   async function lookUp(emails: OverduePage["emails"]) {
     const byJob = new Map(emails.map((email) => [`${email.id}-${email.wake}`, email]));
-    const { delayed, missing } = await backend.findJobs(emailQueueName, [...byJob.keys()]);
-    const stuck = delayed.filter(({ data }) => !isPutOff(data)).map(({ jobId }) => jobId);
+    const found = await backend.findJobs(emailQueueName, [...byJob.keys()]);
+    const stuck = found.delayed.filter(({ data }) => !isPutOff(data)).map(({ jobId }) => jobId);
     await backend.promote(emailQueueName, stuck);
-    for (const jobId of missing) {
+    // What is left of a job would make adding it again a silent no-op.
+    await backend.discard(emailQueueName, found.orphaned);
+    // What took one job out of its list took others, also of emails that were looked up before.
+    if (found.orphaned.length > 0) everythingAt = Number.NEGATIVE_INFINITY;
+    const gone = [...found.missing, ...found.orphaned];
+    for (const jobId of gone) {
       const email = byJob.get(jobId);
       if (email) enqueue.add({ ...email, delayMs: 0 });
     }
-    return { promoted: stuck.length, requeued: missing.length };
+    return { promoted: stuck.length, requeued: gone.length };
   }
 
   return {
@@ -86,8 +95,8 @@ export function createOverdueJobs(deps: OverdueJobsDeps): OverdueJobs {
           await Bun.sleep(pauseMs);
         }
         const page = await presence.listOverdue({ overdueMs, limit: pageSize, after: seen });
-        // A queue that fails has its own word in the log; then nothing counts as seen.
-        const done = await within(lookUp(page.emails), queueTimeoutMs);
+        const done = await answerWithin(lookUp(page.emails));
+        // Then nothing counts as seen.
         if (done === null) break;
         total.promoted += done.promoted;
         total.requeued += done.requeued;

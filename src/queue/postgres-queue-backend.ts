@@ -4,9 +4,11 @@ import type { Logger } from "../log.ts";
 import { openPool } from "../store/open-pool.ts";
 import type { PgliteDatabase } from "../store/pglite-database.ts";
 import { sleep, within } from "./abortable.ts";
-import { createOutageLog } from "./outage-log.ts";
+import { closeAll } from "./close-all.ts";
+import { createOutageLog, type OutageLog } from "./outage-log.ts";
 import { promoteJobs } from "./promote-jobs.ts";
 import type { FoundJobs, QueueBackend } from "./queue-backend.ts";
+import { type QueueHealth, queueOk } from "./queue-health.ts";
 import { workerOptions } from "./queue-options.ts";
 
 type PostgresQueueBackendDeps = { log: Logger } & ({ embedded: Embedded } | { url: string });
@@ -21,6 +23,7 @@ const schema = "bullmq";
 const constantMarker = "in-database";
 
 const retryMs = 1_000;
+const checkTimeoutMs = 2_000;
 
 /**
  * BullMQ's tables in our own database. They are made in the background, and queues and workers
@@ -74,20 +77,33 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
     readClock: async () => null,
     readMarker: async () => constantMarker,
     writeMarker: async () => constantMarker,
-    async ping() {
-      if (!isReady) return { ok: false, detail: "The queue's tables are not there yet." };
-      const isThere = await pool.query("select 1").then(
-        () => true,
-        () => false,
-      );
-      return { ok: isThere, detail: isThere ? "" : "The queue's database does not answer." };
-    },
+    // BullMQ removes what it can from wherever it is; here nothing is ever outside all lists.
+    discard: async () => {},
+    check: () => (isReady ? check(pool, outage) : Promise.resolve(silent)),
     async close(deadlineMs) {
       closing.abort(new Error("closing"));
-      await within(Promise.all(closers.map((close) => close())), deadlineMs);
-      await within(pool.end(), 1_000);
+      await closeAll([...closers, () => pool.end()], deadlineMs, deps.log);
     },
   };
+}
+
+const silent: QueueHealth = {
+  state: "silent",
+  detail: "the queue's database does not answer, or its tables are not there yet",
+  advice: "see the log",
+};
+
+async function check(pool: PgPool, outage: OutageLog): Promise<QueueHealth> {
+  const asked = pool.query("select 1").then(
+    () => queueOk,
+    (error: unknown) => {
+      outage.failed(error);
+      return silent;
+    },
+  );
+  const health = (await within(asked, checkTimeoutMs)) ?? silent;
+  if (health === queueOk) outage.works();
+  return health;
 }
 
 /** BullMQ looks for its tables on its first client: that one is given once they are there. */
@@ -112,6 +128,8 @@ async function findJobs(pool: PgPool, name: string, jobIds: string[]): Promise<F
   return {
     delayed: delayed.map(({ id, data }) => ({ jobId: id, data })),
     missing: jobIds.filter((id) => !found.has(id)),
+    // The state is a column of the job's own row.
+    orphaned: [],
   };
 }
 

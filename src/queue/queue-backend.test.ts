@@ -93,7 +93,7 @@ for (const [where, create] of [
       const backend = create();
       const name = `delayed-${crypto.randomUUID()}`;
       const queue = backend.createQueue<Wake>(name);
-      await until("the backend is up", async () => (await backend.ping()).ok);
+      await until("the backend is up", async () => (await backend.check()).state === "ok");
       const ran = recordingWorker(backend, name);
       const addedAt = Date.now();
       const opts = { ...jobOptions, delay: 700 };
@@ -112,7 +112,7 @@ for (const [where, create] of [
 
     test("the marker that was set first stays in force", async () => {
       const backend = create();
-      await until("the backend is up", async () => (await backend.ping()).ok);
+      await until("the backend is up", async () => (await backend.check()).state === "ok");
       const first = await backend.writeMarker("one");
       expect(await backend.writeMarker("two")).toBe(first);
       expect(await backend.readMarker()).toBe(first);
@@ -124,7 +124,7 @@ for (const [where, create] of [
 describe("PGlite shared by the queue and our own calls", () => {
   test("the queue's search_path does not change what our SQL finds", async () => {
     const backend = onPglite();
-    await until("the backend is up", async () => (await backend.ping()).ok);
+    await until("the backend is up", async () => (await backend.check()).state === "ok");
     expect(
       await rejection(pglite.rpc("no_such_function", {}, { role: "service", sub: "test" })),
     ).toMatchObject({ code: "forbidden" });
@@ -140,7 +140,7 @@ describe("Redis that is not there", () => {
     const queue = backend.createQueue<Wake>("boot");
     const ran = recordingWorker(backend, "boot");
     await expect(queue.add("wake", { emailId: "x" })).rejects.toThrow(/not connected/);
-    expect(await backend.ping()).toMatchObject({ ok: false });
+    expect(await backend.check()).toMatchObject({ state: "silent" });
     const late = await startRedis({ port });
     await addUntilTaken(queue, "x-1");
     await until("the job ran", () => ran.length === 1);
@@ -176,7 +176,7 @@ describe("Redis that is not there", () => {
     const backend = onRedis(own.url);
     backend.createQueue<Wake>("end");
     recordingWorker(backend, "end");
-    await until("the backend is up", async () => (await backend.ping()).ok);
+    await until("the backend is up", async () => (await backend.check()).state === "ok");
     own.pause();
     const startedAt = performance.now();
     await backend.close(1_000);
@@ -193,7 +193,11 @@ describe("Redis that may evict", () => {
     const backend = onRedis(evicting.url, log);
     await until("the policy is known", () => backend.policy === "allkeys-lru");
     expect(lines).toContain("redis may evict jobs");
-    expect((await backend.ping()).detail).toContain("noeviction");
+    expect(await backend.check()).toMatchObject({
+      state: "evicting",
+      detail: "maxmemory-policy is allkeys-lru",
+      advice: expect.stringContaining("noeviction"),
+    });
     await backend.close(1_000);
     await evicting.stop();
   }, 30_000);

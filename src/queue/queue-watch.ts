@@ -1,6 +1,6 @@
 import type { Logger } from "../log.ts";
 import type { Presence } from "../store/presence.ts";
-import { within } from "./abortable.ts";
+import { createAnswerWithin } from "./answer-within.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 
 export interface QueueWatchDeps {
@@ -20,14 +20,17 @@ export type QueueWatch = ReturnType<typeof createQueueWatch>;
 export function createQueueWatch({ backend, presence, log, newId }: QueueWatchDeps) {
   let known: string | null = null;
   let seenAt = Number.NEGATIVE_INFINITY;
+  const event = "queue marker cannot be read; trying again";
+  const answerWithin = createAnswerWithin({ timeoutMs: markerTimeoutMs, event, log });
   const readOrWrite = async () => (await backend.readMarker()) ?? backend.writeMarker(newId());
+
   return {
     get isSeen() {
       return performance.now() - seenAt < queueSeenWithinMs;
     },
     /** `new` once for a queue that has lost what was in it; `gone` when it does not answer. */
     async check(): Promise<"same" | "new" | "gone"> {
-      const marker = await within(readOrWrite(), markerTimeoutMs);
+      const marker = await answerWithin(readOrWrite());
       if (marker === null) return "gone";
       seenAt = performance.now();
       if (marker === known) return "same";

@@ -1,5 +1,6 @@
 import type { Logger } from "../log.ts";
-import { within } from "./abortable.ts";
+import { endedWithin } from "./abortable.ts";
+import { createAnswerWithin } from "./answer-within.ts";
 import { type ClockSkew, createClockSkew } from "./clock-skew.ts";
 import { createOverdueJobs } from "./overdue-jobs.ts";
 import type { QueueBackend } from "./queue-backend.ts";
@@ -16,7 +17,10 @@ import { adopt, findOverdue, queueDue, type RoundDeps, takeOver } from "./reconc
 import { createNudge, type Repetition, repeatSteadily } from "./repeat-steadily.ts";
 
 export interface ReconcilerDeps extends RoundDeps {
-  backend: Pick<QueueBackend, "readMarker" | "writeMarker" | "findJobs" | "promote" | "readClock">;
+  backend: Pick<
+    QueueBackend,
+    "readMarker" | "writeMarker" | "findJobs" | "promote" | "discard" | "readClock"
+  >;
   log: Logger;
   /** How often the database is searched for work that nobody knows of. */
   intervalMs: number;
@@ -90,8 +94,9 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     report: rounds.report,
     async stop(timeoutMs) {
       stopping.abort();
-      await within(Promise.all(loops), timeoutMs / 2);
-      await within(presence.stop(), timeoutMs / 2);
+      const failed = (err: unknown) => log.warn("goodbye to the database failed", { err });
+      await endedWithin(Promise.all(loops), timeoutMs / 2, failed);
+      await endedWithin(presence.stop(), timeoutMs / 2, failed);
     },
   };
 }
@@ -122,6 +127,8 @@ function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) 
   const overdue = createOverdueJobs({ ...deps, clockSkew: skew });
   const hearing = createHearing();
   let forgottenAt = Number.NEGATIVE_INFINITY;
+  const event = "queue's clock cannot be read; trying again";
+  const clockWithin = createAnswerWithin({ timeoutMs: clockTimeoutMs, event, log: deps.log });
 
   /** Adds to the totals also what a step that broke off had found. */
   async function counted(steps: (round: RoundReport) => Promise<void>): Promise<RoundReport> {
@@ -168,7 +175,7 @@ function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) 
       }),
     async lookForOverdue() {
       if (!queue.isSeen) return;
-      await skew.measure("redis", () => within(backend.readClock(), clockTimeoutMs));
+      await skew.measure("redis", () => clockWithin(backend.readClock()));
       await counted((round) => findOverdue(deps.log, overdue, round));
     },
     async runOnce(everything: boolean): Promise<RoundReport> {

@@ -1,11 +1,14 @@
 import { Queue, Worker } from "bullmq";
 import { Redis, type RedisOptions } from "ioredis";
 import type { Logger } from "../log.ts";
-import { within } from "./abortable.ts";
+import { closeAll } from "./close-all.ts";
+import { findJobs } from "./find-jobs.ts";
 import { createOutageLog } from "./outage-log.ts";
 import { promoteJobs } from "./promote-jobs.ts";
-import type { FoundJobs, QueueBackend, QueueHealth } from "./queue-backend.ts";
+import type { QueueBackend } from "./queue-backend.ts";
+import type { QueueHealth } from "./queue-health.ts";
 import { keyPrefix, workerOptions } from "./queue-options.ts";
+import { createWriteProbe, type WriteProbe } from "./write-probe.ts";
 
 interface RedisQueueBackendDeps {
   url: string;
@@ -57,6 +60,7 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
   }
 
   const control = connect(controlConnection);
+  const probe = createWriteProbe(control, `${keyPrefix}:probe:${region}`);
   control.on("ready", () => {
     void readPolicy(control).then((found) => {
       if (found !== policy) warnOfPolicy(log, found);
@@ -92,6 +96,9 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
     },
     findJobs: (name, jobIds) => findJobs(control, `${keyPrefix}:${name}`, jobIds),
     promote: (name, jobIds) => promoteJobs(queues.get(name), jobIds),
+    async discard(name, jobIds) {
+      await Promise.all(jobIds.map((jobId) => queues.get(name)?.remove(jobId)));
+    },
     async readClock() {
       const [seconds, microseconds] = await control.time();
       return new Date(Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000));
@@ -100,10 +107,10 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
     async writeMarker(value) {
       return (await control.set(markerKey, value, "NX", "GET")) ?? value;
     },
-    ping: () => ping(control, policy),
+    check: () => check(probe, policy),
     async close(deadlineMs) {
       // Both hang while Redis is down; then the connections are simply cut.
-      await within(Promise.all(closers.map((close) => close())), deadlineMs);
+      await closeAll(closers, deadlineMs, log);
       for (const connection of connections) connection.disconnect();
     },
   };
@@ -122,25 +129,6 @@ function rejectWhileDown<Data>(queue: Queue<Data>, connection: Redis): void {
   };
   queue.add = (...args: Parameters<typeof add>) => whenUp(() => add(...args));
   queue.addBulk = (...args: Parameters<typeof addBulk>) => whenUp(() => addBulk(...args));
-}
-
-async function findJobs(redis: Redis, prefix: string, jobIds: string[]): Promise<FoundJobs> {
-  if (jobIds.length === 0) return { delayed: [], missing: [] };
-  const commands = redis.pipeline().zmscore(`${prefix}:delayed`, ...jobIds);
-  for (const jobId of jobIds) commands.hget(`${prefix}:${jobId}`, "data");
-  const results = ((await commands.exec()) ?? []).map(([error, result]) => {
-    if (error) throw error;
-    return result;
-  });
-  const scores = results[0] as (string | null)[];
-  return {
-    delayed: jobIds.flatMap((jobId, index) => {
-      const data = results[index + 1] as string | null;
-      if (data === null || (scores[index] ?? null) === null) return [];
-      return [{ jobId, data: JSON.parse(data) as unknown }];
-    }),
-    missing: jobIds.filter((_, index) => results[index + 1] === null),
-  };
 }
 
 /**
@@ -163,17 +151,13 @@ function refusalOf(error: unknown): "" | null {
 
 const remedy = "set maxmemory-policy to noeviction: an evicted job is found late, by the database";
 
+async function check(probe: WriteProbe, policy: string): Promise<QueueHealth> {
+  const health = await probe.check();
+  if (health.state !== "ok" || policy === "noeviction" || policy === "unknown") return health;
+  return { state: "evicting", detail: `maxmemory-policy is ${policy}`, advice: remedy };
+}
+
 function warnOfPolicy(log: Logger, policy: string): void {
   if (policy === "noeviction") return;
   log.warn("redis may evict jobs", { component: "redis", state: policy, hint: remedy });
-}
-
-async function ping(redis: Redis, policy: string): Promise<QueueHealth> {
-  try {
-    await redis.ping();
-  } catch {
-    return { ok: false, detail: "Redis does not answer." };
-  }
-  if (policy === "noeviction" || policy === "unknown") return { ok: true, detail: "" };
-  return { ok: false, detail: `Redis runs with maxmemory-policy ${policy}: ${remedy}.` };
 }

@@ -40,7 +40,12 @@ function workerOfTest({
         return answer;
       },
     },
-    presence: { unqueue: async (jobs: object[]) => void unqueued.push(...jobs) },
+    presence: {
+      unqueue: async (jobs: object[]) => void unqueued.push(...jobs),
+      listDue: async () => [],
+    },
+    pause: { isPaused: false },
+    queueHealth: { unfitMs: 0 },
     clockSkew: { now: () => new Date() },
     breaker: { enter: async () => ({ leave: () => {} }) },
     rateLimit: noRateLimit,

@@ -1,7 +1,7 @@
-import { DelayedError, type Job, type Worker } from "bullmq";
+import { DelayedError, type Job } from "bullmq";
 import type { Logger } from "../log.ts";
-import type { Presence } from "../store/presence.ts";
-import { sleep, within } from "./abortable.ts";
+import type { DueUnclaimed, Presence } from "../store/presence.ts";
+import { endedWithin, sleep, within } from "./abortable.ts";
 import type { ClockSkew } from "./clock-skew.ts";
 import {
   askForClaim,
@@ -11,17 +11,22 @@ import {
   deliverClaimed,
   type EmailJob,
 } from "./deliver.ts";
+import { createDeliveryWithoutQueue } from "./deliver-without-queue.ts";
 import type { Courier, DirectDelivery } from "./direct-delivery.ts";
 import type { WakeJob } from "./enqueue.ts";
 import type { Headroom } from "./headroom.ts";
 import { createIsolation, type Isolation } from "./isolation.ts";
 import type { QueueBackend } from "./queue-backend.ts";
+import type { QueueHealthWatch } from "./queue-health.ts";
 import { emailQueueName } from "./queue-options.ts";
+import type { QueuePause } from "./queue-pause.ts";
 import { aheadMs, leadMs, readyPerMs } from "./ready-times.ts";
 
 export interface EmailWorkerDeps extends DeliverDeps {
   backend: QueueBackend;
-  presence: Pick<Presence, "unqueue">;
+  presence: Pick<Presence, "unqueue" | "listDue">;
+  queueHealth: Pick<QueueHealthWatch, "unfitMs">;
+  pause: Pick<QueuePause, "isPaused">;
   clockSkew: Pick<ClockSkew, "now">;
   headroom: Headroom;
   direct: DirectDelivery;
@@ -48,6 +53,11 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   const running = new Set<Promise<unknown>>();
   const isolation = createIsolation();
   const putOffs = createPutOffs();
+  const withoutQueue = createDeliveryWithoutQueue({
+    ...deps,
+    countMax: () => deps.headroom.jobsMax,
+    deliver: (job) => count(deliverDue(deps, job, signals, isolation)),
+  });
 
   function count<T>(run: Promise<T>): Promise<T> {
     running.add(run);
@@ -68,16 +78,20 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
     await deps.failPoints("job.before");
   }
 
-  const worker = deps.backend.createWorker<WakeJob>(emailQueueName, runJob, {
+  const runCounted = (job: Job<WakeJob>, token?: string) =>
+    withoutQueue.duringJob(() => runJob(job, token));
+  const worker = deps.backend.createWorker<WakeJob>(emailQueueName, runCounted, {
     concurrency: deps.headroom.jobsMax,
   });
   worker.on("completed", () => void deps.failPoints("job.after"));
+  const closeFailed = (err: unknown) => deps.log.warn("worker was not closed in order", { err });
   const courier = createCourier(deps, signals, isolation);
   deps.direct.open({
     deliver: (held) => count(courier.deliver(held)),
     recover: (emailId) => count(courier.recover(emailId)),
     findLost: (held) => count(courier.findLost(held)),
   });
+  void withoutQueue.run(signals.drain);
 
   return {
     get active() {
@@ -87,25 +101,22 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
       const reserveMs = Math.min(settleReserveMs, deadlineMs * 0.15);
       const until = performance.now() + deadlineMs;
       // With Redis down this hangs; the jobs end all the same.
-      void within(worker.pause(true), deadlineMs);
+      void endedWithin(worker.pause(true), deadlineMs, closeFailed);
       drainController.abort(new Error("draining"));
       deps.direct.close();
       await within(allEnded(running), deadlineMs - reserveMs);
       endController.abort(new Error("out of time"));
       await within(allEnded(running), reserveMs / 2);
       deps.log.info("worker drained", { count: running.size });
-      await closeWorker(worker, Math.max(0, until - performance.now()));
+      // `close` hangs while Redis is down; the process ends without it then.
+      const leftMs = Math.max(0, until - performance.now());
+      await endedWithin(worker.close(true), leftMs, closeFailed);
     },
   };
 }
 
 async function allEnded(running: Set<Promise<unknown>>): Promise<void> {
   while (running.size > 0) await Promise.allSettled([...running]);
-}
-
-/** `close` hangs while Redis is down; the process ends without it then. */
-async function closeWorker(worker: Worker, timeoutMs: number): Promise<void> {
-  await within(worker.close(true), timeoutMs);
 }
 
 /** A job, and the token of its lock. */
@@ -144,6 +155,24 @@ async function deliverJob(
 /** A job whose email another transaction holds comes back so long afterwards. */
 const lockedMs = 1_000;
 
+/** An email that came without a job. One that was not claimed stays due, for the next look. */
+async function deliverDue(
+  deps: EmailWorkerDeps,
+  { emailId, wake, ownerId }: EmailJob & Pick<DueUnclaimed, "ownerId">,
+  signals: { drain: AbortSignal; end: AbortSignal },
+  isolation: Isolation,
+): Promise<void> {
+  const log = deps.log.with({ email_id: emailId, wake });
+  try {
+    const standing = { line: Bun.hash.xxHash32(ownerId), isBehind: true };
+    const leave = await deps.headroom.enter(standing, signals.drain);
+    const delivering = deliverOrIsolate(deps, { emailId, wake }, signals, isolation, log);
+    logDelivered(log, await delivering.finally(leave));
+  } catch (error) {
+    if (!signals.drain.aborted) log.error("delivery failed", { err: error });
+  }
+}
+
 /**
  * The job ends with its work, so an email that was not claimed must be queued again by whoever
  * comes next; one that was is found by the reconciler. Who drains leaves the job itself to the
@@ -161,24 +190,36 @@ async function orGiveBack<T>(
   } catch (error) {
     const isDraining = signals.drain.aborted;
     if (isDraining && (await leaveToOthers(deps, taken))) throw new DelayedError();
-    const { emailId, wake } = taken.job.data;
-    await within(deps.presence.unqueue([{ id: emailId, wake }]), settleReserveMs / 2);
+    await unqueue(deps, taken.job.data, log);
     if (isDraining) return undefined;
     log.error("delivery failed", { err: error });
     throw error;
   }
 }
 
+/** The reconciler queues the email again; if this fails, it finds that the job is gone. */
+async function unqueue(
+  { presence }: Pick<EmailWorkerDeps, "presence">,
+  { emailId, wake }: Pick<WakeJob, "emailId" | "wake">,
+  log: Logger,
+): Promise<void> {
+  const failed = (err: unknown) => log.warn("email could not be handed back", { err });
+  await endedWithin(presence.unqueue([{ id: emailId, wake }]), settleReserveMs / 2, failed);
+}
+
 /** False: its queue cannot, or does not answer. */
 async function leaveToOthers(
-  { backend, clockSkew }: EmailWorkerDeps,
+  { backend, clockSkew, log }: EmailWorkerDeps,
   { job, token }: TakenJob,
 ): Promise<boolean> {
   if (backend.driver !== "redis") return false;
   const leftMs = (job.data.dueAt ?? 0) - clockSkew.now().getTime() - leadMs;
   const moved = job.moveToDelayed(Date.now() + Math.max(0, Math.floor(leftMs)), token).then(
     () => true,
-    () => false,
+    (err: unknown) => {
+      log.warn("job could not be left to other workers", { email_id: job.data.emailId, err });
+      return false;
+    },
   );
   return (await within(moved, leaveMsMax)) ?? false;
 }
@@ -236,11 +277,11 @@ async function enterSoon(
  * other, since BullMQ makes ready all that it can at once.
  */
 async function comeAtItsTime(
-  { clockSkew, presence }: EmailWorkerDeps,
+  { clockSkew, presence, log }: EmailWorkerDeps,
   { job, token }: TakenJob,
   putOffs: PutOffs,
 ): Promise<never> {
-  const { emailId, wake, dueAt = 0 } = job.data;
+  const { dueAt = 0 } = job.data;
   const now = clockSkew.now().getTime();
   const afterMs = putOffs.countOf(dueAt, now) / readyPerMs;
   try {
@@ -249,7 +290,7 @@ async function comeAtItsTime(
     const leftMs = Math.max(0, dueAt - now + Math.floor(afterMs));
     await job.moveToDelayed(Date.now() + leftMs, token);
   } catch (error) {
-    await within(presence.unqueue([{ id: emailId, wake }]), settleReserveMs / 2);
+    await unqueue({ presence }, job.data, log.with({ email_id: job.data.emailId }));
     throw error;
   }
   throw new DelayedError();

@@ -60,6 +60,9 @@ import claimAhead from "../../supabase/migrations/20261124000029_claim_ahead.sql
 import steadyCalls from "../../supabase/migrations/20261124000030_steady_calls.sql" with {
   type: "text",
 };
+import outageSeen from "../../supabase/migrations/20261124000031_outage_seen.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -101,6 +104,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000028", name: "packed_messages", sql: packedMessages },
   { version: "20261124000029", name: "claim_ahead", sql: claimAhead },
   { version: "20261124000030", name: "steady_calls", sql: steadyCalls },
+  { version: "20261124000031", name: "outage_seen", sql: outageSeen },
 ];
 
 /** The version of the schema that this program was written for. */

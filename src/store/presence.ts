@@ -62,6 +62,13 @@ export interface Beat {
   hasDue: boolean;
 }
 
+/** An email that is due, and that nobody has claimed. */
+export interface DueUnclaimed {
+  id: string;
+  wake: number;
+  ownerId: string;
+}
+
 /** A place among the overdue emails; opaque. */
 export type OverdueCursor = { next_attempt_at: string; id: string };
 
@@ -112,6 +119,8 @@ export interface Presence {
     limit: number;
     after: OverdueCursor | null;
   }): Promise<OverduePage>;
+  /** Emails due for at least `dueMs` that are not claimed, queued or not; longest due first. */
+  listDue(options: { dueMs: number; limit: number }): Promise<DueUnclaimed[]>;
   /** Takes due emails of silent regions over into this one; they are to be queued here. */
   adopt(limit: number): Promise<(DueEmail & { fromRegion: string })[]>;
   /** How this region stands; emails are counted up to `countMax`. */
@@ -231,7 +240,7 @@ function createSearches(
   call: Call,
   me: { worker_id: string; region: string },
   silence: { dead_after_ms: number; silent_ms: number },
-): Pick<Presence, "listOverdue" | "adopt" | "standing"> {
+): Pick<Presence, "listOverdue" | "listDue" | "adopt" | "standing"> {
   const { region } = me;
   return {
     async listOverdue({ overdueMs, limit, after }) {
@@ -242,6 +251,10 @@ function createSearches(
         last: answer.last,
         until: { next_attempt_at: answer.until, id: firstId },
       };
+    },
+    async listDue({ dueMs, limit }) {
+      const due = (await call("due_emails", { region, due_ms: dueMs, limit })) as DueJson[];
+      return due.map(({ id, wake, owner_id: ownerId }) => ({ id, wake, ownerId }));
     },
     async adopt(limit) {
       const answer = (await call("adopt_emails", { ...me, ...silence, limit })) as {
@@ -272,8 +285,14 @@ function createSearches(
 /** Before every id there is. */
 const firstId = "00000000-0000-0000-0000-000000000000";
 
+interface DueJson {
+  id: string;
+  wake: number;
+  owner_id: string;
+}
+
 interface OverdueJson {
-  emails: { id: string; wake: number; owner_id: string }[];
+  emails: DueJson[];
   last: OverdueCursor | null;
   until: string;
 }

@@ -9,7 +9,8 @@ export async function checkQueue({
   if (queue.driver === "postgres") return { findings: [checkPooler(queue.url)], redis: null };
   try {
     const redis = await inspectRedis(queue.url);
-    return { findings: [judgeVersion(redis), judgePolicy(redis), judgeAof(redis)], redis };
+    const findings = [judgeVersion(redis), ...judgeWrites(redis), judgePolicy(redis)];
+    return { findings: [...findings, judgeAof(redis)], redis };
   } catch (error) {
     const advice = /WRONGPASS|NOAUTH|AUTH/.test(reasonOf(error))
       ? "Check the password in REDIS_URL or REDIS_PASSWORD."
@@ -33,6 +34,12 @@ function judgeVersion({ product, version, tookMs }: RedisFacts): Finding {
   const saw = `${product === "valkey" ? "Valkey" : "Redis"} ${version} answers in ${Math.round(tookMs)} ms`;
   if (Number.parseInt(version, 10) >= 7) return ok("queue", saw);
   return failed("queue", saw, "Move to Redis 7 or newer, or to Valkey.");
+}
+
+/** One that refuses writes answers everything else as ever. */
+function judgeWrites({ health: { state, detail, advice } }: RedisFacts): Finding[] {
+  if (state === "ok") return [];
+  return [failed("queue", detail, `${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`)];
 }
 
 function judgePolicy({ policy }: RedisFacts): Finding {

@@ -2,7 +2,6 @@ import type { Config } from "../../config.ts";
 import type { Secrets } from "../../crypto/secrets.ts";
 import { type RoundJson, roundJson } from "../../http/reconcile-now.ts";
 import { createLogger } from "../../log.ts";
-import { within } from "../../queue/abortable.ts";
 import type { QueueBackend } from "../../queue/queue-backend.ts";
 import type { Database } from "../../store/database.ts";
 import { createParts } from "../parts.ts";
@@ -48,10 +47,10 @@ export async function reconcileHere(
 const queueTimeoutMs = 5_000;
 
 /** A connection just made is not there yet, and nothing is queued without it. */
-async function untilAnswering({ ping }: Pick<QueueBackend, "ping">): Promise<boolean> {
+async function untilAnswering({ check }: Pick<QueueBackend, "check">): Promise<boolean> {
   const endsAt = performance.now() + queueTimeoutMs;
   while (performance.now() < endsAt) {
-    if ((await within(ping(), queueTimeoutMs))?.ok) return true;
+    if ((await check()).state === "ok") return true;
     await Bun.sleep(50);
   }
   return false;

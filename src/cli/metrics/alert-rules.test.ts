@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { createLogger } from "../../log.ts";
 import type { Accept } from "../../queue/accept.ts";
 import { createBreaker } from "../../queue/breaker.ts";
+import { queueOk } from "../../queue/queue-health.ts";
 import { emptyRound, type ReconcileReport } from "../../queue/reconcile-report.ts";
 import type { Attempts } from "../../store/attempts.ts";
 import { measureAccept } from "./measure-accept.ts";
@@ -30,6 +31,7 @@ function namesServed(): Set<string> {
   registerStanding(metrics, {
     figures: { read: () => Promise.reject(new Error("not asked")) },
     queue: { getJobCounts: async () => ({}), isPaused: async () => false },
+    queueHealth: { look: async () => queueOk },
     sealer: { lagMs: 0 },
     semaphore: { inUse: 0 },
     bytesMax: 1,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { AppError } from "../../errors.ts";
 import { createLogger } from "../../log.ts";
 import { createBreaker } from "../../queue/breaker.ts";
+import { queueOk } from "../../queue/queue-health.ts";
 import type { ReconcileReport } from "../../queue/reconcile-report.ts";
 import type { Attempts } from "../../store/attempts.ts";
 import type { Database } from "../../store/database.ts";
@@ -127,6 +128,7 @@ test("what nobody can tell at the moment is left out, and the rest is answered",
       getJobCounts: () => Promise.reject(new Error("no queue")),
       isPaused: async () => false,
     },
+    queueHealth: { look: async () => queueOk },
     sealer: { lagMs: 1_500 },
     semaphore: { inUse: 7 },
     bytesMax: 100,
@@ -139,6 +141,22 @@ test("what nobody can tell at the moment is left out, and the rest is answered",
   expect(await read(metrics, name("sealer_lag_seconds"))).toBe(1.5);
   expect(await read(metrics, name("message_bytes_in_use"))).toBe(7);
   expect(await read(metrics, name("enqueue_backlog_jobs"))).toBe(3);
+});
+
+test("a queue that answers and takes no writes is not up", async () => {
+  const metrics = createMetrics();
+  const health = { state: "refusing", detail: "Redis refuses writes (OOM)", advice: "" } as const;
+  registerStanding(metrics, {
+    figures: { read: () => Promise.reject(new Error("no database")) },
+    queue: { getJobCounts: async () => ({ waiting: 2 }), isPaused: async () => false },
+    queueHealth: { look: async () => health },
+    sealer: { lagMs: 0 },
+    semaphore: { inUse: 0 },
+    bytesMax: 100,
+    enqueue: { backlog: 0 },
+  });
+  expect(await read(metrics, name("queue_up"))).toBe(0);
+  expect(await read(metrics, name('queue_jobs{state="waiting"}'))).toBe(2);
 });
 
 test("the reconciler's totals are counters, and what it does not know is left out", async () => {

@@ -2,6 +2,7 @@ import type { Queue } from "bullmq";
 import type { Sealer } from "../../journal/seal.ts";
 import type { ByteSemaphore } from "../../mail/byte-semaphore.ts";
 import { within } from "../../queue/abortable.ts";
+import type { QueueHealthWatch } from "../../queue/queue-health.ts";
 import type { FigureReader, Figures } from "../../store/figures.ts";
 import { cached } from "./cached.ts";
 import type { Metrics } from "./metrics.ts";
@@ -10,6 +11,7 @@ import { registerReadings } from "./register-readings.ts";
 export interface StandingDeps {
   figures: FigureReader;
   queue: Pick<Queue, "getJobCounts" | "isPaused">;
+  queueHealth: Pick<QueueHealthWatch, "look">;
   sealer: Pick<Sealer, "lagMs">;
   semaphore: Pick<ByteSemaphore, "inUse">;
   bytesMax: number;
@@ -24,7 +26,7 @@ const jobStates = ["waiting", "active", "delayed", "prioritized"] as const;
 /** How things stand, in the database, in the queue and in this process. */
 export function registerStanding(metrics: Metrics, deps: StandingDeps): void {
   registerFigures(metrics, deps.figures);
-  registerQueue(metrics, deps.queue);
+  registerQueue(metrics, deps);
   registerReadings(metrics, () => deps, [
     {
       name: "sealer_lag_seconds",
@@ -94,22 +96,25 @@ function registerFigures(metrics: Metrics, figures: FigureReader): void {
 interface QueueFigures {
   counts: Record<string, number>;
   isPaused: boolean;
+  /** It takes writes. */
+  isUp: boolean;
 }
 
-function registerQueue(metrics: Metrics, queue: StandingDeps["queue"]): void {
+function registerQueue(metrics: Metrics, { queue, queueHealth }: StandingDeps): void {
   const look = async (): Promise<QueueFigures> => {
-    const [counts, isPaused] = await Promise.all([
+    const [counts, isPaused, health] = await Promise.all([
       queue.getJobCounts(...jobStates),
       queue.isPaused(),
+      queueHealth.look(),
     ]);
-    return { counts, isPaused };
+    return { counts, isPaused, isUp: health.state === "ok" };
   };
   const read = cached(() => within(look(), queueTimeoutMs));
   registerReadings<{ found: QueueFigures | null }>(metrics, async () => ({ found: await read() }), [
     {
       name: "queue_up",
-      help: "1 when the queue answered the last look.",
-      read: ({ found }) => (found === null ? 0 : 1),
+      help: "1 when the queue answered the last look, and took a write.",
+      read: ({ found }) => (found?.isUp ? 1 : 0),
     },
   ]);
   registerReadings<QueueFigures>(metrics, read, [

@@ -10,6 +10,7 @@ import {
   redisDowns,
   redisFlushed,
   redisHalfOpen,
+  redisInPart,
   redisOutOfMemory,
   workerCutOff,
 } from "./redis-faults.ts";
@@ -36,6 +37,7 @@ export const faults: Fault[] = [
   ...redisDowns,
   redisHalfOpen,
   redisOutOfMemory,
+  redisInPart,
   workerCutOff,
   postgresKilled,
   postgresHung,

@@ -103,6 +103,36 @@ export const redisOutOfMemory = defineFault({
   },
 });
 
+export const redisInPart = defineFault({
+  name: "redis-in-part",
+  what: "Redis that answers and does not work: the lists of the jobs deleted; at its maxmemory, then a replica, each for longer than emails may be late.",
+  mails: { small: 60, full: 900 },
+  limits: { latenessP99Ms: 8_000, acceptP99Ms },
+  async run(world) {
+    await world.start();
+    const redis = world.redis();
+    const third = Math.floor(world.mails / 3);
+    const burst = (afterMs: number) =>
+      world.load.burst(third, (index) => ({ scheduled_at: inMs(afterMs + index * 5) }));
+    await burst(1_500);
+    await Bun.sleep(500);
+    await redis.del("{mailer}:emails:delayed", "{mailer}:emails:prioritized");
+    world.count();
+    for (const [harm, heal] of [
+      [() => redis.config("SET", "maxmemory", "1"), () => redis.config("SET", "maxmemory", "0")],
+      [() => redis.call("REPLICAOF", "127.0.0.1", "1"), () => redis.call("REPLICAOF", "NO", "ONE")],
+    ]) {
+      const sent = world.sink.acceptances.length;
+      await harm?.();
+      world.count();
+      await burst(500);
+      // Healed only once these are out: what cannot be sent meanwhile is late for ever.
+      await world.sink.waitForAcceptances(sent + third, 30_000);
+      await heal?.();
+    }
+  },
+});
+
 export const workerCutOff = defineFault({
   name: "worker-cut-from-redis",
   what: "One worker loses Redis while all its emails are in the SMTP conversation, for longer than its locks last; another gets the same jobs.",

@@ -1,0 +1,53 @@
+import type { QueueBackend } from "./queue-backend.ts";
+
+/** Whether the queue takes jobs. */
+export interface QueueHealth {
+  /**
+   * `evicting`: it takes jobs and may forget them. `silent`: it does not answer. `refusing`: it
+   * answers, and takes no jobs now. `unusable`: it answers, and cannot be our queue as it is set up.
+   */
+  state: "ok" | "evicting" | "silent" | "refusing" | "unusable";
+  /** For a person: what is wrong, and what to do; no addresses. Empty when all is well. */
+  detail: string;
+  advice: string;
+}
+
+/** Takes every job, and keeps it. */
+export const queueOk: QueueHealth = { state: "ok", detail: "", advice: "" };
+
+/** What this process knows of whether its queue takes jobs. */
+export interface QueueHealthWatch {
+  /** As of the last look; `ok` before the first. */
+  readonly last: QueueHealth;
+  /** How long every look has found that it takes no jobs, in ms; 0: the last one saw it take some. */
+  readonly unfitMs: number;
+  /** Looks now; who asks while a look is under way gets its answer. Never rejects. */
+  look(): Promise<QueueHealth>;
+}
+
+export function createQueueHealthWatch(backend: Pick<QueueBackend, "check">): QueueHealthWatch {
+  let last = queueOk;
+  let unfitSince: number | null = null;
+  let looking: Promise<QueueHealth> | null = null;
+
+  async function ask(): Promise<QueueHealth> {
+    last = await backend.check();
+    const isFit = last.state === "ok" || last.state === "evicting";
+    unfitSince = isFit ? null : (unfitSince ?? performance.now());
+    looking = null;
+    return last;
+  }
+
+  return {
+    get last() {
+      return last;
+    },
+    get unfitMs() {
+      return unfitSince === null ? 0 : performance.now() - unfitSince;
+    },
+    look() {
+      looking ??= ask();
+      return looking;
+    },
+  };
+}
