@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { BreakerSnapshot } from "../queue/breaker.ts";
 import { emptyRound, type ReconcileReport } from "../queue/reconcile-report.ts";
-import { checkJournal, checkReconciler } from "./health-of-work.ts";
+import { checkJournal, checkReconciler, checkSettling } from "./health-of-work.ts";
 
 const now = new Date("2030-01-02T03:04:05Z");
 const ago = (ms: number) => new Date(now.getTime() - ms);
@@ -63,4 +63,11 @@ test("the journal is degraded when its sealing is more than ten seconds behind",
     status: "degraded",
     detail: "sealing is 10 s behind; see the log",
   });
+});
+
+test("outcomes that are not written yet degrade, and say how many and why", () => {
+  expect(checkSettling({ repeating: 0, errorCode: null })).toEqual({ status: "ok" });
+  const { status, detail } = checkSettling({ repeating: 3, errorCode: "42501" });
+  expect(status).toBe("degraded");
+  expect(detail).toContain("what came of 3 attempts is not written yet (42501)");
 });

@@ -1,6 +1,7 @@
 import type { Sealer } from "../journal/seal.ts";
 import type { Breaker } from "../queue/breaker.ts";
 import type { Reconciler } from "../queue/reconcile.ts";
+import type { Settling } from "../queue/settling.ts";
 
 /** One part as `/health` shows it; no secrets, no addresses of servers. */
 export type HealthComponent = {
@@ -41,6 +42,18 @@ export function checkReconciler(
     return degraded(`an email has been due for ${seconds(oldestDueMs)}, though mail gets through`);
   }
   return { status: "ok" };
+}
+
+/** Whether what came of attempts is written: until then only this process knows it. */
+export function checkSettling({
+  repeating,
+  errorCode,
+}: Pick<Settling, "repeating" | "errorCode">): HealthComponent {
+  if (repeating === 0) return { status: "ok" };
+  return degraded(
+    `what came of ${repeating} attempts is not written yet (${errorCode ?? "no answer"}) and is ` +
+      "repeated until it is; do not stop this process before, or the emails are sent again",
+  );
 }
 
 /** Whether what happened is sealed: until then nobody who follows the journal hears of it. */

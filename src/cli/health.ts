@@ -3,7 +3,12 @@ import { faultWords } from "../mail/transport-fault.ts";
 import { within } from "../queue/abortable.ts";
 import type { BreakerSnapshot } from "../queue/breaker.ts";
 import type { QueueHealth } from "../queue/queue-health.ts";
-import { checkJournal, checkReconciler, type HealthComponent } from "./health-of-work.ts";
+import {
+  checkJournal,
+  checkReconciler,
+  checkSettling,
+  type HealthComponent,
+} from "./health-of-work.ts";
 import type { Parts } from "./parts.ts";
 
 type Status = HealthComponent["status"];
@@ -35,12 +40,13 @@ export async function checkHealth(
   const clock = checkClock(parts);
   const reconciler = checkReconciler(parts);
   const journal = checkJournal(parts);
-  const watched = [queue, transport, reconciler, clock, journal];
+  const settling = checkSettling(parts.delivering.settling);
+  const watched = [queue, transport, reconciler, clock, journal, settling];
   const isDegraded = watched.some(({ status }) => status !== "ok");
   return {
     status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
     accepting: isAccepting,
-    components: { database, queue, transport, reconciler, clock, journal },
+    components: { database, queue, transport, reconciler, clock, journal, settling },
   };
 }
 

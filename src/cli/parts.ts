@@ -17,14 +17,10 @@ import { createChange } from "../queue/change.ts";
 import { createClockSkew } from "../queue/clock-skew.ts";
 import { createDestinations } from "../queue/destinations.ts";
 import { aheadMax, createDirectDelivery, type DirectDelivery } from "../queue/direct-delivery.ts";
-import { createEnqueue, type WakeJob } from "../queue/enqueue.ts";
-import {
-  armsQueue,
-  createFailPoints,
-  type FailPoints,
-  noFailPoints,
-} from "../queue/fail-points.ts";
+import { createEnqueue, type Enqueue, type WakeJob } from "../queue/enqueue.ts";
+import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
 import { createHeadroom, type Headroom } from "../queue/headroom.ts";
+import { createHoldings, type Holdings } from "../queue/holdings.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { createQueueHealthWatch } from "../queue/queue-health.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
@@ -38,6 +34,9 @@ import {
 } from "../queue/rate-limit.ts";
 import { createReconciler } from "../queue/reconcile.ts";
 import { createRefusedSenders } from "../queue/refused-senders.ts";
+import { createNudge } from "../queue/repeat-steadily.ts";
+import { createSelfAudit } from "../queue/self-audit.ts";
+import { createSettling, type Settling } from "../queue/settling.ts";
 import { createAttempts } from "../store/attempts.ts";
 import { createBulkCancel } from "../store/bulk-cancel.ts";
 import { createChanges } from "../store/changes.ts";
@@ -45,6 +44,7 @@ import type { Database } from "../store/database.ts";
 import { createDeadLetters } from "../store/dead-letters.ts";
 import { createEmails } from "../store/emails.ts";
 import { createFigureReader } from "../store/figures.ts";
+import { createHeldClaims } from "../store/held-claims.ts";
 import { createJournal } from "../store/journal.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence, type Presence } from "../store/presence.ts";
@@ -52,7 +52,7 @@ import { createTransportSlots } from "../store/transport-slots.ts";
 import { measureAccept } from "./metrics/measure-accept.ts";
 import { measureAttempts } from "./metrics/measure-attempts.ts";
 import { measureDatabase } from "./metrics/measure-database.ts";
-import { createMetrics } from "./metrics/metrics.ts";
+import { createMetrics, type Metrics } from "./metrics/metrics.ts";
 
 /** A worker or server whose beat is silent for this long is dead to the others. */
 const deadAfterMs = 5_000;
@@ -128,15 +128,8 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const emails = createEmails(database, claimant);
   const pause = createQueuePause(queue);
   const queueHealth = createQueueHealthWatch(backend);
-  const restraints = createRestraints(config, { transport, database, pause, log });
-  const settling = {
-    attempts: measureAttempts(metrics, createAttempts(database, claimant)),
-    enqueue,
-    transport,
-    minuteMs: config.retryBaseMs,
-    random: Math.random,
-    keyRing,
-  };
+  const deciding = { transport, database, pause, log, claimant, metrics, enqueue, keyRing };
+  const { ending, holdings, settling, restraints, selfAudit } = createEndings(config, deciding);
   const shared = { keyRing, semaphore, enqueue, emails, presence, backend, clockSkew, log };
   const accepting = {
     ...shared,
@@ -146,6 +139,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     messageBytesMax: config.messageBytesMax,
     quota: config.quota,
     direct: restraints.direct,
+    holdings,
     newId,
     failPoints,
   };
@@ -160,9 +154,15 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     queueHealth,
     bytesMax: bytesMaxOf(config),
     metrics,
-    delivering: { ...settling, ...shared, ...restraints, sender, failPoints, pause, queueHealth },
+    delivering: {
+      ...ending,
+      ...shared,
+      ...restraints,
+      ...{ holdings, settling, sender, failPoints, pause, queueHealth },
+    },
+    selfAudit,
     reconciler: createReconciler({
-      ...settling,
+      ...ending,
       ...shared,
       intervalMs: config.reconcileIntervalMs,
       lookAtQueue: () => lookAtAll(enqueue, pause, queueHealth),
@@ -176,6 +176,35 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
 
 async function lookAtAll(...parts: { look(): Promise<unknown> }[]): Promise<void> {
   await Promise.all(parts.map((part) => part.look()));
+}
+
+interface EndingDeps extends Omit<RestraintDeps, "holdings" | "settling"> {
+  claimant: Parameters<typeof createAttempts>[1];
+  metrics: Metrics;
+  enqueue: Enqueue;
+  keyRing: KeyRing;
+}
+
+/** What this process has claimed, what ends it, and what finds it when nobody holds it any more. */
+function createEndings(config: Config, deps: EndingDeps) {
+  const { database, claimant, log } = deps;
+  const nudge = createNudge();
+  const holdings = createHoldings({ onLost: nudge.give });
+  const ending = {
+    attempts: measureAttempts(deps.metrics, createAttempts(database, claimant)),
+    enqueue: deps.enqueue,
+    transport: deps.transport,
+    minuteMs: config.retryBaseMs,
+    random: Math.random,
+    keyRing: deps.keyRing,
+  };
+  const settling = createSettling({ ...ending, holdings, log });
+  const claims = createHeldClaims(database, claimant);
+  return {
+    ...{ ending, holdings, settling },
+    restraints: createRestraints(config, { ...deps, holdings, settling }),
+    selfAudit: createSelfAudit({ ...ending, holdings, nudge, claims, log }),
+  };
 }
 
 /** The sealer, and the database through which it hears that there may be something to seal. */
@@ -202,10 +231,13 @@ interface RestraintDeps {
   database: Database;
   pause: QueuePause;
   log: Logger;
+  holdings: Holdings;
+  settling: Settling;
 }
 
 /** What holds emails back before they are sent, each for a reason of its own; or lets them by. */
-function createRestraints(config: Config, { transport, database, pause, log }: RestraintDeps) {
+function createRestraints(config: Config, deps: RestraintDeps) {
+  const { transport, database, pause, log, holdings, settling } = deps;
   const { workerConcurrency, retryBaseMs: minuteMs } = config;
   // What is delivered directly has room of its own, so that nobody's job waits for it here.
   const concurrencyMax = workerConcurrency + directMax(config);
@@ -217,10 +249,11 @@ function createRestraints(config: Config, { transport, database, pause, log }: R
     pipe: createPipeSuspicion({ minuteMs }),
     senders: createRefusedSenders({ minuteMs }),
     headroom: createHeadroomOf(config),
-    direct: createDirectDeliveryOf(config, () => {
+    direct: createDirectDeliveryOf(config, holdings, () => {
       const { state, limit } = breaker.snapshot();
+      const isOpen = state === "closed" && limit >= concurrencyMax;
       // After an outage the queue alone begins again, little by little.
-      return !pause.isPaused && state === "closed" && limit >= concurrencyMax;
+      return !pause.isPaused && settling.hasRoom && isOpen;
     }),
   };
 }
@@ -234,12 +267,16 @@ function directMax(config: Config): number {
   return connectionsOf(config) * 5;
 }
 
-function createDirectDeliveryOf(config: Config, isWell: () => boolean): DirectDelivery {
-  const isTested = armsQueue(failPointsSpec() ?? "");
+function createDirectDeliveryOf(
+  config: Config,
+  holdings: Holdings,
+  isWell: () => boolean,
+): DirectDelivery {
   return createDirectDelivery({
     runningMax: directMax(config),
     behindMax: connectionsOf(config) * 4,
-    isFit: () => !isLimited(config) && !isTested && isWell(),
+    isFit: () => !isLimited(config) && isWell(),
+    holdings,
   });
 }
 

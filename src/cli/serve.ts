@@ -80,6 +80,8 @@ async function stopInReverse(
   const started = await within(worker, share(0.1));
   // Nearly all of it: a conversation past its fence must not be cut short without need.
   await started?.drain(share(0.95));
+  // Only now: also while others wait for the drain, what nobody holds is found.
+  parts.selfAudit.stop();
   await parts.enqueue.flush(share(0.2));
   await parts.reconciler.stop(share(0.4));
   await within(parts.sealer.stop(share(0.2)), share(0.2));
@@ -113,6 +115,7 @@ function startWork({ config, parts, server, state, log, stopping }: WorkDeps): {
     reconciler.start();
     parts.sealer.start();
     const worker = config.role === "api" ? null : createEmailWorker(parts.delivering);
+    if (worker) parts.selfAudit.start();
     state.isPrepared = true;
     log.info("ready", { role: config.role, region: config.region });
     await server.greet();

@@ -18,6 +18,7 @@ import type { DirectDelivery, DirectPlace } from "./direct-delivery.ts";
 import { type EncryptedEmail, encryptEmail } from "./encrypt-email.ts";
 import type { Enqueue } from "./enqueue.ts";
 import type { FailPoints } from "./fail-points.ts";
+import type { Holdings } from "./holdings.ts";
 import { readKept, requestName, writeKept } from "./kept-answer.ts";
 
 export interface AcceptRequest {
@@ -60,6 +61,8 @@ export interface AcceptDeps {
   enqueue: Enqueue;
   /** The short way of what is due now; absent: all goes by the queue. */
   direct?: Pick<DirectDelivery, "reserve">;
+  /** Told of every email that may be claimed as it is accepted; needed with `direct`. */
+  holdings?: Pick<Holdings, "ask">;
   /** Home region of emails that name none. */
   region: string;
   workerId: string;
@@ -139,28 +142,46 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
   }
   const emails = encrypted.map(({ email }) => email);
   const places = reservePlaces(deps, ownerId, emails);
-  const answer = await schedule(deps, request, emails).catch((error) => {
-    // It may have been committed all the same.
-    for (const [id, place] of places) place.recover(id);
-    throw error;
-  });
-  if (answer.kind !== "accepted") for (const place of places.values()) place.forgo();
-  if (answer.kind === "quota_exceeded") throw quotaExceeded(answer, emails.length, deps.quota);
-  if (answer.kind !== "accepted") {
-    return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
-  }
-  for (const [index, { email, opened }] of encrypted.entries()) {
-    const scheduled = answer.emails[index];
-    const place = places.get(email.id);
-    if (!scheduled) continue;
-    if (place && scheduled.token !== null) {
-      place.deliver(claimedEmail(email, ownerId, scheduled.token), opened);
-    } else {
-      place?.forgo();
-      enqueue(deps, ownerId, scheduled);
+  const asking = deps.holdings?.ask([...places.keys()]);
+  try {
+    const answer = await schedule(deps, request, emails).catch((error) => {
+      // It may have been committed all the same, or be yet: the self-audit finds what is claimed.
+      asking?.lose();
+      for (const place of places.values()) place.forgo();
+      throw error;
+    });
+    if (answer.kind !== "accepted") for (const place of places.values()) place.forgo();
+    if (answer.kind === "quota_exceeded") throw quotaExceeded(answer, emails.length, deps.quota);
+    if (answer.kind !== "accepted") {
+      return { isReplay: true, ...readKept(deps.keyRing, request, answer) };
     }
+    for (const [index, { email, opened }] of encrypted.entries()) {
+      const scheduled = answer.emails[index];
+      if (scheduled) passOn(deps, { ownerId, email, opened, scheduled }, places.get(email.id));
+    }
+    return { isReplay: false, emails: answer.emails, note };
+  } finally {
+    asking?.end();
   }
-  return { isReplay: false, emails: answer.emails, note };
+}
+
+/** To its place here when it was claimed, else to the queue. */
+function passOn(
+  deps: AcceptDeps,
+  {
+    ownerId,
+    email,
+    opened,
+    scheduled,
+  }: EncryptedEmail & { ownerId: string; scheduled: ScheduledEmail },
+  place: DirectPlace | undefined,
+): void {
+  if (place && scheduled.token !== null) {
+    place.deliver(claimedEmail(email, ownerId, scheduled.token), opened);
+    return;
+  }
+  place?.forgo();
+  enqueue(deps, ownerId, scheduled);
 }
 
 async function schedule(deps: AcceptDeps, request: AcceptRequest, emails: NewEmail[]) {

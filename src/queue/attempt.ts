@@ -148,17 +148,26 @@ async function send(
   });
   const report = await untilAborted(sending, signals.end).catch(() => null);
   admission.answered();
-  await deps.failPoints("dot.after", email.id);
-  if (isTurnedBack) return aborted;
-  if (report) {
-    const conversation = { emailId: email.id, envelope, report, pass };
-    const verdict = await judgeReport(deps, conversation, signals.drain);
-    return outwait(deps, verdict, signals);
+  try {
+    await deps.failPoints("dot.after", email.id);
+    if (isTurnedBack) return aborted;
+    if (report) {
+      const conversation = { emailId: email.id, envelope, report, pass };
+      const verdict = await judgeReport(deps, conversation, signals.drain);
+      return outwait(deps, verdict, signals);
+    }
+  } catch (error) {
+    if (!isFenced) throw error;
+    // The next hop may have it: no error of ours may make this an attempt that sent nothing.
+    deps.log.error("reply could not be judged", { email_id: email.id, err: error });
+    return uncertain("The reply came and could not be judged; see the log of the service.");
   }
   // Time is up. With the fence written the body may be on its way.
-  return isFenced
-    ? { kind: "uncertain", recipients: [], reply: null, error: "stopped before the reply came" }
-    : aborted;
+  return isFenced ? uncertain("stopped before the reply came") : aborted;
+}
+
+function uncertain(error: string): Verdict {
+  return { kind: "uncertain", recipients: [], reply: null, error };
 }
 
 /** No attempt is spent on what waits for a probe, for its sender or for its domains. */

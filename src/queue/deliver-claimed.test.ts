@@ -1,11 +1,14 @@
 import { expect, test } from "bun:test";
+import { createLogger } from "../log.ts";
 import type { ClaimedEmail, Release } from "../store/attempts.ts";
 import type { BreakerSnapshot } from "./breaker.ts";
 import { deliverClaimed } from "./deliver.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 import { noFailPoints } from "./fail-points.ts";
 import { createHeadroom } from "./headroom.ts";
+import { createHoldings } from "./holdings.ts";
 import { noRateLimit } from "./rate-limit.ts";
+import { createSettling, type SettlingDeps } from "./settling.ts";
 
 interface TurnOfTest {
   isFit?: boolean;
@@ -44,10 +47,15 @@ async function turnOf({
     rateLimit: noRateLimit,
     failPoints: noFailPoints,
     random: () => 0,
+    log: createLogger({ level: "silent" }),
   };
+  const holdings = createHoldings();
+  const settling = createSettling({ ...deps, holdings } as unknown as SettlingDeps);
   const signal = new AbortController().signal;
   const signals = { drain: signal, end: signal };
-  const depsOfTest = deps as unknown as Parameters<typeof deliverClaimed>[0];
+  const depsOfTest = { ...deps, holdings, settling } as unknown as Parameters<
+    typeof deliverClaimed
+  >[0];
   const held = {
     email: { id: "e", token: 1, ownerId: "ada" } as ClaimedEmail,
     opened: {} as OpenedEmail,

@@ -295,22 +295,6 @@ describe("deliver", () => {
     expect(await delivery.read(id)).toMatchObject({ status: "pending", attempts: [] });
   });
 
-  test("a reply survives a database that is gone for a while", async () => {
-    const { attempts } = delivery.deps;
-    let failures = 0;
-    delivery.deps.attempts = {
-      ...attempts,
-      async settle(settlement) {
-        failures += 1;
-        if (failures <= 2) throw new AppError("database_unavailable", { publicDetail: "gone" });
-        return attempts.settle(settlement);
-      },
-    };
-    const id = await delivery.accept();
-    expect(await delivery.run(id)).toMatchObject({ state: "sent" });
-    expect(failures).toBe(3);
-  });
-
   test("draining gives an un-fenced email back at once, without an attempt", async () => {
     sink.setRules(hangAt("mail"));
     const id = await delivery.accept();

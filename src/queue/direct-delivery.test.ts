@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { ClaimedEmail } from "../store/attempts.ts";
 import { aheadMax, createDirectDelivery, type DirectDelivery } from "./direct-delivery.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
+import { createHoldings } from "./holdings.ts";
 
 const opened = {} as OpenedEmail;
 
@@ -20,10 +21,11 @@ function directOfTest({
     done: (isAttempted?: boolean) => void;
   }[] = [];
   const first = Promise.withResolvers<void>();
-  const recovered: string[] = [];
   const lost: string[] = [];
   const state = { isFit };
+  const holdings = createHoldings();
   const direct = createDirectDelivery({
+    holdings,
     runningMax,
     behindMax: behindMax ?? runningMax,
     isFit: () => state.isFit,
@@ -39,10 +41,6 @@ function directOfTest({
       first.resolve();
       return promise;
     },
-    recover: async (id) => {
-      recovered.push(id);
-      return true;
-    },
     findLost: async (held) => new Set(held.map(({ id }) => id).filter((id) => lost.includes(id))),
   });
   const place = (ownerId: string, messageBytes = 1_000) =>
@@ -50,7 +48,7 @@ function directOfTest({
   const send = (ownerId: string, id: string) =>
     place(ownerId)?.deliver({ id, dueInMs: 0, expiresInMs: null } as ClaimedEmail, opened);
   const { promise: firstGiven } = first;
-  return { direct, given, firstGiven, recovered, lost, state, place, send };
+  return { direct, given, firstGiven, holdings, lost, state, place, send };
 }
 
 /** One that was claimed so long before its time. */
@@ -64,7 +62,7 @@ const ahead = (id: string, dueInMs: number, fields: Partial<ClaimedEmail> = {}) 
 describe("what was claimed before its time", () => {
   test("is delivered at it, in turns and so many at a time", async () => {
     const clock = { ms: 0 };
-    const { direct, given, firstGiven } = directOfTest({ now: () => clock.ms });
+    const { direct, given, firstGiven, holdings } = directOfTest({ now: () => clock.ms });
     const until = performance.now() + 60;
     for (const id of ["a1", "a2", "a3"]) direct.holdUntilDue(ahead(id, 60));
     direct.holdUntilDue(ahead("b1", 60, { ownerId: "bob" }));
@@ -78,9 +76,10 @@ describe("what was claimed before its time", () => {
     }
     expect(given.map(({ id }) => id)).toEqual(["a1", "b1", "a2", "a3"]);
     expect(given[0]?.heldMs).toBe(61);
+    expect(holdings.count).toBe(1);
     given[3]?.done();
     await turn();
-    expect(direct.held).toBe(0);
+    expect([direct.held, holdings.count]).toEqual([0, 0]);
   });
 
   test("is to go back when its turn is long in coming, or too late for it", async () => {
@@ -201,7 +200,12 @@ describe("what was claimed before its time", () => {
     expect(wide.hasRoomAhead).toBe(false);
     wide.close();
     expect(
-      createDirectDelivery({ runningMax: 1, behindMax: 1, isFit: () => true }).hasRoomAhead,
+      createDirectDelivery({
+        runningMax: 1,
+        behindMax: 1,
+        isFit: () => true,
+        holdings: createHoldings(),
+      }).hasRoomAhead,
     ).toBe(false);
   });
 });
@@ -218,7 +222,12 @@ describe("a place", () => {
     state.isFit = true;
     direct.close();
     expect(place("ada")).toBeNull();
-    const alone = createDirectDelivery({ runningMax: 1, behindMax: 1, isFit: () => true });
+    const alone = createDirectDelivery({
+      runningMax: 1,
+      behindMax: 1,
+      isFit: () => true,
+      holdings: createHoldings(),
+    });
     expect(alone.reserve({ ownerId: "ada", messageBytes: 1 })).toBeNull();
   });
 
@@ -259,14 +268,14 @@ describe("a place", () => {
     expect(free()).toBe(80);
   });
 
-  test("comes back when its email is delivered, or was recovered", async () => {
-    const { direct, given, recovered, send, place } = directOfTest();
+  test("comes back when its email is delivered, which is held until then", async () => {
+    const { direct, given, holdings, send } = directOfTest();
     send("ada", "one");
-    place("ada")?.recover("two");
     await turn();
+    expect([direct.held, holdings.count]).toEqual([1, 1]);
     given[0]?.done();
     await turn();
-    expect([direct.held, recovered]).toEqual([0, ["two"]]);
+    expect([direct.held, holdings.count]).toEqual([0, 0]);
   });
 });
 

@@ -2,6 +2,7 @@ import { createTurns } from "../mail/turns.ts";
 import type { Claim, ClaimedEmail } from "../store/attempts.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 import type { Standing } from "./headroom.ts";
+import type { Holdings } from "./holdings.ts";
 
 /**
  * The short way for an email that is due as it is accepted: its message is here already, so the
@@ -35,9 +36,7 @@ export interface DirectDelivery {
 export interface DirectPlace {
   /** It was claimed. */
   deliver(email: ClaimedEmail, opened: OpenedEmail): void;
-  /** Nobody knows whether it was: the answer got lost. */
-  recover(emailId: string): void;
-  /** It was not. */
+  /** It was not, or nobody knows whether it was: then the self-audit finds it. */
   forgo(): void;
 }
 
@@ -53,10 +52,10 @@ export interface HeldEmail {
   isPast(): boolean;
 }
 
-/** What the worker does with an email that has its turn. Neither rejects; true: it was attempted. */
+/** What the worker does with an email that has its turn. Nothing of it rejects. */
 export interface Courier {
+  /** True: it was attempted. */
   deliver(held: HeldEmail): Promise<boolean>;
-  recover(emailId: string): Promise<boolean>;
   /** Those of the emails held ahead that are not ours any more. Does not reject. */
   findLost(held: Claim[]): Promise<ReadonlySet<string>>;
 }
@@ -68,6 +67,8 @@ export interface DirectDeliveryOptions {
   behindMax: number;
   /** False: all go by the queue, as when the transport is down or has a limit to keep. */
   isFit: () => boolean;
+  /** Where every claim that waits here, or is being delivered, is held. */
+  holdings: Pick<Holdings, "hold">;
   /** A steady clock in ms; a test gives its own. */
   now?: () => number;
 }
@@ -109,15 +110,24 @@ interface Alarm {
 /** Thousands of them wait: an object each, and no closures. */
 class Held implements HeldEmail {
   isLost = false;
+  readonly email: ClaimedEmail;
+  readonly opened: OpenedEmail | null;
+  readonly standing: Standing;
+  readonly bytes: number;
+  /** It is nobody's from here on, unless its outcome is still being written. */
+  readonly drop: () => void;
   private readonly heldAt: number;
 
   constructor(
-    readonly email: ClaimedEmail,
-    readonly opened: OpenedEmail | null,
-    readonly standing: Standing,
-    readonly bytes: number,
+    { email, opened, standing, bytes }: Pick<Held, "email" | "opened" | "standing" | "bytes">,
+    holdings: Pick<Holdings, "hold">,
     private readonly now: () => number,
   ) {
+    this.email = email;
+    this.opened = opened;
+    this.standing = standing;
+    this.bytes = bytes;
+    this.drop = holdings.hold(email);
     this.heldAt = now();
   }
 
@@ -192,7 +202,7 @@ class DirectLine implements DirectDelivery {
     const { count, bytes } = this.atOnce;
     const hasRoom = count < this.room() && bytes + messageBytes <= heldBytesMax;
     if (!this.courier || messageBytes > messageBytesMax || !hasRoom) return null;
-    return this.isFit ? this.place(this.courier, ownerId, messageBytes) : null;
+    return this.isFit ? this.place(ownerId, messageBytes) : null;
   }
 
   get hasRoomAhead(): boolean {
@@ -205,7 +215,7 @@ class DirectLine implements DirectDelivery {
   holdUntilDue(email: ClaimedEmail): void {
     if (!this.courier) throw new Error("held before there was a worker");
     const standing = { line: lineOf(email.ownerId), isBehind: true };
-    const held = new Held(email, null, standing, bytesOf(email), this.now);
+    const held = this.hold({ email, opened: null, standing, bytes: bytesOf(email) });
     this.ahead.count += 1;
     this.ahead.bytes += held.bytes;
     this.atTime(Math.ceil(this.now() + email.dueInMs), held);
@@ -255,22 +265,21 @@ class DirectLine implements DirectDelivery {
     return this.options.runningMax * heldPerRunning;
   }
 
-  private place(courier: Courier, ownerId: string, messageBytes: number): DirectPlace {
+  private place(ownerId: string, messageBytes: number): DirectPlace {
     const before = this.owners.get(ownerId) ?? 0;
     this.owners.set(ownerId, before + 1);
     this.atOnce.count += 1;
     this.atOnce.bytes += messageBytes;
     const standing = { line: lineOf(ownerId), isBehind: before >= behindMin };
     const kind = kindOf(standing);
-    const giveBack = () => this.giveBack(ownerId, messageBytes);
     return {
       deliver: (email, opened) => {
-        this.lines[kind].add(ownerId, new Held(email, opened, standing, messageBytes, this.now));
+        const held = this.hold({ email, opened, standing, bytes: messageBytes });
+        this.lines[kind].add(ownerId, held);
         // A turn later: whoever is told that it was accepted is told first.
         setImmediate(() => this.pump());
       },
-      recover: (emailId) => this.run(kind, courier.recover(emailId), giveBack),
-      forgo: giveBack,
+      forgo: () => this.giveBack(ownerId, messageBytes),
     };
   }
 
@@ -282,7 +291,12 @@ class DirectLine implements DirectDelivery {
     this.atOnce.bytes -= messageBytes;
   }
 
-  private giveBackHeld({ email, opened, bytes }: Held): void {
+  private hold(fields: Pick<Held, "email" | "opened" | "standing" | "bytes">): Held {
+    return new Held(fields, this.options.holdings, this.now);
+  }
+
+  private giveBackHeld({ email, opened, bytes, drop }: Held): void {
+    drop();
     if (opened) {
       this.giveBack(email.ownerId, bytes);
       return;

@@ -20,6 +20,19 @@ test("a point can be armed for one passage, and kill", async () => {
   expect(kills).toBe(1);
 });
 
+test("a point can be armed for every n-th passage", async () => {
+  const points = createFailPoints("begin.before=throw%3", () => {});
+  const passages = await Promise.allSettled(
+    Array.from({ length: 7 }, () => points("begin.before")),
+  );
+  expect(passages.map(({ status }) => status === "rejected")).toEqual([
+    ...[false, false, true],
+    ...[false, false, true],
+    false,
+  ]);
+  expect(() => createFailPoints("begin.before=throw%0", () => {})).toThrow("not a fail-point");
+});
+
 test("a spec that cannot be read is refused", () => {
   expect(() => createFailPoints("nowhere=kill", () => {})).toThrow("nowhere=kill");
   expect(() => createFailPoints("claim.after=sleep", () => {})).toThrow("not a fail-point");

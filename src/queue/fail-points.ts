@@ -17,6 +17,8 @@ export const acceptPointNames = [
 export const deliveryPointNames = [
   "claim.before",
   "claim.after",
+  // Claimed, in whichever way, and nothing of it is done yet: failing here forgets the claim.
+  "begin.before",
   // Before a connection to the next hop is taken or made.
   "connect.before",
   // After SMTP's 354, around the fence's call.
@@ -24,6 +26,7 @@ export const deliveryPointNames = [
   "fence.after",
   // The dot was answered and nothing of it is written yet.
   "dot.after",
+  // Failing here forgets what came of the attempt.
   "settle.before",
   "settle.after",
   // Around the queue's record that the job is done.
@@ -41,8 +44,8 @@ export const noFailPoints: FailPoints = async () => {};
 
 /**
  * `spec` arms points, separated by commas: `<point>=kill | hang | throw`, and `@<n>` after it for
- * the n-th passage only, such as `fence.after=kill@3`, or `#<email id>` for those of one email
- * only. Throws on a spec it cannot read.
+ * the n-th passage only, such as `fence.after=kill@3`, `%<n>` for every n-th, or `#<email id>` for
+ * those of one email only. Throws on a spec it cannot read.
  */
 export function createFailPoints(spec: string, kill: () => void): FailPoints {
   const armed = new Map(spec.split(",").map((part) => parse(part.trim())));
@@ -53,6 +56,7 @@ export function createFailPoints(spec: string, kill: () => void): FailPoints {
     const passage = (passages.get(name) ?? 0) + 1;
     passages.set(name, passage);
     if (point.passage !== null && point.passage !== passage) return;
+    if (passage % point.every !== 0) return;
     switch (point.action) {
       case "kill":
         return kill();
@@ -64,24 +68,22 @@ export function createFailPoints(spec: string, kill: () => void): FailPoints {
   };
 }
 
-/** Whether it arms a point that an email only passes on its way through the queue. */
-export function armsQueue(spec: string): boolean {
-  return /(^|,)\s*(enqueue|claim|job)\./.test(spec);
-}
-
 interface FailPoint {
   action: "kill" | "hang" | "throw";
   /** null: every passage. */
   passage: number | null;
+  /** Of the passages, every n-th; 1: all. */
+  every: number;
   /** null: every email. */
   emailId: string | null;
 }
 
 function parse(part: string): [FailPointName, FailPoint] {
-  const match = /^([a-z.]+)=(kill|hang|throw)(?:@(\d+))?(?:#([\da-f-]+))?$/.exec(part);
+  const match = /^([a-z.]+)=(kill|hang|throw)(?:@(\d+)|%([1-9]\d*))?(?:#([\da-f-]+))?$/.exec(part);
   const name = failPointNames.find((known) => known === match?.[1]);
   if (!match || !name) throw new Error(`not a fail-point: ${JSON.stringify(part)}`);
   const passage = match[3] === undefined ? null : Number(match[3]);
-  const emailId = match[4] ?? null;
-  return [name, { action: match[2] as FailPoint["action"], passage, emailId }];
+  const every = Number(match[4] ?? 1);
+  const emailId = match[5] ?? null;
+  return [name, { action: match[2] as FailPoint["action"], passage, every, emailId }];
 }

@@ -31,12 +31,26 @@ export async function takeOver(
     round.takenOver += taken.released;
     round.poisonHeld += taken.poison.length;
     logTaken(deps.log, taken);
-    for (const orphan of taken.orphans) {
-      const { kind } = await settleOrphan(deps, orphan);
-      if (kind === "settled") round.orphansSettled += 1;
-    }
+    await settleOrphans(deps, round, taken.orphans);
     if (taken.released + taken.poison.length < takeOverBatch) return;
   }
+}
+
+/** One that cannot be settled now is named again by the next round, and holds up nothing here. */
+async function settleOrphans(
+  deps: RoundDeps,
+  round: RoundReport,
+  orphans: TakeOver["orphans"],
+): Promise<void> {
+  const ends = await Promise.allSettled(orphans.map((orphan) => settleOrphan(deps, orphan)));
+  const failed = ends.filter((end) => end.status === "rejected");
+  const settled = ends.filter((end) => end.status === "fulfilled" && end.value.kind === "settled");
+  round.orphansSettled += settled.length;
+  if (failed.length === 0) return;
+  deps.log.error("fenced emails of dead workers could not be settled; trying again", {
+    count: failed.length,
+    err: failed[0]?.reason,
+  });
 }
 
 /** Gives the queue what the database has for it. */

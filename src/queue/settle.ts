@@ -10,7 +10,7 @@ import { attemptFailure, failureIndex } from "./failure-index.ts";
 
 export interface SettleDeps {
   attempts: Attempts;
-  enqueue: Enqueue;
+  enqueue: Pick<Enqueue, "add">;
   /** Name of the transport, for the record of the attempt. */
   transport: string;
   /** Length of the retry schedule's minute. */
@@ -27,16 +27,32 @@ export type Settled =
   /** The email is not ours any more; nothing was written. */
   | { kind: "dropped" };
 
+export interface SettleOptions {
+  /**
+   * Writes what is known without any words: no text of a reply, no enhanced code, no fingerprint
+   * of what it failed of. For a settle that was refused several times, so that nothing about the
+   * words can keep the outcome out.
+   */
+  isReduced?: boolean;
+}
+
 /**
- * Ends an attempt: the only place that decides between retry, dead letter and done. Throws
- * only what the database throws; the caller repeats it until the database takes it.
+ * Ends an attempt: the only place that decides between retry, dead letter and done. May throw
+ * anything; `settling.ts` repeats it until it is written.
  */
 export async function settle(
   deps: SettleDeps,
   email: ClaimedEmail,
   dataKey: DataKey | null,
   verdict: Verdict,
+  options: SettleOptions = {},
 ): Promise<Settled> {
+  const writeEnded = (ended: EndedAttempt) =>
+    write(
+      deps,
+      options.isReduced ? wordless(deps, email, ended) : settlementOf(deps, email, dataKey, ended),
+      email.ownerId,
+    );
   switch (verdict.kind) {
     case "drop":
       return { kind: "dropped" };
@@ -44,11 +60,7 @@ export async function settle(
       const { reason, delayMs } = verdict;
       const isRefused = verdict.fault !== null || reason === "sender_refused";
       if (isRefused && isTooOld(email, delayMs)) {
-        return write(
-          deps,
-          settlementOf(deps, email, dataKey, refusedForAll(email, verdict)),
-          email.ownerId,
-        );
+        return writeEnded(refusedForAll(email, verdict));
       }
       const answer = await deps.attempts.release({
         id: email.id,
@@ -64,19 +76,11 @@ export async function settle(
       const next = nextStateByReplies(countRecipients(email, verdict.recipients), budgetOf(email), {
         ...clockOf(deps),
       });
-      return write(
-        deps,
-        settlementOf(deps, email, dataKey, { ...verdict, outcome: verdict.outcome, next }),
-        email.ownerId,
-      );
+      return writeEnded({ ...verdict, outcome: verdict.outcome, next });
     }
     case "uncertain": {
       const next = nextStateByUncertainty(email.onUncertain, budgetOf(email), clockOf(deps));
-      return write(
-        deps,
-        settlementOf(deps, email, dataKey, { ...verdict, outcome: "uncertain", next }),
-        email.ownerId,
-      );
+      return writeEnded({ ...verdict, outcome: "uncertain", next });
     }
   }
 }
@@ -194,6 +198,32 @@ function settlementOf(
       smtpCode: said?.code ?? null,
       enhancedCode: said?.enhanced ?? null,
       reply: encrypt(said?.text ?? error, `reply:${position}`),
+    })),
+  };
+}
+
+/** What `settlementOf` says, as numbers and states alone. */
+function wordless(
+  deps: SettleDeps,
+  email: ClaimedEmail,
+  { outcome, next, reply, recipients }: EndedAttempt,
+): Settlement {
+  return {
+    id: email.id,
+    token: email.token,
+    transport: deps.transport,
+    outcome,
+    nextState: next.state,
+    retryInMs: next.retryInMs,
+    smtpCode: reply?.code ?? null,
+    enhancedCode: null,
+    reply: null,
+    recipients: recipients.map(({ position, status, reply: said }) => ({
+      position,
+      status,
+      smtpCode: said?.code ?? null,
+      enhancedCode: null,
+      reply: null,
     })),
   };
 }

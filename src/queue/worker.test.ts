@@ -6,6 +6,7 @@ import { createDirectDelivery } from "./direct-delivery.ts";
 import type { WakeJob } from "./enqueue.ts";
 import { noFailPoints } from "./fail-points.ts";
 import { createHeadroom } from "./headroom.ts";
+import { createHoldings } from "./holdings.ts";
 import { noRateLimit } from "./rate-limit.ts";
 import { aheadMs, leadMs, readyPerMs } from "./ready-times.ts";
 import { createEmailWorker, type EmailWorkerDeps } from "./worker.ts";
@@ -24,6 +25,7 @@ function workerOfTest({
   const unqueued: object[] = [];
   const told: WakeJob[] = [];
   const held: unknown[] = [];
+  const holdings = createHoldings();
   let run: Processor<WakeJob, void> | null = null;
   const deps = {
     backend: {
@@ -52,8 +54,10 @@ function workerOfTest({
     failPoints: noFailPoints,
     log: createLogger({ level: "silent" }),
     headroom,
+    holdings,
+    settling: { repeating: 0, awaitRoom: async () => {}, idle: async () => {} },
     direct: {
-      ...createDirectDelivery({ runningMax: 1, behindMax: 1, isFit: () => true }),
+      ...createDirectDelivery({ runningMax: 1, behindMax: 1, isFit: () => true, holdings }),
       open: () => {},
       close: () => {},
       countDelivered: () => {},

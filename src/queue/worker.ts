@@ -33,7 +33,7 @@ export interface EmailWorkerDeps extends DeliverDeps {
 }
 
 export interface EmailWorker {
-  /** Emails that are being delivered right now. */
+  /** Emails that are being delivered right now, or whose outcome is yet to be written. */
   readonly active: number;
   /**
    * Takes no more jobs; gives back what is not fenced, without spending an attempt; waits for
@@ -72,7 +72,7 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
         await comeAtItsTime(deps, taken, putOffs);
     } else {
       const delivered = await count(deliverJob(deps, taken, signals, isolation));
-      if (delivered?.kind === "settled") deps.direct.countDelivered();
+      if (delivered && isAttempted(delivered)) deps.direct.countDelivered();
     }
     worker.concurrency = deps.headroom.jobsMax;
     await deps.failPoints("job.before");
@@ -85,17 +85,16 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
   });
   worker.on("completed", () => void deps.failPoints("job.after"));
   const closeFailed = (err: unknown) => deps.log.warn("worker was not closed in order", { err });
-  const courier = createCourier(deps, signals, isolation);
+  const courier = createCourier(deps, signals);
   deps.direct.open({
     deliver: (held) => count(courier.deliver(held)),
-    recover: (emailId) => count(courier.recover(emailId)),
     findLost: (held) => count(courier.findLost(held)),
   });
   void withoutQueue.run(signals.drain);
 
   return {
     get active() {
-      return running.size;
+      return running.size + deps.settling.repeating;
     },
     async drain(deadlineMs) {
       const reserveMs = Math.min(settleReserveMs, deadlineMs * 0.15);
@@ -104,10 +103,11 @@ export function createEmailWorker(deps: EmailWorkerDeps): EmailWorker {
       void endedWithin(worker.pause(true), deadlineMs, closeFailed);
       drainController.abort(new Error("draining"));
       deps.direct.close();
-      await within(allEnded(running), deadlineMs - reserveMs);
+      const allWritten = () => allEnded(running).then(() => deps.settling.idle());
+      await within(allWritten(), deadlineMs - reserveMs);
       endController.abort(new Error("out of time"));
-      await within(allEnded(running), reserveMs / 2);
-      deps.log.info("worker drained", { count: running.size });
+      await within(allWritten(), reserveMs / 2);
+      deps.log.info("worker drained", { count: running.size + deps.settling.repeating });
       // `close` hangs while Redis is down; the process ends without it then.
       const leftMs = Math.max(0, until - performance.now());
       await endedWithin(worker.close(true), leftMs, closeFailed);
@@ -248,8 +248,9 @@ async function takeAhead(
     const leave = await enterSoon(deps.headroom, line, signals.drain);
     if (!leave) return false;
     const asked = { emailId, wake, aheadMs: 2 * aheadMs };
-    const answer = await askForClaim(deps, asked, signals).finally(leave);
-    if (answer.kind === "claimed") deps.direct.holdUntilDue(answer.email);
+    const { answer, drop } = await askForClaim(deps, asked, signals).finally(leave);
+    if (drop) deps.direct.holdUntilDue(answer.email);
+    drop?.();
     return !["not_due", "suspect", "locked"].includes(answer.kind);
   });
   return isDone ?? true;
@@ -316,31 +317,22 @@ function createPutOffs(): PutOffs {
   };
 }
 
-/** The emails that need no job. An email that was not settled is found by the reconciler. */
+/** The emails that need no job. An email that was not settled is found by the self-audit. */
 function createCourier(
   deps: EmailWorkerDeps,
   signals: { drain: AbortSignal; end: AbortSignal },
-  isolation: Isolation,
 ): Courier {
-  async function orLog(
-    emailId: string,
-    run: (log: Logger) => Promise<Delivered>,
-  ): Promise<boolean> {
-    const log = deps.log.with({ email_id: emailId, wake: firstWake });
-    try {
-      const delivered = await run(log);
-      logDelivered(log, delivered);
-      return delivered.kind === "settled";
-    } catch (error) {
-      if (!signals.drain.aborted) log.error("delivery failed", { err: error });
-      return false;
-    }
-  }
   return {
-    deliver: (held) => orLog(held.email.id, () => deliverClaimed(deps, held, signals)),
-    recover: (emailId) => {
-      const job = { emailId, wake: firstWake, isAgain: true };
-      return orLog(emailId, (log) => deliverOrIsolate(deps, job, signals, isolation, log));
+    async deliver(held) {
+      const log = deps.log.with({ email_id: held.email.id, claim_token: held.email.token });
+      try {
+        const delivered = await deliverClaimed(deps, held, signals);
+        logDelivered(log, delivered);
+        return isAttempted(delivered);
+      } catch (error) {
+        if (!signals.drain.aborted) log.error("delivery failed", { err: error });
+        return false;
+      }
     },
     async findLost(held) {
       // Whoever is not told so finds out at the fence.
@@ -350,17 +342,18 @@ function createCourier(
   };
 }
 
-/** Of an email that was just accepted. */
-const firstWake = 1;
+function isAttempted({ kind }: Delivered): boolean {
+  return kind === "settled" || kind === "repeating";
+}
 
 async function deliverOrIsolate(
   deps: EmailWorkerDeps,
-  { emailId, wake, isAgain = false }: EmailJob,
+  { emailId, wake }: EmailJob,
   signals: { drain: AbortSignal; end: AbortSignal },
   isolation: Isolation,
   log: Logger,
 ): Promise<Delivered> {
-  const delivered = await deliver(deps, { emailId, wake, isAgain }, signals);
+  const delivered = await deliver(deps, { emailId, wake }, signals);
   if (delivered.kind !== "suspect") return delivered;
   log.warn("workers died with this email; trying it apart from others like it");
   const again = () => deliver(deps, { emailId, wake, isIsolated: true }, signals);
@@ -386,6 +379,9 @@ function logDelivered(log: Logger, delivered: Delivered): void {
       return;
     case "released":
       log.info("email released", { reason: delivered.reason });
+      return;
+    case "repeating":
+      // Its settle says so, and when it is written.
       return;
     case "dropped":
     case "suspect":

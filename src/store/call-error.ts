@@ -95,6 +95,12 @@ export function toCallError(error: unknown): AppError {
   });
 }
 
+/** The SQLSTATE that PostgreSQL gave for this error or its cause; null: it gave none. */
+export function sqlStateOf(error: unknown): string | null {
+  const { code } = describe(error instanceof AppError ? error.cause : error);
+  return /^[0-9A-Z]{5}$/.test(code) && !SYSTEM_CODE.test(code) ? code : null;
+}
+
 /** No answer from the database; 2 to 5 seconds, drawn, so that callers do not return as one. */
 export function unavailableError(cause: unknown): AppError {
   return notNow("The database is not available at the moment; try again shortly.", cause);

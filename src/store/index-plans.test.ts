@@ -5,6 +5,7 @@ import { newEmail, store } from "../testing/new-email.ts";
 import { runOnce } from "../testing/postgres-server.ts";
 import { createAttempts, type Settlement } from "./attempts.ts";
 import { createEmails } from "./emails.ts";
+import { createHeldClaims } from "./held-claims.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
 
 let url: string;
@@ -35,6 +36,8 @@ test("no step of an email's way reads a whole table, though its plans are from a
   const claimant = { workerId: Bun.randomUUIDv7(), region: "local", transport: "smtp.example:25" };
   const emails = createEmails(database, claimant);
   const attempts = createAttempts(database, { ...claimant, horizonMs: 600_000 });
+  const auditor = { ...claimant, workerId: Bun.randomUUIDv7(), horizonMs: 600_000 };
+  const heldClaims = createHeldClaims(database, auditor);
   for (let n = 0; n < 12; n++) {
     const drafts = Array.from({ length: 20 }, () => newEmail());
     await store(emails, drafts);
@@ -43,6 +46,14 @@ test("no step of an email's way reads a whole table, though its plans are from a
       emails,
       Array.from({ length: 20 }, () => newEmail({ isClaimed: true })),
     );
+    const [forgotten] = drafts.slice(2);
+    const lost = await createAttempts(database, auditor).claim(forgotten?.id ?? "", 1);
+    if (lost.kind !== "claimed") throw new Error(lost.kind);
+    const { id: lostId, token: lostToken } = lost.email;
+    expect(await heldClaims.list([])).toEqual([]);
+    const claims = await heldClaims.list([lostId]);
+    expect(claims).toEqual([{ id: lostId, token: lostToken, isFenced: false }]);
+    expect((await heldClaims.end(claims)).returned.map(({ id }) => id)).toEqual([lostId]);
     for (const { id } of drafts.slice(0, 2)) {
       const answer = await attempts.claim(id, 1);
       if (answer.kind !== "claimed") throw new Error(answer.kind);

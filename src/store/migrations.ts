@@ -63,6 +63,9 @@ import steadyCalls from "../../supabase/migrations/20261124000030_steady_calls.s
 import outageSeen from "../../supabase/migrations/20261124000031_outage_seen.sql" with {
   type: "text",
 };
+import selfAudit from "../../supabase/migrations/20261124000032_self_audit.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -105,6 +108,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000029", name: "claim_ahead", sql: claimAhead },
   { version: "20261124000030", name: "steady_calls", sql: steadyCalls },
   { version: "20261124000031", name: "outage_seen", sql: outageSeen },
+  { version: "20261124000032", name: "self_audit", sql: selfAudit },
 ];
 
 /** The version of the schema that this program was written for. */

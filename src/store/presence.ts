@@ -309,20 +309,22 @@ interface TakeOverJson {
   released: number;
   held: string[];
   crashed_workers: number;
-  orphans: {
-    id: string;
-    token: number;
-    attempt: number;
-    attempts_before: number;
-    max_retries: number;
-    max_age_seconds: number;
-    age_ms: number;
-    on_uncertain: OnUncertain;
-    region: string;
-  }[];
+  orphans: OrphanJson[];
 }
 
-function toOrphan(json: TakeOverJson["orphans"][number]): Orphan {
+export interface OrphanJson {
+  id: string;
+  token: number;
+  attempt: number;
+  attempts_before: number;
+  max_retries: number;
+  max_age_seconds: number;
+  age_ms: number;
+  on_uncertain: OnUncertain;
+  region: string;
+}
+
+export function toOrphan(json: OrphanJson): Orphan {
   return {
     id: json.id,
     token: json.token,

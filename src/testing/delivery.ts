@@ -10,9 +10,13 @@ import { createAccept } from "../queue/accept.ts";
 import { createBreaker } from "../queue/breaker.ts";
 import { type DeliverDeps, deliver } from "../queue/deliver.ts";
 import { createDestinations } from "../queue/destinations.ts";
+import type { Enqueue } from "../queue/enqueue.ts";
 import { noFailPoints } from "../queue/fail-points.ts";
+import { createHoldings } from "../queue/holdings.ts";
 import { noRateLimit } from "../queue/rate-limit.ts";
 import { createRefusedSenders } from "../queue/refused-senders.ts";
+import type { SettleDeps } from "../queue/settle.ts";
+import { createSettling } from "../queue/settling.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
@@ -66,7 +70,7 @@ export function draft(fields: Partial<EmailDraft> = {}): EmailDraft {
 }
 
 export interface Delivery {
-  deps: DeliverDeps;
+  deps: DeliverDeps & SettleDeps & { enqueue: Enqueue };
   /** What was put into the queue, oldest first. */
   queued: DueEmail[];
   /** Accepts one email and returns its id. */
@@ -111,19 +115,33 @@ export function createDelivery(
     horizonMs,
   });
   const log = createLogger({ level: "silent" });
-  const deps: DeliverDeps = {
+  const holdings = createHoldings();
+  const ending = {
     attempts,
     enqueue,
     transport: sender.name,
     minuteMs: 1,
     random: () => 0,
+    keyRing,
+  };
+  const deps: Delivery["deps"] = {
+    ...ending,
+    holdings,
+    settling: createSettling({
+      ...ending,
+      holdings,
+      log,
+      // Tests put others in their place.
+      get attempts() {
+        return deps.attempts;
+      },
+    }),
     sender,
     breaker: createBreaker({ concurrencyMax: 100, minuteMs: 1, transport: sender.name, log }),
     rateLimit: noRateLimit,
     destinations: createDestinations({ minuteMs: 60_000 }),
     pipe: createPipeSuspicion({ minuteMs: 1 }),
     senders: createRefusedSenders({ minuteMs: 60_000 }),
-    keyRing,
     semaphore,
     log,
     failPoints: noFailPoints,

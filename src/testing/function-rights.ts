@@ -41,6 +41,8 @@ export const callers: Record<string, string> = {
   release_emails: "worker service",
   reserve_slots: "worker service",
   lost_claims: "worker",
+  list_claims: "worker",
+  return_claims: "worker",
   beat: "reconciler service",
   stop_worker: "reconciler service",
   take_over: "reconciler service",

@@ -9,6 +9,7 @@ import { measureAccept } from "./measure-accept.ts";
 import { measureAttempts } from "./measure-attempts.ts";
 import { createMetrics } from "./metrics.ts";
 import { registerBreakers } from "./register-breakers.ts";
+import { registerClaims } from "./register-claims.ts";
 import { registerReconciler } from "./register-reconciler.ts";
 import { registerStanding } from "./register-standing.ts";
 
@@ -27,6 +28,10 @@ function namesServed(): Set<string> {
   measureAccept(metrics, {} as Accept);
   measureAttempts(metrics, {} as Attempts);
   registerBreakers(metrics, [{ transport, snapshot: () => breaker.snapshot() }]);
+  registerClaims(metrics, {
+    selfAudit: { report: () => ({ held: 0, returned: 0, uncertain: 0 }) },
+    settling: { repeating: 0 },
+  });
   registerReconciler(metrics, () => emptyRound() as ReconcileReport);
   registerStanding(metrics, {
     figures: { read: () => Promise.reject(new Error("not asked")) },

@@ -2,6 +2,7 @@ import type { Config } from "../../config.ts";
 import type { Parts } from "../parts.ts";
 import { commit, version } from "../version.ts";
 import { registerBreakers } from "./register-breakers.ts";
+import { registerClaims } from "./register-claims.ts";
 import { registerProcess } from "./register-process.ts";
 import { registerReconciler } from "./register-reconciler.ts";
 import { registerStanding } from "./register-standing.ts";
@@ -21,7 +22,8 @@ export function registerParts(parts: Parts, { role, region }: Config): void {
   registerStanding(metrics, parts);
   // A process that only takes emails in has none under way.
   if (role !== "api") {
-    const { breaker } = parts.delivering;
+    const { breaker, settling } = parts.delivering;
+    registerClaims(metrics, { selfAudit: parts.selfAudit, settling });
     registerBreakers(metrics, [{ transport: sender.name, snapshot: () => breaker.snapshot() }]);
   }
   registerReconciler(metrics, () => reconciler.report());

@@ -1,0 +1,113 @@
+import type { Claim } from "../store/attempts.ts";
+
+/**
+ * The claims that this process has in memory: buffered, begun, being settled or returned, and the
+ * emails that a call under way may claim. The self-audit compares it with the database: whatever
+ * is claimed there and not held here is nobody's.
+ */
+export interface Holdings {
+  /**
+   * From here on the claim is held, until the function that this returns is called. One claim may
+   * be held several times at once, by the buffer and by a settle, say.
+   */
+  hold(claim: Claim): () => void;
+  /** A call that may claim these emails begins. End it, after holding what was granted. */
+  ask(ids: readonly string[]): Asking;
+  /** Whether the claim is held, or its email part of a call under way. */
+  isHeld(claim: Claim): boolean;
+  /** Emails whose call ended without an answer within the last minute: they may be claimed. */
+  lostIds(): string[];
+  /** How many claims are held. */
+  readonly count: number;
+  list(): Claim[];
+}
+
+export interface Asking {
+  /** The answer came; what it granted is held. */
+  end(): void;
+  /** No answer came, so that the call may have been committed, or may still be. */
+  lose(): void;
+}
+
+export interface HoldingsOptions {
+  /** Called when an answer was lost. */
+  onLost?: () => void;
+  /** A steady clock in ms; a test gives its own. */
+  now?: () => number;
+}
+
+/** After this long a claim that commits late is found by its age like any other. */
+const lostKeptMs = 60_000;
+
+export function createHoldings({
+  onLost = () => {},
+  now = () => performance.now(),
+}: HoldingsOptions = {}): Holdings {
+  const held = new Map<string, { claim: Claim; times: number }>();
+  const asked = new Map<string, number>();
+  const lost = new Map<string, number>();
+
+  function forgetOldLosses(): void {
+    for (const [id, at] of lost) {
+      // Oldest first: a Map keeps the order of insertion.
+      if (now() - at <= lostKeptMs) return;
+      lost.delete(id);
+    }
+  }
+
+  return {
+    hold({ id, token }) {
+      const key = keyOf({ id, token });
+      const entry = held.get(key) ?? { claim: { id, token }, times: 0 };
+      entry.times += 1;
+      held.set(key, entry);
+      return once(() => {
+        entry.times -= 1;
+        if (entry.times === 0) held.delete(key);
+      });
+    },
+    ask(ids) {
+      for (const id of ids) asked.set(id, (asked.get(id) ?? 0) + 1);
+      const end = once(() => {
+        for (const id of ids) {
+          const left = (asked.get(id) ?? 1) - 1;
+          if (left === 0) asked.delete(id);
+          else asked.set(id, left);
+        }
+      });
+      return {
+        end,
+        lose() {
+          end();
+          if (ids.length === 0) return;
+          for (const id of ids) {
+            lost.delete(id);
+            lost.set(id, now());
+          }
+          onLost();
+        },
+      };
+    },
+    isHeld: (claim) => held.has(keyOf(claim)) || asked.has(claim.id),
+    lostIds() {
+      forgetOldLosses();
+      return [...lost.keys()];
+    },
+    get count() {
+      return held.size;
+    },
+    list: () => [...held.values()].map(({ claim }) => claim),
+  };
+}
+
+function keyOf({ id, token }: Claim): string {
+  return `${id}:${token}`;
+}
+
+function once(run: () => void): () => void {
+  let hasRun = false;
+  return () => {
+    if (!hasRun) run();
+    hasRun = true;
+  };
+}
