@@ -39,7 +39,7 @@ beforeAll(async () => {
     SMTP_PASS: account.pass,
     SMTP_TLS: "required",
     SMTP_TLS_CA: ca,
-    ENCRYPTION_KEY: "ab".repeat(32),
+    ENCRYPTION_KEY: "9f2c71d40be8a6355c1e07f8d2b94a63e01d8f7c6b52a9430e7dc81f5a3692bb",
     JWT_SECRET: "a-secret-only-these-tests-know",
   };
 });
