@@ -61,8 +61,8 @@ export interface EmailDraft {
   attachments: Attachment[];
   /** null: as soon as possible. */
   scheduledAt: Date | null;
-  /** 0–20; 3 means at most 4 attempts. */
-  maxRetries: number;
+  /** 0–20; 3 means at most 4 attempts. null: the default, which greylisting may lengthen. */
+  maxRetries: number | null;
   /** Seconds after `scheduledAt` in which retries may start. */
   maxAgeSeconds: number;
   expiresAt: Date | null;

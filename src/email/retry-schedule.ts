@@ -3,6 +3,19 @@
 const longestDelayMinutes = 240;
 const jitterMax = 0.25;
 
+/** 3 means at most 4 attempts. */
+export const maxRetriesDefault = 3;
+/**
+ * After 16 and 32 minutes: with the default alone an email is given up 14 minutes after it was due,
+ * and some servers greylist for up to an hour.
+ */
+const greylistedRetriesMore = 2;
+
+/** Retries an email may have; `asked`: max_retries as the caller set it, null: not set. */
+export function retriesAllowed(asked: number | null, isGreylisted: boolean): number {
+  return asked ?? maxRetriesDefault + (isGreylisted ? greylistedRetriesMore : 0);
+}
+
 /** What the schedule looks at. */
 export interface RetryBudget {
   /** Attempts made since it was accepted, or last replayed, this one included; from 1. */

@@ -9,7 +9,6 @@ import { unsupportedFaults } from "./unsupported-fields.ts";
 /** `pointer` defaults to the whole body. */
 export type DraftContext = Omit<RuleContext, "pointer"> & { pointer?: string };
 
-export const maxRetriesDefault = 3;
 export const maxAgeSecondsDefault = 345_600;
 
 /**
@@ -42,7 +41,7 @@ function assemble(fields: EmailFields, config: DraftContext["config"]): EmailDra
     headers: fields.headers,
     attachments: fields.attachments ?? [],
     scheduledAt: fields.scheduled_at,
-    maxRetries: fields.max_retries ?? maxRetriesDefault,
+    maxRetries: fields.max_retries ?? null,
     maxAgeSeconds: fields.max_age ?? maxAgeSecondsDefault,
     expiresAt: fields.expires_at,
     maxLatenessSeconds: fields.max_lateness ?? null,

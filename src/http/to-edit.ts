@@ -1,5 +1,6 @@
 import type { EmailEdit } from "../email/email-edit.ts";
 import { quoteInput } from "../email/quote-input.ts";
+import { maxRetriesDefault } from "../email/retry-schedule.ts";
 import type { FieldFault } from "../errors.ts";
 import type { CurrentEmail } from "../queue/current-email.ts";
 import { editRecipients } from "./edit-recipients.ts";
@@ -13,7 +14,6 @@ import {
   defaultSender,
   invalidContent,
   maxAgeSecondsDefault,
-  maxRetriesDefault,
   notSupported,
 } from "./to-draft.ts";
 import { unsupportedFaults } from "./unsupported-fields.ts";

@@ -1,6 +1,7 @@
 import type { Outcome } from "../email/email.ts";
 import type { Envelope, SendReport, SmtpReply } from "../email/smtp.ts";
 import { isPermanent } from "./permanent.ts";
+import { isOneTooMany } from "./recipient-limit.ts";
 import { concernOf } from "./reply-concern.ts";
 import { type TransportFault, transportFaultOf } from "./transport-fault.ts";
 
@@ -18,6 +19,11 @@ export type Verdict =
   | {
       kind: "settle";
       outcome: Exclude<Outcome, "uncertain">;
+      /**
+       * False: somebody was done with, and those left over were only too many for one transaction.
+       * They are due at once, and this attempt does not count against max_retries.
+       */
+      isCounted: boolean;
       recipients: RecipientVerdict[];
       reply: SmtpReply | null;
       error: string | null;
@@ -107,7 +113,13 @@ function uncertain(report: SendReport): Verdict {
 function settled(report: SendReport, envelope: Envelope): Verdict {
   const { reply, error } = report;
   const recipients = envelope.recipients.map(({ position }) => judge(position, report));
-  return { kind: "settle", outcome: outcomeOf(recipients), recipients, reply, error };
+  const isCounted = !isFull(report) || recipients.every(({ status }) => status === "deferred");
+  return { kind: "settle", outcome: outcomeOf(recipients), isCounted, recipients, reply, error };
+}
+
+/** Whether the transaction took fewer recipients than it was given. */
+function isFull(report: SendReport): boolean {
+  return report.recipients.some(({ reply }) => isOneTooMany(reply, report));
 }
 
 function judge(position: number, report: SendReport): RecipientVerdict {
@@ -128,16 +140,6 @@ function judge(position: number, report: SendReport): RecipientVerdict {
   // A refusal of one RCPT says nothing about the next recipient.
   if (phase === "rcpt") return { position, status: "deferred", reply };
   return refused({ position, reply });
-}
-
-/**
- * Too many recipients in one transaction (552 in RFC 821, or X.5.3) says nothing about this one:
- * "clients SHOULD treat a 552 code in this case as a temporary failure" (RFC 5321 section
- * 4.5.3.1.10). The next attempt's envelope is shorter by those who were accepted.
- */
-function isOneTooMany({ code, enhanced }: SmtpReply, { recipients }: SendReport): boolean {
-  const saysSo = enhanced === "5.5.3" || (code === 552 && enhanced === null);
-  return saysSo && recipients.some(({ reply }) => isAccepting(reply));
 }
 
 function refused({ position, reply }: { position: number; reply: SmtpReply }): RecipientVerdict {

@@ -65,6 +65,12 @@ function isPolicy(reply: SmtpReply): boolean {
   return !isPermanent(reply) && /^[45]\.7\./.test(reply.enhanced ?? "");
 }
 
+/** Greylisting (4.7.1, or in words) and mailboxes that are busy or full (4.2.x): it passes. */
+export function isGreylisting(reply: SmtpReply): boolean {
+  const isOfKind = /^4\.(2\.\d+|7\.1)$/.test(reply.enhanced ?? "");
+  return !isPermanent(reply) && (isOfKind || /gr[ae]y-?list/i.test(reply.text));
+}
+
 /** X.3.4 and X.2.3: too large a message, for the system and for one mailbox; 552 in RFC 1870. */
 function isAboutSize({ code, enhanced }: SmtpReply): boolean {
   return /^[45]\.(3\.4|2\.3)$/.test(enhanced ?? "") || (code === 552 && enhanced === null);

@@ -117,9 +117,10 @@ interface Sending extends Turn {
 
 async function send(
   deps: AttemptDeps,
-  { email, envelope, message, pass, admission }: Sending,
+  { email, envelope: whole, message, pass, admission }: Sending,
   signals: DeliverySignals,
 ): Promise<Verdict> {
+  const { envelope, left } = deps.recipientLimit.split(whole);
   let isFenced = false;
   let isTurnedBack = false;
   await deps.failPoints("connect.before");
@@ -152,7 +153,7 @@ async function send(
     await deps.failPoints("dot.after", email.id);
     if (isTurnedBack) return aborted;
     if (report) {
-      const conversation = { emailId: email.id, envelope, report, pass };
+      const conversation = { emailId: email.id, envelope, left, report, pass };
       const verdict = await judgeReport(deps, conversation, signals.drain);
       return outwait(deps, verdict, signals);
     }
@@ -236,6 +237,7 @@ function verdictOfFailure(
   return {
     kind: "settle",
     outcome: "deferred",
+    isCounted: true,
     recipients: email.recipients.map(({ position }) => ({
       position,
       status: "deferred",

@@ -127,67 +127,6 @@ describe("deliver", () => {
     expect(recipients).toMatchObject([{ status: "deferred", smtpCode: 554 }]);
   });
 
-  describe("a reply that may be everybody's", () => {
-    const released = { kind: "released", reason: "transport_refused" } as const;
-    const full = replyAt("mail", "452 4.3.1 <bob@example.com>: out of storage");
-    const from = (address: string) => ({ from: { address, name: null } });
-
-    test("is an email's alone, and the transport's once a second one got it", async () => {
-      sink.setRules(full);
-      const [first, second] = [await delivery.accept(), await delivery.accept()];
-      expect(await delivery.run(first)).toMatchObject({ state: "pending", outcome: "deferred" });
-      expect(await delivery.run(second)).toEqual(released);
-      expect(delivery.deps.breaker.snapshot()).toMatchObject({
-        state: "open",
-        reason: "rejecting",
-        said: "452 4.3.1 at MAIL: [address]: out of storage",
-      });
-      // More often than max_retries would allow; a probe that succeeds ends it.
-      for (let tries = 0; tries < 6; tries++) expect(await delivery.run(first)).toEqual(released);
-      sink.setRules();
-      expect(await delivery.run(second)).toMatchObject({ state: "sent" });
-      expect((await delivery.read(second)).attempts).toHaveLength(1);
-      expect((await delivery.read(first)).attempts).toHaveLength(1);
-    });
-
-    test("spends no attempt of two that are under way at once", async () => {
-      sink.setRules(full);
-      const ids = [await delivery.accept(), await delivery.accept()];
-      expect(await Promise.all(ids.map((id) => delivery.run(id)))).toEqual([released, released]);
-      for (const id of ids) expect((await delivery.read(id)).attempts).toEqual([]);
-    });
-
-    test("spends attempts of one that is refused alone while others are sent", async () => {
-      sink.setRules(replyAt("mail", "450 4.1.8 No such domain", { argument: "odd@example.net" }));
-      const odd = await delivery.accept({ ...from("odd@example.net"), maxRetries: 1 });
-      expect(await delivery.run(odd)).toMatchObject({ state: "pending", outcome: "deferred" });
-      expect(await delivery.run(await delivery.accept())).toMatchObject({ state: "sent" });
-      expect(await delivery.run(odd)).toMatchObject({ state: "failed" });
-      expect(delivery.deps.breaker.snapshot()).toMatchObject({ state: "closed", opened: 0 });
-    });
-  });
-
-  test("MAIL refused for good holds that sender's emails back, and no others", async () => {
-    sink.setRules(replyAt("mail", "553 5.1.8 Unknown sender", { argument: "odd@example.net" }));
-    const odd = { from: { address: "odd@example.net", name: null } };
-    const refused = { kind: "released", reason: "sender_refused" } as const;
-    const [first, second] = [await delivery.accept(odd), await delivery.accept(odd)];
-    expect(await delivery.run(first)).toEqual(refused);
-    expect(delivery.queued.at(-1)?.delayMs).toBeGreaterThan(29_000);
-    const steps = sink.steps.length;
-    expect(await delivery.run(second)).toEqual(refused);
-    expect(sink.steps).toHaveLength(steps);
-    expect(await delivery.run(await delivery.accept())).toMatchObject({ state: "sent" });
-    expect(await delivery.read(first)).toMatchObject({ status: "pending", attempts: [] });
-  });
-
-  test("a sender who is refused past max_age ends the email, with the reply on record", async () => {
-    sink.setRules(replyAt("mail", "553 5.1.8 Unknown sender"));
-    const id = await delivery.accept({ maxAgeSeconds: 29 });
-    expect(await delivery.run(id)).toMatchObject({ state: "failed", outcome: "deferred" });
-    expect((await delivery.read(id)).attempts).toMatchObject([{ smtpCode: 553 }]);
-  });
-
   test("a refused connection spends no attempt; the email is back when the breaker probes", async () => {
     await sink.close();
     const id = await delivery.accept();

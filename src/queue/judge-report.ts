@@ -1,6 +1,7 @@
 import type { Envelope, SendReport } from "../email/smtp.ts";
 import { classify, type Verdict } from "../mail/classify.ts";
 import type { Judgement, PipeSuspicion } from "../mail/pipe-suspicion.ts";
+import type { RecipientLimit } from "../mail/recipient-limit.ts";
 import { throttledPositions } from "../mail/throttled.ts";
 import { type TransportFault, transportFaultOf } from "../mail/transport-fault.ts";
 import { sleep } from "./abortable.ts";
@@ -13,6 +14,7 @@ export interface JudgeDeps {
   pipe: PipeSuspicion;
   senders: RefusedSenders;
   destinations: Destinations;
+  recipientLimit: RecipientLimit;
   /** Length of the retry schedule's minute. */
   minuteMs: number;
 }
@@ -20,7 +22,10 @@ export interface JudgeDeps {
 /** A conversation that has ended. */
 export interface Conversation {
   emailId: string;
+  /** What was sent of it. */
   envelope: Envelope;
+  /** Positions of the recipients that were kept back: too many for one transaction. */
+  left: readonly number[];
   report: SendReport;
   pass: Pass;
 }
@@ -44,8 +49,20 @@ export async function judgeReport(
   const { fault, showed } = await showedBy(deps, conversation, drain);
   pass.leave(fault ?? showed);
   const verdict = classify(report, envelope, fault);
+  deps.recipientLimit.note(report);
   noteDestinations(deps, envelope, report, verdict);
-  return noteSender(deps, envelope.from, report, verdict);
+  return withLeft(noteSender(deps, envelope.from, report, verdict), conversation.left);
+}
+
+/** Those kept back are due at once where the others are done with; else they wait with them. */
+function withLeft(verdict: Verdict, left: readonly number[]): Verdict {
+  if (verdict.kind !== "settle" || left.length === 0) return verdict;
+  const { recipients: tried, outcome } = verdict;
+  const kept = left.map((position) => ({ position, status: "deferred" as const, reply: null }));
+  const isCounted = tried.every(({ status }) => status === "deferred");
+  const wasSent = outcome === "sent" || outcome === "partial";
+  const recipients = [...tried, ...kept];
+  return { ...verdict, recipients, isCounted, outcome: wasSent ? "partial" : "deferred" };
 }
 
 interface Showed {

@@ -1,8 +1,9 @@
 import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
 import { type NextState, nextStateByReplies, nextStateByUncertainty } from "../email/next-state.ts";
-import type { RetryBudget, RetryClock } from "../email/retry-schedule.ts";
+import { type RetryBudget, type RetryClock, retriesAllowed } from "../email/retry-schedule.ts";
 import type { SmtpReply } from "../email/smtp.ts";
 import type { RecipientVerdict, Verdict } from "../mail/classify.ts";
+import { isGreylisting } from "../mail/reply-concern.ts";
 import type { Attempts, ClaimedEmail, FailureIndex, Settlement } from "../store/attempts.ts";
 import type { Orphan } from "../store/presence.ts";
 import type { Enqueue } from "./enqueue.ts";
@@ -73,9 +74,7 @@ export async function settle(
       return { kind: "released", reason };
     }
     case "settle": {
-      const next = nextStateByReplies(countRecipients(email, verdict.recipients), budgetOf(email), {
-        ...clockOf(deps),
-      });
+      const next = nextState(deps, email, verdict);
       return writeEnded({ ...verdict, outcome: verdict.outcome, next });
     }
     case "uncertain": {
@@ -118,10 +117,23 @@ function enqueueIfNear(
   if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs, ownerId });
 }
 
-function budgetOf(email: ClaimedEmail | Orphan): RetryBudget {
+function nextState(
+  deps: SettleDeps,
+  email: ClaimedEmail,
+  { isCounted, recipients }: Extract<Verdict, { kind: "settle" }>,
+): NextState {
+  if (!isCounted) return { state: "pending", retryInMs: 0 };
+  const isGreylisted = recipients.some(({ status, reply }) => {
+    return status === "deferred" && reply !== null && isGreylisting(reply);
+  });
+  const budget = budgetOf(email, isGreylisted);
+  return nextStateByReplies(countRecipients(email, recipients), budget, clockOf(deps));
+}
+
+function budgetOf(email: ClaimedEmail | Orphan, isGreylisted = false): RetryBudget {
   return {
     attempts: email.attempt - email.attemptsBefore,
-    maxRetries: email.maxRetries,
+    maxRetries: retriesAllowed(email.maxRetries, isGreylisted),
     ageMs: email.ageMs,
     maxAgeSeconds: email.maxAgeSeconds,
   };
@@ -145,6 +157,8 @@ function countRecipients(email: ClaimedEmail, verdicts: RecipientVerdict[]) {
 interface EndedAttempt {
   outcome: Settlement["outcome"];
   next: NextState;
+  /** Default: it counts against max_retries. */
+  isCounted?: boolean;
   recipients: RecipientVerdict[];
   reply: SmtpReply | null;
   error: string | null;
@@ -188,6 +202,7 @@ function settlementOf(
     outcome,
     nextState: next.state,
     retryInMs: next.retryInMs,
+    isCounted: ended.isCounted ?? true,
     smtpCode: reply?.code ?? null,
     enhancedCode: reply?.enhanced ?? null,
     reply: encrypt(reply?.text ?? error, `attempt:${email.attempt}:reply`),
@@ -206,7 +221,7 @@ function settlementOf(
 function wordless(
   deps: SettleDeps,
   email: ClaimedEmail,
-  { outcome, next, reply, recipients }: EndedAttempt,
+  { outcome, next, isCounted = true, reply, recipients }: EndedAttempt,
 ): Settlement {
   return {
     id: email.id,
@@ -215,6 +230,7 @@ function wordless(
     outcome,
     nextState: next.state,
     retryInMs: next.retryInMs,
+    isCounted,
     smtpCode: reply?.code ?? null,
     enhancedCode: null,
     reply: null,

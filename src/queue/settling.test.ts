@@ -25,6 +25,7 @@ const reply = { code: 250, enhanced: "2.0.0", text: "queued as one@example.com" 
 const sent: Verdict = {
   kind: "settle",
   outcome: "sent",
+  isCounted: true,
   recipients: [{ position: 0, status: "sent", reply }],
   reply,
   error: null,
@@ -100,7 +101,7 @@ test("from the fourth try on nothing of the reply's words is written, and the ou
   expect(asked[2]?.reply).not.toBeNull();
   expect(asked[3]).toEqual({
     ...{ id: "e", token: 7, transport: "t", outcome: "sent", nextState: "sent", retryInMs: null },
-    ...{ smtpCode: 250, enhancedCode: null, reply: null },
+    ...{ isCounted: true, smtpCode: 250, enhancedCode: null, reply: null },
     recipients: [{ position: 0, status: "sent", smtpCode: 250, enhancedCode: null, reply: null }],
   });
 });

@@ -12,9 +12,10 @@ export interface ClaimedEmail {
   token: number;
   /** Number of the attempt that may now be made, from 1. */
   attempt: number;
-  /** Attempts before the last replay; they count against nothing any more. */
+  /** Attempts that count against nothing: before the last replay, or full transactions. */
   attemptsBefore: number;
-  maxRetries: number;
+  /** null: the caller did not say. */
+  maxRetries: number | null;
   maxAgeSeconds: number;
   /** Since the moment that `maxAgeSeconds` counts from; below 0 before its time. */
   ageMs: number;
@@ -59,6 +60,8 @@ export interface Settlement {
   nextState: Extract<EmailState, "sent" | "partially_sent" | "failed" | "pending" | "uncertain">;
   /** From now by the database's clock; null unless `nextState` is pending. */
   retryInMs: number | null;
+  /** False: it does not count against max_retries. Default true. */
+  isCounted?: boolean;
   smtpCode: number | null;
   enhancedCode: string | null;
   /** Ciphertext, column `reply`. */
@@ -268,7 +271,7 @@ interface ClaimedJson {
   token: number;
   attempt: number;
   attempts_before: number;
-  max_retries: number;
+  max_retries: number | null;
   max_age_seconds: number;
   age_ms: number;
   due_in_ms: number;
@@ -333,6 +336,7 @@ function settleJson(item: Settlement): object {
     outcome: item.outcome,
     next_state: item.nextState,
     retry_in_ms: item.retryInMs,
+    is_counted: item.isCounted ?? true,
     smtp_code: item.smtpCode,
     enhanced_code: item.enhancedCode,
     reply: item.reply,

@@ -1,3 +1,4 @@
+import { maxRetriesDefault } from "../email/retry-schedule.ts";
 import type { EmailPage, StoredEmail, WholeEmail } from "./stored-email.ts";
 
 /** The one place where stored emails turn from the database's snake_case into our nouns. */
@@ -16,7 +17,8 @@ interface EmailJson {
   max_lateness_seconds: number | null;
   on_late: StoredEmail["onLate"];
   on_uncertain: StoredEmail["onUncertain"];
-  max_retries: number;
+  /** null: the caller did not say. */
+  max_retries: number | null;
   max_age_seconds: number;
   attempts_spent: number;
   tags: string[];
@@ -69,7 +71,7 @@ export function toEmail(json: unknown): StoredEmail {
     maxLatenessSeconds: row.max_lateness_seconds,
     onLate: row.on_late,
     onUncertain: row.on_uncertain,
-    maxRetries: row.max_retries,
+    maxRetries: row.max_retries ?? maxRetriesDefault,
     maxAgeSeconds: row.max_age_seconds,
     attemptsSpent: row.attempts_spent,
     tags: row.tags,

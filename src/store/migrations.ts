@@ -66,6 +66,9 @@ import outageSeen from "../../supabase/migrations/20261124000031_outage_seen.sql
 import selfAudit from "../../supabase/migrations/20261124000032_self_audit.sql" with {
   type: "text",
 };
+import fullTransactions from "../../supabase/migrations/20261124000033_full_transactions.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -109,6 +112,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000030", name: "steady_calls", sql: steadyCalls },
   { version: "20261124000031", name: "outage_seen", sql: outageSeen },
   { version: "20261124000032", name: "self_audit", sql: selfAudit },
+  { version: "20261124000033", name: "full_transactions", sql: fullTransactions },
 ];
 
 /** The version of the schema that this program was written for. */

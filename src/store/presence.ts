@@ -8,7 +8,8 @@ export interface Orphan {
   token: number;
   attempt: number;
   attemptsBefore: number;
-  maxRetries: number;
+  /** null: the caller did not say. */
+  maxRetries: number | null;
   maxAgeSeconds: number;
   /** Since the moment that `maxAgeSeconds` counts from. */
   ageMs: number;
@@ -317,7 +318,7 @@ export interface OrphanJson {
   token: number;
   attempt: number;
   attempts_before: number;
-  max_retries: number;
+  max_retries: number | null;
   max_age_seconds: number;
   age_ms: number;
   on_uncertain: OnUncertain;

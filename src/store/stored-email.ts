@@ -18,7 +18,8 @@ export interface NewEmail {
   maxLatenessSeconds: number | null;
   onLate: OnLate;
   onUncertain: OnUncertain;
-  maxRetries: number;
+  /** null: the caller did not say. */
+  maxRetries: number | null;
   maxAgeSeconds: number;
   tags: string[];
   metadata: Record<string, unknown>;

@@ -292,5 +292,5 @@ function settleVerdict(said: Map<number, RecipientVerdict["status"]>): Verdict {
     : statuses.size > 1
       ? "partial"
       : "sent";
-  return { kind: "settle", outcome, recipients, reply: null, error: null };
+  return { kind: "settle", outcome, isCounted: true, recipients, reply: null, error: null };
 }

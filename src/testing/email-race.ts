@@ -247,7 +247,8 @@ function verdictOf(
     return { kind: "release", reason: "aborted", delayMs: unitMs, ...rest };
   }
   const all = recipients.map(({ position }) => ({ position, status: ending, reply: null }));
-  return { kind: "settle", outcome: ending, recipients: all, reply: null, error: null };
+  const rest = { isCounted: true, reply: null, error: null };
+  return { kind: "settle", outcome: ending, recipients: all, ...rest };
 }
 
 function judge({ rows, ...seen }: Raced): void {

@@ -15,7 +15,12 @@ import {
   workerCutOff,
 } from "./redis-faults.ts";
 import { regionDead, regionsRace } from "./region-faults.ts";
-import { greylistingHop, hopSickInWords, refusedAlone } from "./sick-hop-faults.ts";
+import {
+  greylistingHop,
+  hopSickInWords,
+  refusedAlone,
+  tooManyRecipients,
+} from "./sick-hop-faults.ts";
 import { dotReplyLost, everySmtpReply, partialAcceptance } from "./smtp-faults.ts";
 import {
   apiKilled,
@@ -55,6 +60,7 @@ export const faults: Fault[] = [
   hopSickInWords,
   refusedAlone,
   greylistingHop,
+  tooManyRecipients,
   cancelRace,
   changeRace,
   clocksOff,

@@ -53,7 +53,8 @@ export interface EmailRow {
   state: string;
   scheduledAt: number;
   createdAt: number;
-  maxRetries: number;
+  /** null: the caller did not say. */
+  maxRetries: number | null;
   attempts: number;
   attemptsBefore: number;
   onUncertain: string;
@@ -78,7 +79,10 @@ export interface AttemptRow {
   endedAt: number;
   outcome: string;
   smtpCode: number | null;
+  enhancedCode: string | null;
   hasReply: boolean;
+  /** Whether it counts against max_retries. */
+  isCounted: boolean;
 }
 
 export interface JournalEntry {
@@ -181,7 +185,7 @@ function recipientRows(world: World): Promise<Rows<RecipientRow>> {
 
 function attemptRows(world: World): Promise<Rows<AttemptRow>> {
   return world.sql(`select email_id, number, outcome, smtp_code as "smtpCode",
-    reply is not null as "hasReply", ${ms("started_at")} as "startedAt",
+    enhanced_code as "enhancedCode", is_counted as "isCounted", reply is not null as "hasReply", ${ms("started_at")} as "startedAt",
     ${ms("ended_at")} as "endedAt" from mailer.attempts order by email_id, number`);
 }
 

@@ -31,6 +31,8 @@ function deferredAt(ms: number): EmailHistory["attempts"][number] {
     outcome: "deferred",
     smtpCode: 450,
     hasReply: true,
+    enhancedCode: null,
+    isCounted: true,
   };
 }
 

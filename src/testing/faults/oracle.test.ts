@@ -82,6 +82,8 @@ function attempt(fields: Partial<AttemptRow> = {}): AttemptRow {
     outcome: "sent",
     smtpCode: 250,
     hasReply: true,
+    enhancedCode: null,
+    isCounted: true,
     ...fields,
   };
 }
@@ -225,6 +227,29 @@ describe("the oracle", () => {
     expect(verdict(email({ attempts: soon }))).toEqual(["I8"]);
     const many = uncertainThenSent;
     expect(verdict(email({ attempts: many, row: row({ maxRetries: 0 }) }))).toEqual(["I8"]);
+  });
+
+  test("lets full transactions and greylisting have the attempts that are theirs, and no more", () => {
+    const at = (number: number, fields: Partial<AttemptRow>) =>
+      attempt({
+        number,
+        startedAt: due + number * 10_000,
+        endedAt: due + number * 10_000,
+        ...fields,
+      });
+    const numbers = [1, 2, 3, 4, 5, 6];
+    const grey = numbers.map((number) =>
+      at(number, { outcome: "deferred", enhancedCode: "4.7.1" }),
+    );
+    const other = numbers.map((number) => at(number, { outcome: "deferred" }));
+    expect(verdict(email({ attempts: grey, row: row({ maxRetries: null }) }))).not.toContain("I8");
+    expect(verdict(email({ attempts: grey, row: row({ maxRetries: 3 }) }))).toContain("I8");
+    expect(verdict(email({ attempts: other, row: row({ maxRetries: null }) }))).toContain("I8");
+    const full = [at(1, { outcome: "partial", isCounted: false }), attempt({ number: 2 })];
+    const filled = { attempts: full, row: row({ attemptsBefore: 1, maxRetries: 0 }) };
+    expect(verdict(email(filled))).toContain("I8");
+    const two = [1, 2].map(() => ({ status: "sent", smtpCode: 250 }));
+    expect(verdict({ ...email(filled), recipients: two })).not.toContain("I8");
   });
 
   test("finds what never came to rest, and a Message-ID of nobody", () => {

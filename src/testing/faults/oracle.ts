@@ -141,16 +141,30 @@ function* untold({ row, journal, attempts }: EmailHistory) {
   }
 }
 
-/** I8: at most max_retries + 1 attempts, and between two of them never less than 2^n minutes. */
-function* overTried({ row, attempts }: EmailHistory, { minuteMs }: OracleSettings) {
+/** A retry more is for greylisting, where the caller left their number to us. */
+const retriesUnasked = 3;
+const retriesMore = 2;
+
+/**
+ * I8: at most max_retries + 1 attempts, and between two of them never less than 2^n minutes. An
+ * attempt that only met a full transaction counts for neither, and must have got somebody done.
+ */
+function* overTried({ row, attempts: all, recipients }: EmailHistory, settings: OracleSettings) {
+  const uncounted = all.filter(({ isCounted }) => !isCounted).length;
+  if (uncounted >= Math.max(1, recipients.length)) {
+    yield found("I8", `${uncounted} attempts uncounted for ${recipients.length} recipients`);
+  }
   // A person's replay begins a new budget.
-  if (!row || row.attemptsBefore > 0) return;
-  if (attempts.length > row.maxRetries + 1) {
+  if (!row || row.attemptsBefore > uncounted) return;
+  const attempts = all.filter(({ isCounted }) => isCounted);
+  const { minuteMs } = settings;
+  const allowed = row.maxRetries ?? retriesUnasked + (isGreylisted(all) ? retriesMore : 0);
+  if (attempts.length > allowed + 1) {
     yield found("I8", `${attempts.length} attempts with max_retries ${row.maxRetries}`);
   }
   for (const [index, attempt] of attempts.entries()) {
     const next = attempts[index + 1];
-    if (!next) continue;
+    if (!next || next.number !== attempt.number + 1) continue;
     const leastMs = Math.min(2 ** (index + 1), 240) * minuteMs;
     const gapMs = next.startedAt - attempt.endedAt;
     // The end of an attempt is kept in whole milliseconds.
@@ -158,6 +172,10 @@ function* overTried({ row, attempts }: EmailHistory, { minuteMs }: OracleSetting
       yield found("I8", `attempt ${index + 2} after ${Math.round(gapMs)} of ${leastMs} ms`);
     }
   }
+}
+
+function isGreylisted(attempts: EmailHistory["attempts"]): boolean {
+  return attempts.some(({ enhancedCode }) => /^4\.(2\.\d+|7\.1)$/.test(enhancedCode ?? ""));
 }
 
 /** I10: nothing is under way any more. */

@@ -154,3 +154,39 @@ export const greylistingHop = defineFault({
     world.count(world.mails);
   },
 });
+
+/** Each lower than the one before, since a limit that was met is heeded. */
+const recipientLimits: [number, string][] = [
+  [10, "452 4.5.3 Too many recipients"],
+  [8, "451 4.5.3 Error: too many recipients"],
+  [6, "552 Too many recipients"],
+  [5, "554 5.5.3 Too many recipients"],
+  [4, "550 5.5.3 Too many recipients"],
+];
+
+export const tooManyRecipients = defineFault({
+  name: "too-many-recipients",
+  what: "Emails to 50 recipients, of which the next hop takes 10, 8, 6, 5, 4 in one transaction and refuses the rest by 452 4.5.3, 451 4.5.3, 552, 554 5.5.3, 550 5.5.3: everybody is sent it, at once, with no retry to spend.",
+  mails: { small: 25, full: 500 },
+  limits: { latenessP99Ms: { small: 2_000, full: 30_000 } },
+  async run(world) {
+    await world.start({ role: "all", env: settings(60_000) });
+    world.env.RETRY_BASE_MS = "60000";
+    const each = world.mails / recipientLimits.length;
+    for (const [limit, text] of recipientLimits) {
+      world.sink.setRules(({ phase, envelope }) =>
+        phase === "rcpt" && envelope.recipients.length >= limit ? { do: "reply", text } : null,
+      );
+      await world.load.burst(each, (index) => ({
+        recipients: Array.from({ length: 50 }, (_, n) => `r${index}-${n}@example.test`),
+        max_retries: 0,
+      }));
+      await settled(world);
+      world.count(each);
+    }
+    const [row] = await world.sql<{ left: number }>(
+      "select count(*)::int as left from mailer.recipients where status <> 'sent'",
+    );
+    if (row?.left !== 0) world.miss(`${row?.left} recipients were not sent it`);
+  },
+});
