@@ -13,6 +13,7 @@ import type { CommandIo } from "./command.ts";
 import { createCredentials } from "./credentials.ts";
 import { examine } from "./doctor/examine.ts";
 import { checkHealth } from "./health.ts";
+import { answerHeldClaims } from "./held-claims-route.ts";
 import { registerParts } from "./metrics/register-parts.ts";
 import { createRequestObserver } from "./metrics/request-observer.ts";
 import { openRateLimits } from "./open-rate-limits.ts";
@@ -84,7 +85,9 @@ export function listen(deps: ListenDeps): Listening {
     // test-email may take 30 s; Bun's default resets a request that is idle for 10.
     idleTimeout: 60,
     maxRequestBodySize: bodyBytesMax,
-    fetch: (request, bunServer) => app.fetch(request, { server: bunServer }),
+    fetch: (request, bunServer) =>
+      answerHeldClaims(request, parts.delivering.holdings) ??
+      app.fetch(request, { server: bunServer }),
   });
   const port = Number(server.port);
   const url = `http://${reachableHost(config.http.host)}:${port}`;

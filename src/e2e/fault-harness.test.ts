@@ -13,6 +13,9 @@ const quick = [
   "redis-flushed",
   "postgres-killed-after-201",
   "postgres-reply-lost",
+  "settle-refused",
+  "commit-after-deadline",
+  "claims-forgotten",
   "two-regions-race",
   "changes-around-due-time",
 ];
@@ -35,6 +38,9 @@ async function inLane<Result>(run: () => Promise<Result>): Promise<Result> {
 }
 
 beforeAll(() => {
+  // The processes under test are of this build: it says what it holds.
+  const built = Bun.spawnSync(["scripts/build", "--fail-points"]);
+  if (built.exitCode !== 0) throw new Error(built.stderr.toString());
   const known = faults.map(({ name }) => name);
   expect(known).toEqual(expect.arrayContaining(quick));
 });

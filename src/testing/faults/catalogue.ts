@@ -1,5 +1,6 @@
 import { cancelRace } from "./cancel-faults.ts";
 import { changeRace } from "./change-faults.ts";
+import { claimsForgotten, commitAfterDeadline, settleRefused } from "./claim-faults.ts";
 import { clocksOff } from "./clock-faults.ts";
 import { killedAtEveryStep } from "./fail-point-faults.ts";
 import type { Fault } from "./fault.ts";
@@ -48,6 +49,9 @@ export const faults: Fault[] = [
   postgresHung,
   postgresReadOnly,
   replyLost,
+  settleRefused,
+  commitAfterDeadline,
+  claimsForgotten,
   rowsLocked,
   ddlBesideTraffic,
   slowDatabase,

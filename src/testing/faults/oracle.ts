@@ -3,7 +3,7 @@ import { brokenChanges } from "./oracle-changes.ts";
 
 /** A promise of GUARANTEES.md that one email broke. */
 export interface Violation {
-  invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I10";
+  invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I10" | "I11";
   emailId: string;
   words: string;
 }

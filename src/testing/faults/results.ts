@@ -21,6 +21,8 @@ export interface FaultResult extends Measures {
   harms: number;
   /** Emails, by the invariant they broke. */
   broken: Record<string, number>;
+  /** Looks at what is held (I11); absent in runs recorded before it was watched. */
+  heldLooks?: number;
   /** Limits of the fault that were missed, in words. */
   missed: string[];
   tookMs: number;
@@ -85,8 +87,8 @@ function page(results: FaultResult[]): string {
   return `${intro}
 ${places(results)}
 
-| fault | mails | lost | doubled | doubled, announced as uncertain | after a change | early | attempts outside policy | not at rest | uncertain attempts | recovery p50 / p99 | lateness p99 | beyond times of harm |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| fault | mails | lost | doubled | doubled, announced as uncertain | after a change | early | attempts outside policy | not at rest | held by nobody | uncertain attempts | recovery p50 / p99 | lateness p99 | beyond times of harm |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 ${rows.join("\n")}
 
 ## The runs
@@ -132,6 +134,7 @@ function tableRow(result: FaultResult): string {
     broken.I5 ?? 0,
     broken.I8 ?? 0,
     broken.I10 ?? 0,
+    result.heldLooks === undefined ? "–" : (broken.I11 ?? 0),
     result.uncertain,
     result.recovery ? `${seconds(result.recovery.p50)} / ${seconds(result.recovery.p99)}` : "–",
     seconds(result.lateness?.p99 ?? 0),

@@ -3,6 +3,7 @@ import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../child-server.ts";
 import type { Fault, LimitMs, Scale } from "./fault.ts";
+import { watchHeld } from "./held-watch.ts";
 import { type EmailHistory, type History, readHistory } from "./history.ts";
 import { type Measures, measure } from "./measure.ts";
 import { judge, timelineOf, type Violation } from "./oracle.ts";
@@ -34,6 +35,7 @@ export async function runFault(fault: Fault, settings: RunSettings): Promise<Fau
   const loadBefore = Math.round((loadavg()[0] ?? 0) * 10) / 10;
   const mails = fault.mails[scale];
   const world = await createWorld({ ...fault.parts, scale, mails, seed, say });
+  const heldWatch = watchHeld(world);
   const progress = setInterval(() => {
     say(`${world.sink.acceptances.length} of ${ackedIn(world)} sent, ${world.harms} harms`);
   }, 500);
@@ -44,13 +46,14 @@ export async function runFault(fault: Fault, settings: RunSettings): Promise<Fau
     const left = await rest(world, settings.restTimeoutMs ?? 120_000);
     const history = await readHistory(world);
     const minuteMs = Number(world.env.RETRY_BASE_MS);
-    const violations = judge(history, { minuteMs });
+    const violations = [...judge(history, { minuteMs }), ...(await heldWatch.stop())];
     const measures = measure(history, world);
     const restless = left === "" ? [] : [left];
     const missed = [...world.missed, ...missedLimits(fault, measures, scale), ...restless];
     const result: FaultResult = {
       ...facts(fault, world, settings, loadBefore),
       ...measures,
+      heldLooks: heldWatch.looks,
       broken: countBroken(violations),
       missed,
       tookMs: Math.round(performance.now() - startedAt),
@@ -64,6 +67,7 @@ export async function runFault(fault: Fault, settings: RunSettings): Promise<Fau
     };
   } finally {
     clearInterval(progress);
+    await heldWatch.stop();
     await world.close();
   }
 }

@@ -7,7 +7,13 @@ import { migrate } from "../../store/migrate.ts";
 import { openPostgresSession } from "../../store/postgres-session.ts";
 import { freshDatabase } from "../fresh-database.ts";
 import { type PostgresServer, startPostgres } from "../postgres-server.ts";
-import { guardedFolder, type Product, type ProductOptions, startProduct } from "../product.ts";
+import {
+  faultyBinary,
+  guardedFolder,
+  type Product,
+  type ProductOptions,
+  startProduct,
+} from "../product.ts";
 import { type RedisServer, startRedis } from "../redis-server.ts";
 import { createSmtpSink, type SmtpSink, type SmtpSinkOptions } from "../smtp-sink.ts";
 import { createTcpProxy, type TcpProxy } from "../tcp-proxy.ts";
@@ -186,6 +192,8 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
       const places = { ROLE: role, REGION: region, REDIS_URL: withPort(redis.url, proxy?.port) };
       const product = await startProduct({
         dataDir: folder,
+        // It is the product, and says besides what it holds; the oracle asks for that.
+        bin: faultyBinary,
         ...options,
         env: { ...env, ...places, ...options.env },
       });
