@@ -11,6 +11,7 @@ setDefaultTimeout(420_000);
 const quick = [
   "workers-killed",
   "redis-flushed",
+  "redis-in-part",
   "postgres-killed-after-201",
   "postgres-reply-lost",
   "settle-refused",

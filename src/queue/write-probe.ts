@@ -26,7 +26,7 @@ export function createWriteProbe(redis: Redis, key: string): WriteProbe {
     return {
       state: "silent",
       detail: "Redis does not answer",
-      advice: `see the log; ${meanwhile}`,
+      advice: `see the log; ${meanwhile}, by processes that have reached it before`,
     };
   }
 
@@ -76,7 +76,9 @@ export function healthOfReply(message: string): QueueHealth | null {
     return {
       state: "unusable",
       detail: `Redis refuses our keys (${word}): it is a node of a Redis Cluster`,
-      advice: `point REDIS_URL to a Redis that is not part of a Cluster; ${meanwhile}`,
+      // Nor does anybody know whether the queue is paused, so nothing is sent without it.
+      advice:
+        "point REDIS_URL to a Redis that is not part of a Cluster; until then nothing is sent",
     };
   }
   const [why, advice] = refusals[word] ?? [];
