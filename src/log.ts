@@ -34,6 +34,8 @@ export interface LogFields {
   driver?: string;
   transport?: string;
   host?: string;
+  /** Of a recipient, without the mailbox. */
+  domain?: string;
   port?: number;
   /** Shown without credentials and query. */
   url?: string;
@@ -169,6 +171,7 @@ const fieldKinds: Record<keyof LogFields, "string" | "number" | "error"> = {
   driver: "string",
   transport: "string",
   host: "string",
+  domain: "string",
   port: "number",
   url: "string",
   folder: "string",

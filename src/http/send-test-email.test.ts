@@ -58,9 +58,27 @@ describe("200", () => {
     });
   });
 
-  test("there are no retries", async () => {
-    const { answer } = await send({ code: 451, enhanced: "4.3.0", text: "later" });
-    expect(answer.json.data).toMatchObject({ status: "failed", smtp_code: 451 });
+  test("there are no retries, and none is promised", async () => {
+    for (const reply of [
+      { code: 451, enhanced: "4.2.0", text: "later" },
+      { code: 450, enhanced: "4.2.0", text: "Greylisted, see postgrey" },
+    ]) {
+      const { answer } = await send(reply);
+      expect(answer.json.data).toMatchObject({ status: "failed", smtp_code: reply.code });
+      expect(answer.json.data.advice).toContain("Send it again in a few minutes");
+    }
+  });
+
+  test("a transport that is down is told at once, with the next hop's reply", async () => {
+    const detail = "the next hop refuses our login (535 5.7.8 at AUTH: bad credentials)";
+    const components = { transport: { status: "degraded", detail } };
+    const { health } = api.deps;
+    api.deps.health = async () => ({ status: "degraded", accepting: true, components });
+    const answer = await api.request("POST", path, { body: { to: "bob@example.com" } });
+    api.deps.health = health;
+    expect(answer.json.data).toMatchObject({ status: "pending", smtp_code: null });
+    expect(answer.json.data.advice).toContain(detail);
+    expect(answer.json.data.duration_ms).toBeLessThan(10_000);
   });
 
   test("the same key again sends nothing", async () => {

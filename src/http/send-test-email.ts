@@ -17,6 +17,8 @@ export const testEmailSchema = z.strictObject({ to: addressField });
 
 const waitMsMax = 30_000;
 const lookEveryMs = 150;
+/** Of so many looks one asks for the transport's fault too. */
+const faultEveryLooks = 4;
 /** Less than the pause after which a server that refused us is asked again. */
 const testAgeSeconds = 29;
 
@@ -36,8 +38,9 @@ export function createSendTestEmail(deps: AppDeps) {
     const id = accepted.emails[0]?.id ?? "";
     c.set("emailId", id);
     if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
-    const email = await untilEnded(c, deps, id, startedAt + waitMsMax);
-    return answer(c, testAnswer(email, deps, Math.round(performance.now() - startedAt)));
+    const { email, fault } = await untilEnded(c, deps, id, startedAt + waitMsMax);
+    const durationMs = Math.round(performance.now() - startedAt);
+    return answer(c, testAnswer(email, deps, { durationMs, fault }));
   };
 }
 
@@ -58,27 +61,52 @@ function testDraft(body: unknown, deps: AppDeps): EmailDraft {
   return toDraft(asked, { config: deps.config, now: deps.now() });
 }
 
-/** As it stands when it has ended, when time is up, or when the caller has gone. */
+interface Ended {
+  email: WholeEmail;
+  /** Why nobody tries it now, in words: it waits for the transport as all others do. */
+  fault: string | null;
+}
+
+/**
+ * As it stands when it has ended, when time is up, when the caller has gone, or when it waits for a
+ * transport whose fault is known.
+ */
 async function untilEnded(
   c: ApiContext,
-  { emails }: AppDeps,
+  deps: AppDeps,
   id: string,
   deadline: number,
-): Promise<WholeEmail> {
-  for (;;) {
-    const email = await emails.get(id, claimsOf(c));
+): Promise<Ended> {
+  for (let looks = 0; ; looks++) {
+    const email = await deps.emails.get(id, claimsOf(c));
     if (!email) throw noSuchEmail();
     const isOver = performance.now() >= deadline || c.req.raw.signal.aborted;
-    if (hasEnded(email) || isOver) return email;
+    if (hasEnded(email) || isOver) return { email, fault: null };
+    const isWaiting = email.status === "pending" && email.attempts.length === 0;
+    // The first looks are too early: it may be the email that finds the fault.
+    const fault = isWaiting && looks % faultEveryLooks === faultEveryLooks - 1;
+    const words = fault ? await presentFault(deps) : null;
+    if (words !== null) return { email, fault: words };
     await Bun.sleep(lookEveryMs);
   }
+}
+
+/** As `/health` tells it, with the server's reply; null: the transport works, or nobody knows. */
+async function presentFault(deps: AppDeps): Promise<string | null> {
+  const { transport } = (await deps.health()).components;
+  const detail = transport?.status === "ok" ? null : transport?.detail;
+  return typeof detail === "string" ? detail : null;
 }
 
 function hasEnded({ status }: WholeEmail): boolean {
   return status !== "pending" && status !== "sending";
 }
 
-function testAnswer(email: WholeEmail, deps: AppDeps, durationMs: number) {
+function testAnswer(
+  email: WholeEmail,
+  deps: AppDeps,
+  { durationMs, fault }: { durationMs: number; fault: string | null },
+) {
   const { id, status, attempts } = emailAnswer(email, deps, { withAttempts: true });
   const last = attempts?.at(-1);
   return {
@@ -88,8 +116,12 @@ function testAnswer(email: WholeEmail, deps: AppDeps, durationMs: number) {
     reply: last?.reply ?? null,
     transport: last?.transport ?? null,
     duration_ms: durationMs,
-    advice: adviceOn(email, last),
+    advice: fault === null ? adviceOn(email, last) : waitsFor(fault),
   };
+}
+
+function waitsFor(fault: string): string {
+  return `It was not sent: ${fault}. It goes out as soon as the next hop takes mail again.`;
 }
 
 function adviceOn(
@@ -114,5 +146,6 @@ function adviceOn(
     phase: null,
     reply: code === null ? null : { code, enhanced, text: text ?? "" },
     error: code === null ? (text ?? "no reply") : null,
+    isFinal: hasEnded(email),
   });
 }

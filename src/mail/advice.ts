@@ -1,4 +1,5 @@
 import type { SmtpPhase, SmtpReply } from "../email/smtp.ts";
+import { isPermanent } from "./permanent.ts";
 
 /** What `adviceFor` needs to know; a `SendReport` is one. */
 export interface AdviceFacts {
@@ -6,6 +7,8 @@ export interface AdviceFacts {
   phase: SmtpPhase | null;
   reply: SmtpReply | null;
   error: string | null;
+  /** Nothing tries it again, as with a test email. Default: it may be. */
+  isFinal?: boolean;
 }
 
 interface Advice {
@@ -102,8 +105,45 @@ const advices: Advice[] = [
       "The server will not relay for us. Log in (SMTP_USER, SMTP_PASS), or use a sender's address of a domain it serves.",
   },
   {
-    applies: (facts) => facts.phase === "rcpt" && /gr[ae]y-?list/i.test(facts.reply?.text ?? ""),
-    words: "Greylisted: the server asks every new sender to come again. The next attempt will do.",
+    applies: reply(
+      [550, 551, 553, 554],
+      /^5\.7\.|^$/,
+      /access denied|authentication (is )?required|log ?in\b/i,
+    ),
+    words:
+      "The server lets only those in who have logged in, or whom it knows. Set SMTP_USER and SMTP_PASS, or ask its operator.",
+  },
+  {
+    applies: (facts) => hasWords(facts, /suspend|disabled|account.*(block|lock)/i),
+    words: "The server has blocked the account. Its operator says why, and lifts it.",
+  },
+  {
+    applies: (facts) => hasWords(facts, /too many recipients/i) || isTooMany(facts),
+    words: "The server takes fewer recipients at once. The rest goes in further transactions.",
+  },
+  {
+    applies: (facts) => hasWords(facts, /gr[ae]y-?list/i) && (facts.reply?.code ?? 0) < 500,
+    words: "Greylisted: the server asks every new sender to come again.",
+  },
+  {
+    applies: (facts) => isTemporary(facts) && hasWords(facts, limitWords),
+    words:
+      "The server limits how much it takes from this account or address. Send less at once (SMTP_RATE_PER_SECOND), or ask its operator for more.",
+  },
+  {
+    applies: (facts) => hasWords(facts, /spamhaus|block ?list|black ?list|\brbl\b|dnsbl/i),
+    words:
+      "The server refuses this machine's IP address because it is on a blocklist. Use your provider's submission host, or have the address removed.",
+  },
+  {
+    applies: (facts) => isTemporary(facts) && /^[45]\.3\.[^4]/.test(facts.reply?.enhanced ?? ""),
+    words:
+      "The server itself cannot take mail now: its storage, its configuration or a service behind it. Its operator has to look.",
+  },
+  {
+    applies: reply([450, 501, 550, 553], /^[45]\.1\.[78]/),
+    words:
+      "The server does not accept the sender's address. Check SMTP_FROM, and that its domain has an MX or A record.",
   },
   {
     applies: reply([550, 551, 553], /^5\.1\.[126]|^$/),
@@ -124,15 +164,37 @@ const advices: Advice[] = [
   },
 ];
 
+const limitWords = /throttl|rate ?limit|too (much|many)|quota exceeded|exceeded.*(limit|rate)/i;
+
 /** What a person can do about it, in a sentence or two. Never empty. */
 export function adviceFor(facts: AdviceFacts): string {
+  const words = wordsFor(facts);
+  if (!isTemporary(facts)) return words;
+  const next = facts.isFinal ? "Send it again in a few minutes." : "It will be tried again.";
+  return `${words} ${next}`;
+}
+
+function wordsFor(facts: AdviceFacts): string {
   const found = advices.find(({ applies }) => applies(facts));
   if (found) return found.words;
   const code = facts.reply?.code ?? 0;
+  if (isTemporary(facts)) return "The server cannot take the message now.";
   if (code >= 500) return "The server refuses the message for good. Its reply says why.";
-  if (code >= 400) return "The server cannot take the message now. It will be tried again.";
   if (code >= 200) return "The next hop took the message.";
   return "No reply has come yet.";
+}
+
+function hasWords({ reply: said }: AdviceFacts, pattern: RegExp): boolean {
+  return said !== null && said.code >= 400 && pattern.test(said.text);
+}
+
+/** Whether the server may take it later: what nobody can mend by waiting is not. */
+function isTemporary({ reply: said }: AdviceFacts): boolean {
+  return said !== null && said.code >= 400 && !isPermanent(said);
+}
+
+function isTooMany({ reply: said }: AdviceFacts): boolean {
+  return said !== null && /^[45]\.5\.3$/.test(said.enhanced ?? "");
 }
 
 function isEarly(phase: SmtpPhase | null): boolean {

@@ -57,7 +57,9 @@ export function createSmtpTransport(
     const ending = await converse(session, request, timeouts, now);
     if (!isFresh && isStale(session, ending)) return attempt(request, true);
     settleSession(pool, session, ending, commandMs);
-    return ending;
+    return offersLogin(session) && settings.user === null
+      ? { ...ending, isLoginMissing: true }
+      : ending;
   }
 
   async function send(request: SendRequest): Promise<SendReport> {
@@ -70,6 +72,10 @@ export function createSmtpTransport(
   }
 
   return { name, send, close: () => pool.close() };
+}
+
+function offersLogin({ transcript }: SmtpSession): boolean {
+  return transcript.announced.keywords.has("AUTH");
 }
 
 const neverStarted: Ending = {

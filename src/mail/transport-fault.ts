@@ -98,5 +98,9 @@ function wantedBy(report: SendReport, hasWorked: boolean): TransportFault["reaso
 export function deniesAccess({ code, enhanced, text }: SmtpReply): boolean {
   const isRefusal = [550, 551, 553, 554].includes(code);
   const isPolicy = enhanced === null || enhanced.startsWith("5.7.");
-  return isRefusal && isPolicy && /access denied|relay|authenticat|log ?in\b/i.test(text);
+  return (
+    isRefusal &&
+    isPolicy &&
+    /access denied|relay|authentication (is )?required|log ?in\b/i.test(text)
+  );
 }

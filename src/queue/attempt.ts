@@ -14,6 +14,7 @@ import { domainOf } from "./domain-of.ts";
 import type { OpenedEmail } from "./encrypt-email.ts";
 import type { FailPoints } from "./fail-points.ts";
 import { type JudgeDeps, judgeReport } from "./judge-report.ts";
+import { logRefusal } from "./log-refusal.ts";
 import type { Admission } from "./rate-limit.ts";
 import { repeatUntilTaken } from "./repeat-until-taken.ts";
 import { decryptMessage } from "./stored-message.ts";
@@ -155,6 +156,7 @@ async function send(
     if (report) {
       const conversation = { emailId: email.id, envelope, left, report, pass };
       const verdict = await judgeReport(deps, conversation, signals.drain);
+      logRefusal(deps.log, email, conversation, verdict);
       return outwait(deps, verdict, signals);
     }
   } catch (error) {

@@ -136,4 +136,21 @@ describe("replies that are not one email's alone", () => {
     expect(await delivery.run(id)).toMatchObject({ state: "failed", outcome: "deferred" });
     expect((await delivery.read(id)).attempts).toMatchObject([{ smtpCode: 553 }]);
   });
+
+  test("a server that offers a login, and refuses everybody without one, fails no email", async () => {
+    await sink.close();
+    sink = await createSmtpSink({ auth: { user: "u", pass: "p" } });
+    await delivery.close();
+    delivery = createDelivery(database, { sink });
+    sink.setRules(replyAt("rcpt", "554 5.7.1 Recipient address rejected: Access denied"));
+    const id = await delivery.accept();
+    const released = { kind: "released", reason: "transport_refused" } as const;
+    expect(await delivery.run(id)).toEqual(released);
+    expect(delivery.deps.breaker.snapshot()).toMatchObject({ reason: "login_wanted" });
+    sink.setRules();
+    expect(await delivery.run(id)).toMatchObject({ state: "sent" });
+    // Once a mail has gone through, it is the recipient who is refused.
+    sink.setRules(replyAt("rcpt", "554 5.7.1 Recipient address rejected: Access denied"));
+    expect(await delivery.run(await delivery.accept())).toMatchObject({ state: "failed" });
+  });
 });
