@@ -39,7 +39,7 @@ beforeAll(async () => {
     signInLinks: createSignInLinks(),
     captured: { list: async () => [], read: async () => null },
     transportName: "",
-    findTrouble: async () => null,
+    transportTrouble: () => null,
     publicUrl: null,
     isBehindProxy: () => false,
     log: createLogger({ level: "silent" }),

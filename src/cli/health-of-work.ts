@@ -1,4 +1,5 @@
 import type { Sealer } from "../journal/seal.ts";
+import type { Breaker } from "../queue/breaker.ts";
 import type { Reconciler } from "../queue/reconcile.ts";
 import type { Settling } from "../queue/settling.ts";
 
@@ -16,14 +17,13 @@ const sealLagMsMax = 10_000;
 
 export interface ReconcilerDeps {
   reconciler: Pick<Reconciler, "report">;
-  /** Somebody sends, and the next hop takes it. */
-  isGettingThrough: boolean;
+  delivering: { breaker: Pick<Breaker, "snapshot"> };
   reconcileIntervalMs: number;
 }
 
 /** Whether the queue is being compared with the database, and whether what is due goes out. */
 export function checkReconciler(
-  { reconciler, isGettingThrough, reconcileIntervalMs }: ReconcilerDeps,
+  { reconciler, delivering, reconcileIntervalMs }: ReconcilerDeps,
   now: Date = new Date(),
 ): HealthComponent {
   const { lastRoundAt, lastRoundMs, failures, standing } = reconciler.report();
@@ -37,8 +37,8 @@ export function checkReconciler(
     return degraded(`the last round ended ${seconds(silentMs)} ago; see the log`);
   }
   const oldestDueMs = standing?.oldestDueMs ?? 0;
-  // What waits for a transport, or for somebody who sends, is told there.
-  if (oldestDueMs > oldestDueMsMax && isGettingThrough) {
+  // What waits behind an open breaker is told by the transport.
+  if (oldestDueMs > oldestDueMsMax && delivering.breaker.snapshot().state === "closed") {
     return degraded(`an email has been due for ${seconds(oldestDueMs)}, though mail gets through`);
   }
   return { status: "ok" };

@@ -19,6 +19,7 @@ const quick = [
   "claims-forgotten",
   "two-regions-race",
   "changes-around-due-time",
+  "functions-refused",
 ];
 
 /** Rows wait for heartbeats and leases more than they work: two cores carry two rows at a time. */

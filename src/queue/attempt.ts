@@ -124,7 +124,7 @@ async function send(
   const { envelope, left } = deps.recipientLimit.split(whole);
   let isFenced = false;
   let isTurnedBack = false;
-  await deps.failPoints("connect.before");
+  await deps.failPoints("connect.before", email.id);
   const sending = deps.sender.send({
     emailId: email.id,
     ownerId: email.ownerId,

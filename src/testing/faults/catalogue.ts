@@ -4,6 +4,7 @@ import { claimsForgotten, commitAfterDeadline, settleRefused } from "./claim-fau
 import { clocksOff } from "./clock-faults.ts";
 import { killedAtEveryStep } from "./fail-point-faults.ts";
 import type { Fault } from "./fault.ts";
+import { functionsRefused } from "./function-faults.ts";
 import { hopDown } from "./hop-faults.ts";
 import { ddlBesideTraffic, rowsLocked, slowDatabase } from "./lock-faults.ts";
 import { postgresHung, postgresKilled, postgresReadOnly, replyLost } from "./postgres-faults.ts";
@@ -23,6 +24,7 @@ import {
   tooManyRecipients,
 } from "./sick-hop-faults.ts";
 import { dotReplyLost, everySmtpReply, partialAcceptance } from "./smtp-faults.ts";
+import { killedFiveTimes, killedTwice, poisonAlone, poisonInFlood } from "./suspicion-faults.ts";
 import {
   apiKilled,
   stoppedUnderLoad,
@@ -39,6 +41,10 @@ export const faults: Fault[] = [
   apiKilled,
   stoppedUnderLoad,
   stoppedWithoutRedis,
+  poisonAlone,
+  poisonInFlood,
+  killedTwice,
+  killedFiveTimes,
   redisFlushed,
   ...redisDowns,
   redisHalfOpen,
@@ -52,6 +58,7 @@ export const faults: Fault[] = [
   settleRefused,
   commitAfterDeadline,
   claimsForgotten,
+  functionsRefused,
   rowsLocked,
   ddlBesideTraffic,
   slowDatabase,

@@ -29,6 +29,8 @@ export interface EmailHistory {
   content: Content | null;
   /** Of a second owner. */
   isOthers: boolean;
+  /** How many workers it has killed on purpose; null: it is no poison. */
+  deathsCaused: number | null;
   /** Where content of a shredded email was found. */
   contentLeft: string[];
   /** Null: it was promised, and the database does not know it. */
@@ -123,6 +125,7 @@ export async function readHistory(world: World): Promise<History> {
     if (email) email.acceptances.push(acceptance);
     else strays.push(acceptance);
   }
+  for (const [id, deaths] of world.poison) of(id).deathsCaused = deaths;
   for (const email of emails.values()) email.changes.sort((a, b) => a.askedAt - b.askedAt);
   for (const [id, places] of await contentLeftOf(world, emails)) of(id).contentLeft = places;
   return { emails, strays, chain: await readChain(world) };
@@ -136,6 +139,7 @@ function emptyHistory(id: string): EmailHistory {
     changes: [],
     content: null,
     isOthers: false,
+    deathsCaused: null,
     contentLeft: [],
     row: null,
     recipients: [],

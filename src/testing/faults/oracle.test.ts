@@ -20,6 +20,7 @@ function email(fields: Partial<EmailHistory> = {}): EmailHistory {
     changes: [],
     content: null,
     isOthers: false,
+    deathsCaused: null,
     contentLeft: [],
     row: row(),
     recipients: [{ status: "sent", smtpCode: 250 }],
@@ -346,6 +347,32 @@ describe("the oracle", () => {
     expect(verdict(email(left))).toEqual(["I2"]);
     const later = [acceptance({ at: due + 900 })];
     expect(verdict(email({ changes: [shred], acceptances: later }))).toEqual(["I2"]);
+  });
+
+  test("finds who was held for deaths of another, and a poison that goes on killing", () => {
+    const unsent = { acceptances: [], attempts: [], recipients: [] };
+    const as = (deathsCaused: number | null, state: string, reason: string | null) =>
+      verdict(
+        email({
+          ...unsent,
+          deathsCaused,
+          row: row({ state, crashes: 5 }),
+          journal: [
+            {
+              at: due,
+              action: "email.step",
+              actor: "w",
+              sequence: 1,
+              detail: { status: state, reason },
+            },
+          ],
+        }),
+      );
+    expect(as(null, "held", "poison")).toEqual(["I12"]);
+    expect(as(null, "held", null)).toEqual([]);
+    expect(as(6, "held", "poison")).toEqual([]);
+    expect(as(7, "held", "poison")).toEqual(["I12"]);
+    expect(as(3, "failed", null)).toEqual(["I12"]);
   });
 
   test("tells an email's story in order", () => {

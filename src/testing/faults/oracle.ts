@@ -3,7 +3,7 @@ import { brokenChanges } from "./oracle-changes.ts";
 
 /** A promise of GUARANTEES.md that one email broke. */
 export interface Violation {
-  invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I10" | "I11";
+  invariant: "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I10" | "I11" | "I12";
   emailId: string;
   words: string;
 }
@@ -42,6 +42,7 @@ function faultsOf(email: EmailHistory, settings: OracleSettings): Found[] {
     ...early(email),
     ...untold(email),
     ...overTried(email, settings),
+    ...suspected(email),
     ...restless(email),
   ];
 }
@@ -176,6 +177,22 @@ function* overTried({ row, attempts: all, recipients }: EmailHistory, settings: 
 
 function isGreylisted(attempts: EmailHistory["attempts"]): boolean {
   return attempts.some(({ enhancedCode }) => /^4\.(2\.\d+|7\.1)$/.test(enhancedCode ?? ""));
+}
+
+/** More deaths than this and a poison email has cost too much. */
+const deathsMax = 6;
+
+/** I12: what kills its workers is held after at most six deaths, and nobody else ever is. */
+function* suspected({ deathsCaused, row, journal }: EmailHistory) {
+  const isBlamed = journal.some(({ detail }) => detail.reason === "poison");
+  if (deathsCaused === null) {
+    if (isBlamed) yield found("I12", "held for deaths it did not cause");
+    return;
+  }
+  if (deathsCaused > deathsMax) yield found("I12", `${deathsCaused} workers died of it`);
+  if (!isBlamed || row?.state !== "held") {
+    yield found("I12", `it kills its workers and is ${row?.state}, not held`);
+  }
 }
 
 /** I10: nothing is under way any more. */

@@ -43,7 +43,7 @@ export async function runFault(fault: Fault, settings: RunSettings): Promise<Fau
     await fault.run(world);
     await Promise.all(world.pending);
     say("waiting for rest");
-    const left = await rest(world, settings.restTimeoutMs ?? 120_000);
+    const left = await rest(world, settings.restTimeoutMs ?? restMs(fault));
     const history = await readHistory(world);
     const minuteMs = Number(world.env.RETRY_BASE_MS);
     const violations = [...judge(history, { minuteMs }), ...(await heldWatch.stop())];
@@ -80,6 +80,11 @@ function keepLogs(fault: Fault, { processes }: World): string {
   );
   writeFileSync(file, parts.join("\n"));
   return file;
+}
+
+/** What is not kept yet need not be waited for as long as what must be. */
+function restMs({ notYet }: Fault): number {
+  return notYet === undefined ? 120_000 : 30_000;
 }
 
 /** I10. Empty once nothing is pending or sending and every queue is empty; else what is left. */

@@ -81,6 +81,8 @@ export interface World {
   readonly others: Load;
   readonly processes: ProductProcess[];
   readonly hits: Hit[];
+  /** Emails that kill their workers, and how many deaths each has caused. */
+  readonly poison: Map<string, number>;
   readonly regionNames: string[];
   /** The first region unless one is named. */
   region(name?: string): Region;
@@ -178,6 +180,7 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
     others,
     processes,
     hits: [],
+    poison: new Map(),
     outages,
     regionNames: names,
     region: regionOf,
@@ -276,7 +279,7 @@ function productEnv(databaseUrl: string, smtpPort: number, more: Record<string, 
     SMTP_HOST: "127.0.0.1",
     SMTP_PORT: String(smtpPort),
     SMTP_FROM: "mailer@example.test",
-    ENCRYPTION_KEY: "9f2c71d40be8a6355c1e07f8d2b94a63e01d8f7c6b52a9430e7dc81f5a3692bb",
+    ENCRYPTION_KEY: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
     JWT_SECRET: jwtSecret,
     // Scaled: a minute of the retry schedule, and the wait for the reply to the dot.
     RETRY_BASE_MS: "100",
