@@ -177,6 +177,7 @@ describe("a probe", () => {
       { ...one, sender: "b@x.test" },
     ]) {
       const breaker = breakerOf();
+      (await breaker.enter(never)).identify({ emailId: "0", sender: "other@example.com" });
       const first = await breaker.enter(never);
       expect(first.identify(one)).toBeNull();
       first.leave(unreachable);
@@ -189,6 +190,15 @@ describe("a probe", () => {
       other.leave("works");
       expect(breaker.snapshot().state).toBe("closed");
     }
+  });
+
+  test("may be of the same sender where there is no other", async () => {
+    const breaker = breakerOf();
+    const first = await breaker.enter(never);
+    first.identify(one);
+    first.leave(unreachable);
+    const { probe } = await probeBesideAnother(breaker);
+    expect(probe.identify({ ...one, emailId: "2" })).toBeNull();
   });
 
   test("may be the same again when nobody else waits", async () => {

@@ -108,6 +108,8 @@ class TransportBreaker implements Breaker {
   /** With whose email the last probe failed; null: none has yet, or it is not known. */
   private failedWith: ProbedEmail | null = null;
   private turnedAway = 0;
+  /** The first two that were heard of: with one alone nobody is turned away for another. */
+  private readonly senders = new Set<string>();
 
   constructor({ concurrencyMax, minuteMs, transport, log, now }: BreakerOptions) {
     this.minuteMs = minuteMs;
@@ -188,6 +190,7 @@ class TransportBreaker implements Breaker {
       },
       identify: (email) => {
         whose = email;
+        if (this.senders.size < 2) this.senders.add(email.sender);
         return isProbe && isCurrent() ? this.turnAway(email) : null;
       },
       leave: (showed) => {
@@ -205,7 +208,8 @@ class TransportBreaker implements Breaker {
   /** An email, or a sender, that alone is at fault must not keep the way shut for everybody. */
   private turnAway({ emailId, sender }: ProbedEmail): number | null {
     const last = this.failedWith;
-    const isSame = last !== null && (last.emailId === emailId || last.sender === sender);
+    const isOfSender = last?.sender === sender && this.senders.size > 1;
+    const isSame = last?.emailId === emailId || isOfSender;
     const isTurnedAway = isSame && this.waiters.length > 0 && this.turnedAway < turnedAwayMax;
     this.turnedAway = isTurnedAway ? this.turnedAway + 1 : 0;
     return isTurnedAway ? this.backOffMs() : null;
