@@ -164,7 +164,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     selfAudit,
     reconciler: createReconciler({
       ...ending,
-      ...shared,
+      ...{ ...shared, settling },
       intervalMs: config.reconcileIntervalMs,
       lookAtQueue: () => lookAtAll(enqueue, pause, queueHealth),
       newId,

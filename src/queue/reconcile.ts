@@ -15,6 +15,7 @@ import {
 } from "./reconcile-report.ts";
 import { adopt, findOverdue, queueDue, type RoundDeps, takeOver } from "./reconcile-round.ts";
 import { createNudge, type Repetition, repeatSteadily } from "./repeat-steadily.ts";
+import type { Settling } from "./settling.ts";
 
 export interface ReconcilerDeps extends RoundDeps {
   backend: Pick<
@@ -29,6 +30,8 @@ export interface ReconcilerDeps extends RoundDeps {
   lookAtQueue?: () => Promise<void>;
   /** Default: one of its own. */
   clockSkew?: ClockSkew;
+  /** Whose outcomes are waited for by whoever would take this process's emails over. */
+  settling?: Pick<Settling, "repeating">;
 }
 
 /** Rebuilds the queue from the database and frees what dead workers held, steadily. */
@@ -163,7 +166,8 @@ function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) 
   return {
     hearing,
     async beat() {
-      const beating = presence.beat({ canSend: queue.isSeen });
+      const settling = deps.settling?.repeating ?? 0;
+      const beating = presence.beat({ canSend: queue.isSeen, settling });
       await skew.measure("database", async () => (await beating).now);
       hearing.heard();
       return beating;

@@ -69,6 +69,9 @@ import selfAudit from "../../supabase/migrations/20261124000032_self_audit.sql" 
 import fullTransactions from "../../supabase/migrations/20261124000033_full_transactions.sql" with {
   type: "text",
 };
+import beatCounter from "../../supabase/migrations/20261124000034_beat_counter.sql" with {
+  type: "text",
+};
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -113,6 +116,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000031", name: "outage_seen", sql: outageSeen },
   { version: "20261124000032", name: "self_audit", sql: selfAudit },
   { version: "20261124000033", name: "full_transactions", sql: fullTransactions },
+  { version: "20261124000034", name: "beat_counter", sql: beatCounter },
 ];
 
 /** The version of the schema that this program was written for. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { newEmail, store, userClaims } from "../testing/new-email.ts";
 import { joinRegion } from "../testing/region-process.ts";
+import { createToldLooks } from "../testing/told-looks.ts";
 import type { Attempts, ClaimedEmail } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
@@ -106,7 +107,9 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
     const later = newEmail({ region: "crashed", scheduledAt: new Date(Date.now() + 60_000) });
     const due = newEmail({ region: "crashed" });
     await store(emails, [due, later], { queuedBy: crashed.workerId });
-    const alive = await process("crashed", { deadAfterMs: 0 });
+    const looks = createToldLooks();
+    const alive = await process("crashed", { looks });
+    looks.tell({ id: crashed.workerId, beats: 1 });
     await alive.presence.takeOver({ everything: false });
     const { emails: queued } = await alive.presence.queueDue(100);
     expect(queued.map(({ id, wake }) => [id, wake])).toEqual([

@@ -1,5 +1,6 @@
 import type { OnUncertain } from "../email/email.ts";
 import { isAppError } from "../errors.ts";
+import { type BeatLooks, createBeatLooks } from "./beat-looks.ts";
 import { type Claims, type Database, partClaims } from "./database.ts";
 
 /** A fenced email whose worker is gone and whose reply will never be known. */
@@ -52,6 +53,13 @@ export interface Standing {
   deadRegions: string[];
 }
 
+/** What a process says of itself with a beat. */
+export interface BeatState {
+  canSend: boolean;
+  /** Outcomes that it knows and could not write yet; default 0. */
+  settling?: number;
+}
+
 export interface Beat {
   /** The database's clock. */
   now: Date;
@@ -102,7 +110,7 @@ export async function checkKey(
 /** Who lives, what dead ones held, and what belongs into the region's queue. */
 export interface Presence {
   /** Says that this process lives; `canSend`: and so does its region, having a queue. */
-  beat(state?: { canSend: boolean }): Promise<Beat>;
+  beat(state?: BeatState): Promise<Beat>;
   /** Leaves in order; what it may still hold is taken over at once. */
   stop(): Promise<void>;
   /** `everything`: all that is sending is an orphan (embedded database at boot). */
@@ -141,8 +149,10 @@ export interface PresenceOptions {
   role: "all" | "api" | "worker";
   replyTimeoutMs: number;
   horizonMs: number;
-  /** A worker whose beat is silent for this long is dead. */
+  /** A worker whose beat is silent for this long is not counted as living. */
   deadAfterMs: number;
+  /** Tells who is dead; default: whoever gave no new beat in five looks in a row. */
+  looks?: BeatLooks;
   /** A region in which nothing can send for this long is silent: others adopt its due emails. */
   silentAfterMs?: number;
 }
@@ -156,32 +166,28 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
     silent_ms: options.silentAfterMs ?? silentAfterMsDefault,
   };
   const me = { worker_id: workerId, region };
+  const looks = options.looks ?? createBeatLooks({ region });
   let jobsGivenUp = 0;
   const claims = partClaims("reconciler", region);
   const call = (fn: string, args: unknown) => database.rpc(fn, args, claims);
 
   return {
     ...createSearches(call, me, silence),
-    async beat({ canSend } = { canSend: true }) {
-      const answer = (await call("beat", {
+    beat: ({ canSend, settling = 0 } = { canSend: true }) =>
+      beatAndLook(call, looks, {
         ...me,
         role: options.role,
         reply_timeout_ms: options.replyTimeoutMs,
         dead_after_ms: deadAfterMs,
         can_send: canSend && options.role !== "api",
-      })) as { now: string; was_reaped: boolean; has_dead: boolean; has_due: boolean };
-      return {
-        now: new Date(answer.now),
-        wasReaped: answer.was_reaped,
-        hasDead: answer.has_dead,
-        hasDue: answer.has_due,
-      };
-    },
+        settling,
+      }),
     async stop() {
       await call("stop_worker", { worker_id: workerId });
     },
     async takeOver({ everything }) {
-      const answer = (await call("take_over", { ...me, ...silence, everything })) as TakeOverJson;
+      const args = { ...me, ...silence, everything, dead: looks.dead() };
+      const answer = (await call("take_over", args)) as TakeOverJson;
       return {
         released: answer.released,
         poison: answer.held,
@@ -221,6 +227,22 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
     async forgetIdempotent() {
       return (await call("forget_idempotent", {})) as number;
     },
+  };
+}
+
+/** Each beat is a look at all others, too. */
+async function beatAndLook(call: Call, looks: BeatLooks, args: object): Promise<Beat> {
+  const answer = (await call("beat", args).catch((error: unknown) => {
+    looks.miss();
+    throw error;
+  })) as BeatJson;
+  looks.see(answer.others.map(({ is_stopped: isStopped, ...other }) => ({ ...other, isStopped })));
+  const dead = new Map(looks.dead().map(({ id, beats }) => [id, beats]));
+  return {
+    now: new Date(answer.now),
+    wasReaped: answer.was_reaped,
+    hasDead: answer.others.some(({ id, beats }) => dead.get(id) === beats),
+    hasDue: answer.has_due,
   };
 }
 
@@ -304,6 +326,13 @@ interface StandingJson {
   workers_alive: number;
   regions: string[];
   dead_regions: string[];
+}
+
+interface BeatJson {
+  now: string;
+  was_reaped: boolean;
+  has_due: boolean;
+  others: { id: string; region: string; beats: number; is_stopped: boolean }[];
 }
 
 interface TakeOverJson {

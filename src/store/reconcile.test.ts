@@ -3,11 +3,14 @@ import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { type DirectSql, directSql } from "../testing/direct-sql.ts";
 import { adminClaims, newEmail, store } from "../testing/new-email.ts";
 import { joinRegion, type RegionProcess } from "../testing/region-process.ts";
+import { createToldLooks } from "../testing/told-looks.ts";
+import { createBeatLooks } from "./beat-looks.ts";
 import { createEmails, type Emails } from "./emails.ts";
 
 const hourMs = 3_600_000;
 /** Longer than this file takes, so that nobody dies or falls silent of himself. */
-const patience = { deadAfterMs: hourMs, silentAfterMs: hourMs };
+const looks = createToldLooks();
+const patience = { deadAfterMs: hourMs, silentAfterMs: hourMs, looks };
 /** A little longer than that. */
 const deadMs = hourMs + 1_000;
 
@@ -42,11 +45,16 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
        where ${table === "workers" ? "id::text" : "name"} = $1`,
       [key, ms],
     );
+  /** All that look find that it gives no beat any more. */
+  async function die(workerId: string) {
+    const [row] = await sql.query("select beats from mailer.workers where id = $1", [workerId]);
+    looks.tell({ id: workerId, beats: Number(row?.beats) });
+  }
   /** A new process claims the email as it stands, and dies. */
   async function crashWith(id: string, region: string, isIsolated: boolean) {
     const dying = await join(region);
     const answer = await dying.attempts.claim(id, await wakeOf(id), { isIsolated });
-    await age("workers", dying.workerId, deadMs);
+    await die(dying.workerId);
     return answer.kind;
   }
 
@@ -55,7 +63,7 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
       const dead = await join("heard");
       const alive = await join("heard");
       expect((await alive.presence.beat()).hasDead).toBe(false);
-      await age("workers", dead.workerId, deadMs);
+      await die(dead.workerId);
       expect((await alive.presence.beat()).hasDead).toBe(true);
       const [one, other] = await Promise.all([
         alive.presence.takeOver({ everything: false }),
@@ -65,18 +73,42 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
       expect((await alive.presence.beat()).hasDead).toBe(false);
     });
 
-    test("of another region is first left to that region, then looked after from here", async () => {
-      const dead = await join("left");
-      const draft = newEmail({ region: "left" });
+    test("that has beaten since it was looked at is not dead", async () => {
+      const back = await join("back");
+      const draft = newEmail({ region: "back" });
       await store(emails, [draft]);
-      await dead.attempts.claim(draft.id, 1);
-      const abroad = await join("abroad");
-      await age("workers", dead.workerId, deadMs);
-      await abroad.presence.takeOver({ everything: false });
-      expect(await statusOf(draft.id)).toBe("sending");
-      await age("workers", dead.workerId, 5_000);
-      await abroad.presence.takeOver({ everything: false });
-      expect(await statusOf(draft.id)).toBe("pending");
+      await back.attempts.claim(draft.id, 1);
+      await die(back.workerId);
+      await back.presence.beat();
+      const alive = await join("back");
+      const { crashedWorkers, released } = await alive.presence.takeOver({ everything: false });
+      expect([crashedWorkers, released, await statusOf(draft.id)]).toEqual([0, 0, "sending"]);
+    });
+
+    test("is told by its beats alone, whatever the clock says", async () => {
+      const own = { looks: createBeatLooks({ region: "clocks" }) };
+      const watcher = await join("clocks", own);
+      const [forward, back] = [await join("clocks"), await join("clocks")];
+      const drafts = [newEmail({ region: "clocks" }), newEmail({ region: "clocks" })];
+      await store(emails, drafts);
+      for (const [index, { attempts }] of [forward, back].entries()) {
+        await attempts.claim(drafts[index]?.id ?? "", 1);
+      }
+      // As if the clock had been set forward by an hour, and back: the first lives, the other not.
+      for (let look = 0; look < 6; look++) {
+        await forward.presence.beat();
+        await age("workers", forward.workerId, hourMs);
+        await age("workers", back.workerId, -hourMs);
+        await sql.query(
+          "update mailer.emails set claimed_at = claimed_at - interval '1 hour' where id = $1",
+          [drafts[0]?.id],
+        );
+        await watcher.presence.beat();
+      }
+      const { crashedWorkers } = await watcher.presence.takeOver({ everything: false });
+      expect(crashedWorkers).toBe(1);
+      expect(await statusOf(drafts[0]?.id ?? "")).toBe("sending");
+      expect(await statusOf(drafts[1]?.id ?? "")).toBe("pending");
     });
 
     test("with more jobs in the queue than one look frees is newly dead until all are free", async () => {
@@ -90,7 +122,7 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
            3, 345600, 5, now(), $1 from generate_series(1, 10001)`,
         [dead.workerId],
       );
-      await age("workers", dead.workerId, deadMs);
+      await die(dead.workerId);
       const look = () => alive.presence.takeOver({ everything: false });
       expect((await look()).crashedWorkers).toBe(0);
       expect((await alive.presence.beat()).hasDead).toBe(true);
@@ -125,7 +157,7 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
       const claimed = await dead.attempts.claim(draft.id, 1);
       if (claimed.kind !== "claimed") throw new Error(claimed.kind);
       await dead.attempts.fence(draft.id, claimed.email.token, new Date());
-      await age("workers", dead.workerId, hourMs + 60_000);
+      await die(dead.workerId);
       return { id: draft.id, token: claimed.email.token };
     }
 

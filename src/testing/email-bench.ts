@@ -109,12 +109,16 @@ export function createEmailBench(database: Database, sql: DirectSql): EmailBench
         .map((column) => `${column} = ${column} ${past}`)
         .join(", ");
       await sql.query(`update mailer.emails set ${moved} where id = any ($1)`, [ids]);
+      // Who lives has been heard all the while.
+      await sql.query(
+        `update mailer.workers set steady_since = steady_since ${past},
+           beat_at = clock_timestamp() where reaped_at is null`,
+      );
     },
     async silence(workerId) {
-      await sql.query(
-        "update mailer.workers set beat_at = beat_at - interval '1 minute' where id = $1",
-        [workerId],
-      );
+      await sql.query("update mailer.workers set reaped_at = clock_timestamp() where id = $1", [
+        workerId,
+      ]);
     },
     async forget(ids, workerIds) {
       await sql.query("delete from mailer.emails where id = any ($1)", [ids]);
