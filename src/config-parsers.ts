@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { secretCommand } from "./config-secrets.ts";
 import type { Address } from "./email/email.ts";
 import { parseAddress } from "./email/parse-address.ts";
 import { parseDomain } from "./email/parse-domain.ts";
@@ -154,7 +155,9 @@ function accepted<T>(parsed: Parsed<T>): T | undefined {
 /** 64 hex digits, base64 of 32 bytes, or a passphrase: `createKeyRing` tells them apart. */
 export function encryptionKey(): Parser<string> {
   return {
-    expected: "64 hex digits, base64 of 32 bytes, or a passphrase of at least 16 characters",
+    expected:
+      "64 hex digits, base64 of 32 bytes, or a passphrase of at least 16 characters " +
+      `(${secretCommand} makes one)`,
     parse: (value) => (value.trim().length >= 16 ? value.trim() : undefined),
   };
 }
@@ -162,7 +165,7 @@ export function encryptionKey(): Parser<string> {
 /** 32 random bytes, which a passphrase is not. */
 export function signingSeed(): Parser<string> {
   return {
-    expected: "64 hex digits or base64 of 32 bytes",
+    expected: `64 hex digits or base64 of 32 bytes (${secretCommand} makes them)`,
     parse: (value) => {
       const text = value.trim();
       return /^([0-9a-f]{64}|[A-Za-z0-9+/]{43}=)$/i.test(text) ? text : undefined;
@@ -172,8 +175,19 @@ export function signingSeed(): Parser<string> {
 
 export function secret(charactersMin: number): Parser<string> {
   return {
-    expected: `a secret of at least ${charactersMin} characters`,
-    parse: (value) => (value.length >= charactersMin ? value : undefined),
+    expected: `a secret of at least ${charactersMin} characters on one line (${secretCommand} makes one)`,
+    parse: (value) => (value.length >= charactersMin && !/\p{Cc}/u.test(value) ? value : undefined),
+  };
+}
+
+/** A secret that clients send in a header. */
+export function bearerToken(charactersMin: number): Parser<string> {
+  return {
+    expected:
+      `at least ${charactersMin} visible ASCII characters, which a header can carry ` +
+      `(${secretCommand} makes them)`,
+    parse: (value) =>
+      value.length >= charactersMin && /^[\x21-\x7e]+$/.test(value) ? value : undefined,
   };
 }
 

@@ -2,6 +2,7 @@ import type { Parser } from "./config-parsers.ts";
 import {
   address,
   addressOrDomain,
+  bearerToken,
   decimal,
   encryptionKey,
   flag,
@@ -16,40 +17,8 @@ import {
   text,
   url,
 } from "./config-parsers.ts";
+import { hidden, plain, secretExample, unused, type Variable } from "./config-variable.ts";
 import { headerPattern } from "./email/provider-headers.ts";
-
-/** One environment variable: how it is read, and what the README says of it. */
-export interface Variable<T> {
-  readonly parser: Parser<T>;
-  /** In Markdown; empty: none. What the value is when the variable is unset or empty. */
-  readonly default: string;
-  /** In Markdown, one or two sentences. */
-  readonly meaning: string;
-  /** A value that works, for faults. */
-  readonly example: string;
-  /** Its value is never shown, neither in a fault nor in a log. */
-  readonly isSecret: boolean;
-  /** The feature it belongs to is not built yet: a value is accepted with a warning. */
-  readonly isUnused: boolean;
-}
-
-interface VariableText {
-  default?: string;
-  meaning: string;
-  example: string;
-}
-
-function plain<T>(parser: Parser<T>, words: VariableText): Variable<T> {
-  return { default: "", isSecret: false, isUnused: false, ...words, parser };
-}
-
-function hidden<T>(parser: Parser<T>, words: VariableText): Variable<T> {
-  return { ...plain(parser, words), isSecret: true };
-}
-
-function unused<T>(variable: Variable<T>): Variable<T> {
-  return { ...variable, isUnused: true };
-}
 
 const general = {
   NODE_ENV: plain(text("production, or anything else"), {
@@ -128,7 +97,7 @@ const database = {
     meaning: "`serve` brings the schema of `DATABASE_URL` up to date before it starts",
     example: "true",
   }),
-  POSTGRES_PASSWORD: hidden(text("any text"), {
+  POSTGRES_PASSWORD: hidden(text("a text without line breaks", /^[^\r\n\0]+$/), {
     meaning: "Read by `docker compose` only, for the PostgreSQL it starts",
     example: "a-long-random-text",
   }),
@@ -142,7 +111,7 @@ const database = {
     meaning: "The project's service_role key, or an `sb_secret_…` key",
     example: "sb_secret_abcdefgh",
   }),
-  SUPABASE_ANON_KEY: hidden(text("the key"), {
+  SUPABASE_ANON_KEY: hidden(text("the key", /^[^\r\n\0]+$/), {
     meaning:
       "Lets the users of the project's Supabase Auth in: its key set verifies their tokens, as " +
       "with `JWKS_URL`, and they sign in to the console with their password",
@@ -166,7 +135,7 @@ const queue = {
     meaning: "Port of `REDIS_HOST`",
     example: "6379",
   }),
-  REDIS_PASSWORD: hidden(text("any text"), {
+  REDIS_PASSWORD: hidden(text("a text without line breaks", /^[^\r\n\0]+$/), {
     meaning: "Password of `REDIS_HOST`",
     example: "a-long-random-text",
   }),
@@ -294,7 +263,7 @@ const security = {
     meaning:
       "Encrypts stored content: 64 hex digits, base64 of 32 bytes, or a passphrase of ≥ 16 " +
       "characters. Required with a shared database. Lost key, lost content",
-    example: "$(openssl rand -hex 32)",
+    example: secretExample,
   }),
   ENCRYPTION_KEYS_OLD: hidden(listOf(encryptionKey()), {
     meaning: "Earlier keys that still decrypt, separated by commas",
@@ -303,7 +272,7 @@ const security = {
   JWT_SECRET: hidden(secret(16), {
     default: "generated into `DATA_DIR` with the embedded database",
     meaning: "Verifies and signs tokens (HS256), ≥ 16 characters. Required with a shared database",
-    example: "$(openssl rand -hex 32)",
+    example: secretExample,
   }),
   JWT_ISSUER: plain(text("any text"), {
     meaning: "When set, `iss` of a token must equal it",
@@ -318,12 +287,12 @@ const security = {
     default: "derived from `ENCRYPTION_KEY`",
     meaning:
       "Ed25519 key that signs checkpoints of the journal: 64 hex digits or base64 of 32 bytes",
-    example: "$(openssl rand -hex 32)",
+    example: secretExample,
   }),
-  METRICS_TOKEN: hidden(secret(16), {
+  METRICS_TOKEN: hidden(bearerToken(16), {
     default: "none: only an admin's token reads them",
     meaning: "Bearer token that reads `/metrics` and nothing else, ≥ 16 characters",
-    example: "$(openssl rand -hex 32)",
+    example: secretExample,
   }),
   JWKS_URL: plain(url("https", "http"), {
     default: "that of `SUPABASE_URL` when `SUPABASE_ANON_KEY` is set",

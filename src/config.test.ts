@@ -11,7 +11,7 @@ type Environment = Record<string, string | undefined>;
 
 const sharedDatabase = {
   DATABASE_URL: "postgresql://u:canary-password@db/mailer",
-  ENCRYPTION_KEY: "00".repeat(32),
+  ENCRYPTION_KEY: "9f2c71d40be8a6355c1e07f8d2b94a63e01d8f7c6b52a9430e7dc81f5a3692bb",
   JWT_SECRET: "a secret of enough length",
 };
 const production = { ...sharedDatabase, SMTP_HOST: "smtp.example.com" };
@@ -78,7 +78,7 @@ describe("faults", () => {
 
   test("never show a secret", () => {
     const secrets = configVariables.filter(({ isSecret }) => isSecret);
-    const env = Object.fromEntries(secrets.map(({ name }) => [name, "canary-value\n"]));
+    const env = Object.fromEntries(secrets.map(({ name }) => [name, "canary\nvalue"]));
     const { report } = errorOf({ ...env, PUBLIC_URL: "ftp://user:canary-value@host" });
     expect(report).toContain("DATABASE_URL");
     expect(report).not.toContain("canary");
@@ -105,14 +105,17 @@ describe("faults", () => {
     ["AUDIT_SIGNING_KEY", "a passphrase that is long enough"],
     ["JWKS_URL", "ftp://example.com/jwks.json"],
     ["SMTP_USER", "a\r\nb"],
+    ["SMTP_PASS", "a\nb"],
+    ["JWT_SECRET", "a secret\nof two lines"],
+    ["METRICS_TOKEN", "sixteen or more but with spaces"],
+    ["REDIS_PASSWORD", "two\nlines"],
   ])("%s=%j is refused", (name, value) => {
     expect(faultyNames({ [name]: value })).toContain(name);
   });
 
   test("every variable's example is accepted by its own parser", () => {
     for (const { name, parser, example } of configVariables) {
-      // The shell puts in what the example asks it for.
-      const value = example.replace("$(openssl rand -hex 32)", "0a".repeat(32));
+      const value = example.replace("<output of: openssl rand -hex 32>", "0a".repeat(32));
       if (value !== "") expect([name, parser.parse(value)]).not.toEqual([name, undefined]);
     }
   });

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import type { ConfigFault } from "./config-error.ts";
-import { ConfigError, shownValue } from "./config-error.ts";
+import { type Dotenv, readDotenvFile } from "./config-dotenv.ts";
+import { ConfigError } from "./config-error.ts";
+import { Faults } from "./config-faults.ts";
 import { bareAddress, type ProxyTrust } from "./config-parsers.ts";
-import type { Variable, VariableName, VariableValues } from "./config-variables.ts";
+import { checkWeakness } from "./config-secrets.ts";
+import type { VariableName, VariableValues } from "./config-variables.ts";
 import { configVariables, variables } from "./config-variables.ts";
 
 /** The program's settings, read once from the environment and frozen. */
@@ -94,7 +96,12 @@ export interface SmtpSettings {
   readonly ratePerSecond: number | null;
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+/** Under this key an environment carries what is doubtful in the `.env` it was filled from. */
+const dotenvDoubts = Symbol("doubts of .env");
+
+export type Environment = Readonly<Record<string, string | undefined>> & {
+  readonly [dotenvDoubts]?: Dotenv["doubts"];
+};
 
 /** The process's environment, for whoever hands it on; nobody else reads it. */
 export function processEnvironment(): Environment {
@@ -102,9 +109,17 @@ export function processEnvironment(): Environment {
 }
 
 /**
- * Reads the environment, which Bun has already filled from `.env`, also in the compiled binary.
- * Throws one `ConfigError` that names every fault.
+ * The process's environment filled up from a file of variables, by default `.env` in the working
+ * folder; what is set already wins. Bun's own reading of it is switched off (`bunfig.toml`,
+ * `scripts/build`): it expands `$`, also in single quotes.
  */
+export function fillEnvironment(path = ".env"): Environment {
+  const dotenv = readDotenvFile(path);
+  for (const [name, value] of Object.entries(dotenv?.values ?? {})) process.env[name] ??= value;
+  return { ...process.env, [dotenvDoubts]: dotenv?.doubts ?? [] };
+}
+
+/** Reads the environment. Throws one `ConfigError` that names every fault. */
 export function loadConfig(env: Environment = processEnvironment()): Config {
   const faults = new Faults(env);
   const values = readVariables(env, faults);
@@ -286,6 +301,7 @@ function checkRole(values: VariableValues, faults: Faults): void {
 
 /** Secrets are generated with PGlite only: two processes that share a database must agree. */
 function checkSecrets(values: VariableValues, faults: Faults): void {
+  checkWeakness(values, faults);
   const shared = sharedBy(values, faults);
   for (const name of ["ENCRYPTION_KEY", "JWT_SECRET"] as const) {
     if (shared !== null && values[name] === null) {
@@ -322,10 +338,13 @@ function readVariables(env: Environment, faults: Faults): VariableValues {
   return Object.fromEntries(values) as VariableValues;
 }
 
-/** Empty counts as unset. A secret is taken to the letter: a password may end in a space. */
+/**
+ * Empty counts as unset. A secret is taken to the letter, since a password may end in a space; but
+ * for a line end behind it, which `echo` and `kubectl create secret --from-file` leave there.
+ */
 function setValue(value: string | undefined, isSecret: boolean): string | null {
   if (value === undefined || value.trim() === "") return null;
-  return isSecret ? value : value.trim();
+  return isSecret ? value.replace(/[\r\n]+$/, "") : value.trim();
 }
 
 const ownPrefixes = /^(SMTP|REDIS|JWT|ENCRYPTION|QUOTA)_/;
@@ -337,7 +356,10 @@ function warningsOf(env: Environment, values: VariableValues): string[] {
   const unknown = Object.keys(env)
     .filter((name) => ownPrefixes.test(name) && !Object.hasOwn(variables, name))
     .map((name) => `${name} is not a variable of this program: misspelt?`);
-  return [...unused, ...unknown, ...doubtfulOf(values)];
+  const misread = (env[dotenvDoubts] ?? [])
+    .filter(({ name }) => name === "" || Object.hasOwn(variables, name))
+    .map(({ sentence }) => sentence);
+  return [...unused, ...unknown, ...misread, ...doubtfulOf(values)];
 }
 
 function doubtfulOf(values: VariableValues): string[] {
@@ -361,23 +383,6 @@ function doubtfulOf(values: VariableValues): string[] {
     ],
   ];
   return sentences.filter(([holds]) => holds).map(([, sentence]) => sentence);
-}
-
-/** Collects what is wrong, one fault per variable: the first one said is the most telling. */
-class Faults {
-  readonly list: ConfigFault[] = [];
-
-  constructor(private readonly env: Environment) {}
-
-  has(name: VariableName): boolean {
-    return this.list.some((fault) => fault.name === name);
-  }
-
-  add(name: VariableName, expected: string): void {
-    if (this.has(name)) return;
-    const { isSecret, example }: Variable<unknown> = variables[name];
-    this.list.push({ name, expected, got: shownValue(this.env[name], isSecret), example });
-  }
 }
 
 function deepFreeze<T extends object>(value: T): T {

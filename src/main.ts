@@ -2,14 +2,14 @@
 // First, and for what it does: what follows would be loaded twice otherwise.
 import "./memory.ts";
 import { runCommandLine } from "./cli/commands.ts";
-import { processEnvironment } from "./config.ts";
+import { fillEnvironment } from "./config.ts";
 import { isAppError } from "./errors.ts";
 
 // The parts of the server are listed in cli/serve.ts.
 const io = {
   stdout: process.stdout,
   stderr: process.stderr,
-  env: processEnvironment(),
+  env: fillEnvironment(),
   isTty: process.stdout.isTTY === true,
 };
 

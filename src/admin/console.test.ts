@@ -5,6 +5,7 @@ import { createLogger } from "../log.ts";
 import { createMemorySessions } from "../testing/memory-sessions.ts";
 import type { CapturedMail, CapturedMails } from "./captured-mails.ts";
 import { mountConsole } from "./console.tsx";
+import type { MailTrouble } from "./elsewhere-page.tsx";
 import { createSessions } from "./session.ts";
 import { createSignInLinks } from "./sign-in-link.ts";
 
@@ -78,7 +79,7 @@ function capturedOf(raw: string): CapturedMails & { asked: string[] } {
 interface Settings {
   captured?: CapturedMails | null;
   publicUrl?: string;
-  trouble?: string;
+  trouble?: MailTrouble;
 }
 
 function createConsole(settings: Settings = {}) {
@@ -91,7 +92,7 @@ function createConsole(settings: Settings = {}) {
     signInLinks,
     captured: settings.captured === undefined ? capturedOf(message) : settings.captured,
     transportName: "smtp.example.com:587",
-    transportTrouble: () => settings.trouble ?? null,
+    findTrouble: async () => settings.trouble ?? null,
     publicUrl: settings.publicUrl ?? null,
     isBehindProxy: () => false,
     program: "DATA_DIR=/d /opt/mailer",
@@ -242,10 +243,11 @@ describe("admins", () => {
   test("see why no mail gets out, as long as none does", async () => {
     const html = await (await createConsole({ captured: null }).asAdmin("/")).text();
     expect(html).not.toContain("No mail gets out");
-    const trouble = "the next hop refuses our login (SMTP 535)";
+    const words = "the next hop refuses our login (SMTP 535)";
+    const trouble = { isStopped: true, words };
     const refused = createConsole({ captured: null, trouble });
     expect(await (await refused.asAdmin("/")).text()).toContain(
-      `<strong>No mail gets out:</strong> ${trouble}.`,
+      `<strong>No mail gets out:</strong> ${words}.`,
     );
     expect(await (await refused.get("/")).text()).not.toContain("535");
   });

@@ -6,7 +6,7 @@ import type { Logger } from "../log.ts";
 import { mountAssets } from "./assets.ts";
 import type { CapturedMails } from "./captured-mails.ts";
 import { mountCaptured, sendCapturedList } from "./captured-routes.tsx";
-import { ElsewherePage } from "./elsewhere-page.tsx";
+import { ElsewherePage, type MailTrouble } from "./elsewhere-page.tsx";
 import { sendPage } from "./page-response.ts";
 import type { Sessions } from "./session.ts";
 import type { SignInLinks } from "./sign-in-link.ts";
@@ -24,8 +24,8 @@ export interface ConsoleDeps {
   captured: CapturedMails | null;
   /** Where mails go, as `smtp.example.com:587`. */
   transportName: string;
-  /** Why nothing gets out at the moment, for a person; null: it does. */
-  transportTrouble: () => string | null;
+  /** Why mails do not get out at the moment, or late; null: they do, in time. */
+  findTrouble: () => Promise<MailTrouble | null>;
   publicUrl: string | null;
   /** Whether who connects is a proxy of ours, whose X-Forwarded-Proto counts. */
   isBehindProxy: (c: Context) => boolean;
@@ -61,7 +61,7 @@ export function mountConsole(app: Hono, deps: ConsoleDeps): void {
       return await sendCapturedList(c, visitor, captured, example);
     }
     const name = captured === null ? transportName : null;
-    const about = { transportName: name, trouble: deps.transportTrouble(), example };
+    const about = { transportName: name, trouble: await deps.findTrouble(), example };
     return sendPage(c, <ElsewherePage principal={visitor} {...about} />);
   });
 }

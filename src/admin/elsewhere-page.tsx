@@ -2,12 +2,19 @@ import type { Principal } from "../auth/principal.ts";
 import { type ExampleOptions, scheduleCommandOf } from "./captured-list.tsx";
 import { CommandLine, Notice, Page } from "./page.tsx";
 
+/** What keeps mails from getting out in time. */
+export interface MailTrouble {
+  /** None gets out; false: some do, or late. */
+  isStopped: boolean;
+  /** Why, and what to do; for a person. */
+  words: string;
+}
+
 export interface ElsewherePageProps {
   principal: Principal;
   /** Where mails go, as `smtp.example.com:587`; null: they are captured, but not for this visitor. */
   transportName: string | null;
-  /** Why nothing gets out at the moment, for a person; null: it does. */
-  trouble: string | null;
+  trouble: MailTrouble | null;
   example: ExampleOptions;
 }
 
@@ -18,15 +25,16 @@ export function ElsewherePage(props: ElsewherePageProps) {
     <Page title="Welcome" principal={principal}>
       {trouble !== null && (
         <p class="trouble" role="alert">
-          <strong>No mail gets out:</strong> {trouble}.
+          <strong>{trouble.isStopped ? "No mail gets out" : "Mail is late"}:</strong>{" "}
+          {trouble.words}.
         </p>
       )}
-      <Notice heading={transportName === null ? "Mails are captured" : "Mails are sent"}>
+      <Notice heading={headingOf(props)}>
         {transportName === null ? (
           <p>Nothing is sent. Captured mails show everybody's content, so only admins see them.</p>
         ) : (
           <p>
-            They go out through <code>{transportName}</code>.
+            They {trouble?.isStopped ? "are to go" : "go"} out through <code>{transportName}</code>.
           </p>
         )}
         <p>Schedule an e-mail:</p>
@@ -36,6 +44,11 @@ export function ElsewherePage(props: ElsewherePageProps) {
       </Notice>
     </Page>
   );
+}
+
+function headingOf({ transportName, trouble }: ElsewherePageProps): string {
+  if (trouble?.isStopped) return "Mails wait";
+  return transportName === null ? "Mails are captured" : "Mails are sent";
 }
 
 function listCommandOf({ baseUrl, program }: ExampleOptions): string {

@@ -22,7 +22,7 @@ beforeAll(async () => {
     signInLinks,
     captured: null,
     transportName: "smtp.example.com:587",
-    transportTrouble: () => null,
+    findTrouble: async () => null,
     publicUrl: base,
     isBehindProxy: () => false,
     peerAddress: () => "192.0.2.7",

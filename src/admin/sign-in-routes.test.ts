@@ -51,7 +51,7 @@ function startConsole({
     passwords: password && (async () => password),
     captured: null,
     transportName: "smtp.example.com:587",
-    transportTrouble: () => null,
+    findTrouble: async () => null,
     publicUrl,
     isBehindProxy: () => trustProxy,
     peerAddress: () => "192.0.2.7",

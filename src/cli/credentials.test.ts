@@ -39,7 +39,7 @@ beforeAll(async () => {
     signInLinks: createSignInLinks(),
     captured: { list: async () => [], read: async () => null },
     transportName: "",
-    transportTrouble: () => null,
+    findTrouble: async () => null,
     publicUrl: null,
     isBehindProxy: () => false,
     log: createLogger({ level: "silent" }),

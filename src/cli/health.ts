@@ -1,8 +1,13 @@
 import { isAppError } from "../errors.ts";
-import { faultWords } from "../mail/transport-fault.ts";
 import { within } from "../queue/abortable.ts";
-import type { BreakerSnapshot } from "../queue/breaker.ts";
 import type { QueueHealth } from "../queue/queue-health.ts";
+import type { FleetView } from "./fleet.ts";
+import {
+  checkOthersSettling,
+  checkTransports,
+  checkWorkers,
+  type TransportComponent,
+} from "./health-of-fleet.ts";
 import {
   checkJournal,
   checkReconciler,
@@ -13,11 +18,7 @@ import type { Parts } from "./parts.ts";
 
 type Status = HealthComponent["status"];
 
-type Component = HealthComponent & {
-  driver?: string;
-  /** Of the transport: whether emails go out, or wait for it. */
-  breaker?: BreakerSnapshot["state"];
-};
+type Component = (HealthComponent & { driver?: string }) | TransportComponent;
 
 /** What `/health` shows: no secrets, no addresses of servers. */
 export interface HealthReport {
@@ -34,19 +35,27 @@ export async function checkHealth(
   parts: Parts & { reconcileIntervalMs: number },
   state: { isPrepared: boolean; isDraining: boolean },
 ): Promise<HealthReport> {
-  const [database, queue] = await Promise.all([checkDatabase(parts, state), checkQueue(parts)]);
-  const transport = checkTransport(parts);
+  const [database, view, own] = await Promise.all([
+    checkDatabase(parts, state),
+    parts.fleet.view(),
+    within(parts.queueHealth.look(), pingTimeoutMs),
+  ]);
+  const queue = checkQueue(parts, own ?? silentQueue, view);
+  const workers = checkWorkers(view);
+  const transport = checkTransports(view, parts.sender.name === "capture" ? "capture" : "smtp");
   const isAccepting = database.status !== "down" && !state.isDraining && queue.status !== "down";
   const clock = checkClock(parts);
-  const reconciler = checkReconciler(parts);
+  const isGettingThrough = workers.status === "ok" && transport.status === "ok";
+  const reconciler = checkReconciler({ ...parts, isGettingThrough });
   const journal = checkJournal(parts);
-  const settling = checkSettling(parts.delivering.settling);
-  const watched = [queue, transport, reconciler, clock, journal, settling];
+  const ownSettling = checkSettling(parts.delivering.settling);
+  const settling = ownSettling.status === "ok" ? checkOthersSettling(view) : ownSettling;
+  const watched = [queue, workers, transport, reconciler, clock, journal, settling];
   const isDegraded = watched.some(({ status }) => status !== "ok");
   return {
     status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
     accepting: isAccepting,
-    components: { database, queue, transport, reconciler, clock, journal, settling },
+    components: { database, queue, workers, transport, reconciler, clock, journal, settling },
   };
 }
 
@@ -60,16 +69,6 @@ function checkClock({ reconciler }: Parts): Component {
     return [`${seconds} s ${ms > 0 ? "ahead of" : "behind"} the ${name}'s`];
   });
   return { status: "degraded", detail: `this machine's clock is ${words.join(" and ")}: set it` };
-}
-
-/** A next hop that is down delays what is accepted; nothing of it is lost, no attempt spent. */
-export function checkTransport({ sender, delivering }: Parts): Component {
-  const driver = sender.name === "capture" ? "capture" : "smtp";
-  const { state: breaker, reason, said } = delivering.breaker.snapshot();
-  if (reason === null) return { status: "ok", driver, breaker };
-  const quoted = said === null ? "" : ` (${said})`;
-  const detail = `${faultWords[reason]}${quoted}; emails wait without spending attempts`;
-  return { status: "degraded", driver, detail, breaker };
 }
 
 async function checkDatabase(
@@ -91,11 +90,12 @@ async function checkDatabase(
 }
 
 /** A queue that takes no jobs only delays; one that can never be ours is a fault of configuration. */
-async function checkQueue({ backend, queueHealth }: Parts): Promise<Component> {
+function checkQueue({ backend }: Parts, own: QueueHealth, view: FleetView | null): Component {
   const { driver } = backend;
-  const health = (await within(queueHealth.look(), pingTimeoutMs)) ?? silentQueue;
-  const { state, detail, advice } = health;
-  if (state === "ok") return { status: "ok", driver };
+  const { state, detail, advice } = own;
+  const [other] = view?.otherQueues ?? [];
+  if (state === "ok" && other === undefined) return { status: "ok", driver };
+  if (state === "ok") return { status: "degraded", driver, detail: `of another process: ${other}` };
   const isMisconfigured = state === "evicting" || state === "unusable";
   return { status: isMisconfigured ? "down" : "degraded", driver, detail: `${detail}; ${advice}` };
 }

@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
 import { mountBoard } from "../admin/board.ts";
 import { mountConsole } from "../admin/console.tsx";
+import type { MailTrouble } from "../admin/elsewhere-page.tsx";
 import { createSessions } from "../admin/session.ts";
 import type { SignInLinks } from "../admin/sign-in-link.ts";
 import type { Authenticator } from "../auth/jwt.ts";
@@ -13,7 +14,7 @@ import type { WakeJob } from "../queue/enqueue.ts";
 import { emailQueueName } from "../queue/queue-options.ts";
 import { createActions } from "../store/actions.ts";
 import { createSessionStore } from "../store/sessions.ts";
-import { checkTransport } from "./health.ts";
+import { nobodySends, transportWords } from "./health-of-fleet.ts";
 import type { Parts } from "./parts.ts";
 
 export interface PagesDeps {
@@ -48,7 +49,7 @@ export function createPages(deps: PagesDeps): Hono {
     countFailure: (c) => deps.rateLimits.fail(deps.peerAddress(c), "sign_in"),
     captured: config.transport.kind === "capture" ? capturedMails(config.dataDir) : null,
     transportName: parts.sender.name,
-    transportTrouble: () => checkTransport(parts).detail ?? null,
+    findTrouble: () => findTrouble(parts),
   });
   mountBoard(pages, {
     ...shared,
@@ -61,6 +62,19 @@ export function createPages(deps: PagesDeps): Hono {
     hasPasswords: deps.passwords !== undefined,
   });
   return pages;
+}
+
+/** Of all processes, wherever they run. */
+async function findTrouble({ fleet, queueHealth }: Parts): Promise<MailTrouble | null> {
+  const view = await fleet.view();
+  if (view === null) return null;
+  if (view.senders === 0) return { isStopped: true, words: nobodySends };
+  const down = transportWords(view.transports);
+  const isStopped = view.transports.every(({ detail }) => detail !== null);
+  if (down !== "") return { isStopped, words: down };
+  const { state, detail, advice } = queueHealth.last;
+  const words = state === "ok" ? view.otherQueues[0] : `${detail}; ${advice}`;
+  return words === undefined ? null : { isStopped: false, words };
 }
 
 function capturedMails(dataDir: string) {

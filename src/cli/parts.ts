@@ -45,15 +45,18 @@ import type { Database } from "../store/database.ts";
 import { createDeadLetters } from "../store/dead-letters.ts";
 import { createEmails } from "../store/emails.ts";
 import { createFigureReader } from "../store/figures.ts";
+import { createFleetStore } from "../store/fleet.ts";
 import { createHeldClaims } from "../store/held-claims.ts";
 import { createJournal } from "../store/journal.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence, type Presence } from "../store/presence.ts";
 import { createTransportSlots } from "../store/transport-slots.ts";
+import { createFleet, type Fleet } from "./fleet.ts";
 import { measureAccept } from "./metrics/measure-accept.ts";
 import { measureAttempts } from "./metrics/measure-attempts.ts";
 import { measureDatabase } from "./metrics/measure-database.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
+import { type OwnParts, ownState } from "./own-state.ts";
 
 /** A worker or server whose beat is silent for this long is dead to the others. */
 const deadAfterMs = 5_000;
@@ -131,6 +134,8 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const queueHealth = createQueueHealthWatch(backend);
   const deciding = { transport, database, pause, log, claimant, metrics, enqueue, keyRing };
   const { ending, holdings, settling, restraints, selfAudit } = createEndings(config, deciding);
+  const known = { ...restraints, settling, workerId, sender, queueHealth };
+  const watched = { queue, pause, queueHealth, fleet: createFleetOf(config, database, known, log) };
   const shared = { keyRing, semaphore, enqueue, emails, presence, backend, clockSkew, log };
   const accepting = {
     ...shared,
@@ -150,9 +155,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     workerId,
     database,
     sender,
-    queue,
-    pause,
-    queueHealth,
+    ...watched,
     bytesMax: bytesMaxOf(config),
     metrics,
     delivering: {
@@ -164,15 +167,26 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     selfAudit,
     reconciler: createReconciler({
       ...ending,
-      ...{ ...shared, settling },
+      ...shared,
       intervalMs: config.reconcileIntervalMs,
-      lookAtQueue: () => lookAtAll(enqueue, pause, queueHealth),
+      lookAtQueue: () => lookAtAll(enqueue, pause, queueHealth, watched.fleet),
       newId,
     }),
     sealer,
     change: createChange({ ...accepting, changes: createChanges(database) }),
     accept: measureAccept(metrics, createAccept(accepting)),
   };
+}
+
+function createFleetOf(
+  { role, region }: Config,
+  database: Database,
+  known: Omit<OwnParts, "role"> & { workerId: string },
+  log: Logger,
+): Fleet {
+  const { workerId } = known;
+  const store = createFleetStore(database, { workerId, region });
+  return createFleet({ store, workerId, role, own: () => ownState({ ...known, role }), log });
 }
 
 async function lookAtAll(...parts: { look(): Promise<unknown> }[]): Promise<void> {

@@ -11,7 +11,7 @@ type Settings = NonNullable<Parameters<typeof runProduct>[1]>;
 
 const shared = {
   JWT_SECRET: "a-secret-only-these-tests-know",
-  ENCRYPTION_KEY: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+  ENCRYPTION_KEY: "9f2c71d40be8a6355c1e07f8d2b94a63e01d8f7c6b52a9430e7dc81f5a3692bb",
   TRANSPORT: "capture",
 };
 

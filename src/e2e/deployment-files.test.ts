@@ -32,7 +32,7 @@ const envFile: Settings = {
   POSTGRES_PASSWORD: "4f1c0ffee",
   REDIS_PASSWORD: "with: $igns, / and @",
   SMTP_PASS: "an-app-password",
-  ENCRYPTION_KEY: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+  ENCRYPTION_KEY: "9f2c71d40be8a6355c1e07f8d2b94a63e01d8f7c6b52a9430e7dc81f5a3692bb",
   JWT_SECRET: "a-secret-only-these-tests-know",
 };
 const compose = readCompose(envFile);

@@ -19,7 +19,8 @@ import { type ProductionStack, startStack } from "../testing/production-stack.ts
 
 setDefaultTimeout(240_000);
 
-const [former, next] = ["11".repeat(32), "22".repeat(32)];
+const keyNamed = (name: string) => new Bun.CryptoHasher("sha256").update(name).digest("hex");
+const [former, next] = [keyNamed("former"), keyNamed("next")];
 const later = () => ({ scheduled_at: inMs(3_600_000) });
 
 interface Step {
@@ -124,7 +125,7 @@ describe("keys rotate on PostgreSQL", () => {
   });
 
   test("a server with another key, or with the former alone, ends and names the setting", async () => {
-    for (const key of ["33".repeat(32), former]) {
+    for (const key of [keyNamed("third"), former]) {
       const env = { ...stack.env, ENCRYPTION_KEY: key };
       const { code, output } = await runProduct(["serve"], { env });
       expect(code).toBe(1);
@@ -133,7 +134,7 @@ describe("keys rotate on PostgreSQL", () => {
       expect(output).not.toContain(key);
     }
     const { code, output } = await runProduct(["keys", "rotate"], {
-      env: { ...stack.env, ENCRYPTION_KEY: "33".repeat(32) },
+      env: { ...stack.env, ENCRYPTION_KEY: keyNamed("third") },
     });
     expect([code, output]).toEqual([1, expect.stringContaining("ENCRYPTION_KEY is not the one")]);
   });
@@ -206,7 +207,7 @@ describe("keys rotate on the embedded database", () => {
   });
 
   test("a folder whose secrets.json is another one's is refused by name", async () => {
-    const env = { ENCRYPTION_KEY: "44".repeat(32) };
+    const env = { ENCRYPTION_KEY: keyNamed("fourth") };
     const { code, output } = await runProduct(["serve"], { dataDir, env });
     expect([code, output]).toEqual([
       1,

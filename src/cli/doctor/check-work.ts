@@ -40,6 +40,9 @@ function checkDue({ figures }: SeenFigures): Finding {
   if (due > 0 && workersAlive === 0) {
     return failed("work", saw, "Start the server (ROLE all or worker): nobody sends.");
   }
+  if (workersAlive === 0) {
+    return warning("work", saw, "Start the server (ROLE all or worker): nobody sends.");
+  }
   if (oldestDueMs > oldestDueMsMax) {
     const advice =
       "See the findings on smtp and queue, and /health; `taskforce-mailer doctor --fix` queues " +

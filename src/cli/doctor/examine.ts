@@ -1,6 +1,7 @@
 import { checkClock } from "./check-clock.ts";
 import { checkDatabase } from "./check-database.ts";
 import { checkDisk } from "./check-disk.ts";
+import { checkFleet } from "./check-fleet.ts";
 import { checkQueue } from "./check-queue.ts";
 import { checkSender } from "./check-sender.ts";
 import { checkSmtp } from "./check-smtp.ts";
@@ -33,7 +34,7 @@ export async function examine(patient: Patient): Promise<Finding[]> {
     ...(seen === null ? [] : [checkClock(seen, queue.redis)]),
     ...sender,
     ...disk,
-    ...(seen === null ? [] : checkWork(patient, seen)),
+    ...(seen === null ? [] : [...checkWork(patient, seen), ...(await checkFleet(patient))]),
   ];
 }
 

@@ -10,6 +10,7 @@ import { measureAttempts } from "./measure-attempts.ts";
 import { createMetrics } from "./metrics.ts";
 import { registerBreakers } from "./register-breakers.ts";
 import { registerClaims } from "./register-claims.ts";
+import { registerFleet } from "./register-fleet.ts";
 import { registerReconciler } from "./register-reconciler.ts";
 import { registerStanding } from "./register-standing.ts";
 
@@ -32,6 +33,7 @@ function namesServed(): Set<string> {
     selfAudit: { report: () => ({ held: 0, returned: 0, uncertain: 0 }) },
     settling: { repeating: 0 },
   });
+  registerFleet(metrics, { view: async () => null });
   registerReconciler(metrics, () => emptyRound() as ReconcileReport);
   registerStanding(metrics, {
     figures: { read: () => Promise.reject(new Error("not asked")) },

@@ -3,6 +3,7 @@ import type { Parts } from "../parts.ts";
 import { commit, version } from "../version.ts";
 import { registerBreakers } from "./register-breakers.ts";
 import { registerClaims } from "./register-claims.ts";
+import { registerFleet } from "./register-fleet.ts";
 import { registerProcess } from "./register-process.ts";
 import { registerReconciler } from "./register-reconciler.ts";
 import { registerStanding } from "./register-standing.ts";
@@ -20,6 +21,7 @@ export function registerParts(parts: Parts, { role, region }: Config): void {
     transport: sender.name === "capture" ? "capture" : "smtp",
   });
   registerStanding(metrics, parts);
+  registerFleet(metrics, parts.fleet);
   // A process that only takes emails in has none under way.
   if (role !== "api") {
     const { breaker, settling } = parts.delivering;

@@ -1,0 +1,39 @@
+import { expect, test } from "bun:test";
+import pg from "pg";
+import { until } from "../testing/child-server.ts";
+import { freshDatabase } from "../testing/fresh-database.ts";
+import { runOnce } from "../testing/postgres-server.ts";
+
+/** How PostgreSQL found emails since the database was made: `read` is what indexes gave. */
+async function scansOf(url: string) {
+  const sql = `select max(t.seq_scan) as whole, max(t.idx_scan) as by_index,
+      sum(i.idx_tup_read) as read
+    from pg_stat_user_tables t join pg_stat_user_indexes i using (relid)
+    where t.schemaname = 'mailer' and t.relname = 'emails'`;
+  const [row] = await runOnce(url, sql);
+  return { whole: Number(row?.whole), byIndex: Number(row?.by_index), read: Number(row?.read) };
+}
+
+test("how long an email has been due is read off the ends of indexes, however many wait", async () => {
+  const stored = `insert into mailer.emails (id, owner_id, region, created_at, scheduled_at,
+      next_attempt_at, age_from, on_late, on_uncertain, max_retries, max_age_seconds,
+      message_bytes, due_since, returned_until)
+    select gen_random_uuid(), 'ada', 'region-' || n % 3, now(), now(), t.at, now(), 'send',
+      'retry', 5, 3600, 1, case when n % 10 = 0 then t.at - interval '1 hour' end,
+      case when n % 10 = 0 then t.at end
+    from generate_series(1, 5000) n, lateral (select now() - n * interval '1 ms' as at) t`;
+  const { url } = await freshDatabase();
+  await runOnce(url, stored);
+  const scans = () => scansOf(url);
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  for (const region of [null, "region-1"]) {
+    const { rows } = await client.query("select mailer.oldest_due($1) as since", [region]);
+    expect(Date.now() - rows[0].since.getTime()).toBeGreaterThan(3_600_000);
+  }
+  await client.end();
+  // A connection tells what it counted when it ends, at the latest.
+  await until("the counts are there", async () => (await scans()).byIndex >= 10);
+  const { whole, read } = await scans();
+  expect([whole, read < 100]).toEqual([0, true]);
+}, 60_000);
