@@ -7,6 +7,7 @@ import type { Fault } from "./fault.ts";
 import { functionsRefused } from "./function-faults.ts";
 import { hopDown } from "./hop-faults.ts";
 import { ddlBesideTraffic, rowsLocked, slowDatabase } from "./lock-faults.ts";
+import { onPostgresAlone } from "./on-postgres-alone.ts";
 import { postgresHung, postgresKilled, postgresReadOnly, replyLost } from "./postgres-faults.ts";
 import {
   redisDowns,
@@ -75,4 +76,5 @@ export const faults: Fault[] = [
   cancelRace,
   changeRace,
   clocksOff,
+  ...[workersKilled, replyLost, functionsRefused].map(onPostgresAlone),
 ];

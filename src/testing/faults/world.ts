@@ -27,6 +27,8 @@ export interface WorldOptions {
   regions?: string[];
   /** Which connections go through a proxy; the others are direct. */
   proxied?: ("postgres" | "redis" | "smtp")[];
+  /** `postgres`: BullMQ on the database, no process knows a Redis; default `redis`. */
+  queue?: "redis" | "postgres";
   sink?: SmtpSinkOptions;
   /** Settings of every process. */
   env?: Record<string, string>;
@@ -192,7 +194,10 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
     },
     async start({ role = "all", region = names[0] ?? "", ...options } = {}) {
       const { redis, proxy } = regionOf(region);
-      const places = { ROLE: role, REGION: region, REDIS_URL: withPort(redis.url, proxy?.port) };
+      const redisUrl = withPort(redis.url, proxy?.port);
+      const queue: Record<string, string> =
+        settings.queue === "postgres" ? {} : { REDIS_URL: redisUrl };
+      const places = { ROLE: role, REGION: region, ...queue };
       const product = await startProduct({
         dataDir: folder,
         // It is the product, and says besides what it holds; the oracle asks for that.
