@@ -81,7 +81,9 @@ const http = {
 const database = {
   DATABASE_URL: hidden(url("postgresql", "postgres"), {
     meaning:
-      "PostgreSQL ≥ 15. Neither this nor `SUPABASE_URL`: an embedded database in `DATA_DIR`. " +
+      "PostgreSQL ≥ 15; `?sslmode=verify-full` encrypts (`sslrootcert=/path/to/ca.pem` names the " +
+      "provider's CA, `sslmode=no-verify` checks nothing). Neither this nor `SUPABASE_URL`: an " +
+      "embedded database in `DATA_DIR`. " +
       "With `SUPABASE_URL`: the project's connection string, for `migrate`, and for the queue " +
       "when there is no Redis",
     example: "postgresql://mailer:secret@db.example.com:5432/mailer",

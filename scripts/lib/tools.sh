@@ -19,6 +19,7 @@ find_faketime() { ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; }
 missing_packages() {
   command -v redis-server >/dev/null || printf 'redis-server\n'
   find_postgres || printf 'postgresql\n'
+  command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] || printf 'pgbouncer\n'
   command -v openssl >/dev/null || printf 'openssl\n'
   # For the board and the console; the tests start it from this very path.
   [[ -x "${TEST_CHROMIUM:-/usr/bin/chromium}" ]] || printf 'chromium\n'

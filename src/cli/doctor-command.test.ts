@@ -106,6 +106,8 @@ describe("exit 0", () => {
       "configuration",
       "database",
       "schema",
+      "durability",
+      "database tls",
       "queue",
       "redis policy",
       "redis persistence",

@@ -2,13 +2,20 @@ import { expect, test } from "bun:test";
 import { createLogger } from "../log.ts";
 import { SCHEMA_VERSION } from "../store/migrations.ts";
 import type { Beat } from "../store/presence.ts";
+import { freshDatabase } from "../testing/fresh-database.ts";
+import { startPgBouncer } from "../testing/pgbouncer.ts";
+import { rejection } from "../testing/rejection.ts";
 import { type PrepareDeps, prepareDatabase } from "./prepare-database.ts";
 
 const beat = { now: new Date() } as Beat;
 
 function depsWith(presence: Partial<PrepareDeps["presence"]>): PrepareDeps {
   return {
-    config: { database: { driver: "pglite" }, autoMigrate: false },
+    config: {
+      database: { driver: "pglite" },
+      autoMigrate: false,
+      queue: { driver: "postgres", url: null },
+    },
     presence: {
       beat: async () => beat,
       checkKey: async () => true,
@@ -43,3 +50,13 @@ test.each([
 test("a newer schema is fine: its release is being rolled out", async () => {
   await prepare({ schemaVersion: async () => "20991231000000" });
 });
+
+test("a queue behind a pooler in transaction mode is refused by name, with what to do", async () => {
+  const { url } = await freshDatabase();
+  const pooler = await startPgBouncer(url);
+  const deps = depsWith({});
+  const config = { ...deps.config, queue: { driver: "postgres", url: pooler.url } as const };
+  const refused = prepareDatabase({ ...deps, config }, new AbortController().signal);
+  expect(String(await rejection(refused))).toMatch(/transaction mode.*cannot LISTEN.*REDIS_URL/s);
+  await pooler.stop();
+}, 60_000);

@@ -2,13 +2,15 @@ import type { Config } from "../config.ts";
 import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ClockSkew } from "../queue/clock-skew.ts";
+import { durabilityFaults, readDurability } from "../store/durability.ts";
 import { migrate } from "../store/migrate.ts";
 import { SCHEMA_VERSION } from "../store/migrations.ts";
+import { poolerWords, poolsTransactions } from "../store/pooler.ts";
 import { openPostgresSession } from "../store/postgres-session.ts";
 import type { KeyIdentity, Presence } from "../store/presence.ts";
 
 export interface PrepareDeps {
-  config: Pick<Config, "database" | "autoMigrate">;
+  config: Pick<Config, "database" | "autoMigrate" | "queue">;
   presence: Pick<Presence, "beat" | "checkKey" | "schemaVersion">;
   /** Knows the database's clock before the first request is judged by it. */
   clockSkew: Pick<ClockSkew, "measure">;
@@ -46,12 +48,20 @@ export async function prepareDatabase(deps: PrepareDeps, signal: AbortSignal): P
 
 async function prepareOnce(deps: PrepareDeps): Promise<void> {
   const { config, presence, clockSkew, keyRing, log } = deps;
+  const { url: queueUrl = null } = config.queue.driver === "postgres" ? config.queue : {};
+  if (queueUrl !== null && (await poolsTransactions(queueUrl))) {
+    throw new Error(`${poolerWords.saw}. ${poolerWords.advice}`);
+  }
   const url = migrateUrlOf(config.database);
-  if (url !== null && config.autoMigrate) {
+  // A Supabase project's is only for migrations, and may not be reachable from here.
+  if (url !== null && (config.autoMigrate || config.database.driver === "postgres")) {
     const session = await openPostgresSession(url);
     try {
-      const applied = await migrate(session);
+      const applied = config.autoMigrate ? await migrate(session) : [];
       if (applied.length > 0) log.info("database migrated", { count: applied.length });
+      for (const fault of durabilityFaults(await readDurability(session))) {
+        log.warn("PostgreSQL may lose what it committed", { reason: fault });
+      }
     } finally {
       await session.close().catch(() => undefined);
     }

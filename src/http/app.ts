@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { missingScope, type Principal, type Right } from "../auth/principal.ts";
 import { AppError, isAppError } from "../errors.ts";
 import { collectAfter } from "../mail/collect.ts";
+import { liftCallBudget, withCallBudget } from "../store/call-budget.ts";
 import { accessLog } from "./access-log.ts";
 import type { ApiContext, ApiEnv, HeldBytes } from "./api-env.ts";
 import { createGetApiKey, createListApiKeys, createRevokeApiKey } from "./api-keys.ts";
@@ -61,6 +62,21 @@ export type Route = {
   /** What the caller has to have; a route that does not say does not compile. */
   | { auth: "bearer"; needs: Right }
 );
+
+/** What a request may wait for the database in all: the answer is there within 5 s, if only 503. */
+const answerWithinMs = 4_500;
+
+/** These call the database as often as it takes; each of their calls has its own deadline. */
+const longPaths: ReadonlySet<string> = new Set([
+  "/api/v1/cancel",
+  "/api/v1/dead-letters/replay",
+  "/api/v1/test-email",
+  "/api/v1/audit",
+  "/api/v1/audit/verify",
+  "/api/v1/audit/checkpoint",
+  "/api/v1/doctor",
+  "/api/v1/reconcile",
+]);
 
 /** Every route of the API. */
 export function routesOf(deps: AppDeps): Route[] {
@@ -176,6 +192,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ getPath: pathOf });
   const headers = createSecurityHeaders(deps.isHttps ?? (() => false));
   app.use(requestId, accessLog(deps), headers, rateLimitHeaders, soundTarget);
+  app.use((_, next) => withCallBudget(answerWithinMs, next));
   app.onError((error, c) => failureResponse(error, c));
   app.notFound((c) => failureResponse(noSuchRoute(), c));
 
@@ -197,6 +214,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
 
 async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response> {
   c.set("route", route.path);
+  if (longPaths.has(route.path)) liftCallBudget();
   const takesMore = route.method === "POST" || route.method === "PATCH";
   if (takesMore && deps.isDraining()) throw shuttingDown();
   if (route.auth === "bearer") {

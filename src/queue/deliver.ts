@@ -1,4 +1,5 @@
 import type { ClaimAnswer, ClaimedEmail } from "../store/attempts.ts";
+import { contendedError } from "../store/call-error.ts";
 import { sleep } from "./abortable.ts";
 import {
   type AttemptDeps,
@@ -197,9 +198,16 @@ async function askUntilAnswered(
 ): Promise<ClaimAnswer> {
   signals.drain.throwIfAborted();
   let asked = 0;
-  return await repeatUntilTaken(() => {
+  return await repeatUntilTaken(async () => {
     asked += 1;
-    return deps.attempts.claim(emailId, wake, { isIsolated, isAgain: asked > 1, aheadMs });
+    const options = { isIsolated, isAgain: asked > 1, aheadMs };
+    const answer = await deps.attempts.claim(emailId, wake, options);
+    // The lock may be that of our own earlier claim, which has yet to commit: whoever asks later
+    // and does not know of it would take the email for somebody else's.
+    if (answer.kind === "locked" && asked > 1) {
+      throw contendedError(new Error("locked, maybe by the claim that had no answer"));
+    }
+    return answer;
   }, signals.drain);
 }
 

@@ -20,6 +20,10 @@ const CONTENDED_STATE = /^(40001|40P01|55P03|57014)$/;
 /** No such schema, function or table: the database is older than the program, or not ours. */
 const SCHEMA_STATE = /^(3F000|42883|42P01)$/;
 
+/** 26000: no such prepared statement; 42P05: there is one of that name already. */
+const PREPARED_STATE = /^(26000|42P05)$/;
+const poolerWords =
+  "A pooler between here and the database mixes up prepared statements; try again shortly.";
 const missingWords =
   "The database's schema is missing or older than this program: run `taskforce-mailer migrate`.";
 
@@ -27,10 +31,23 @@ const missingWords =
 const LOST_CONNECTION =
   /connection terminated|timeout exceeded|connection error|not queryable|pool after calling end|closed the connection|connection ended|client was closed/i;
 
+/**
+ * A deadlock or a serialization failure (40P01, 40001), and the prepared statement that a pooler
+ * in transaction mode lost or has twice (26000, 42P05): nothing was done, and a second try works.
+ */
+const UNDONE_STATE = /^(40001|40P01|26000|42P05)$/;
 /** What `pg` says when no connection of the pool became free, or none could be made, in time. */
 const NO_CONNECTION_IN_TIME = /timeout exceeded/i;
 /** Codes of Node's sockets and resolver: ECONNREFUSED, ENOTFOUND, EAI_AGAIN, ENOSPC, … */
 const SYSTEM_CODE = /^(E[A-Z_]{3,}|ERR_[A-Z_]*(SOCKET|TLS|SSL|CONN)[A-Z_]*)$/;
+
+/** A certificate that no root we know vouches for, or of another name. */
+const CERTIFICATE_CODE =
+  /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|CERT_\w+|ERR_TLS_CERT_\w+)$/;
+const certificateWords =
+  "The database's TLS certificate is not one that this machine trusts: add " +
+  "sslrootcert=/path/to/ca.pem to DATABASE_URL, with the certificate of your provider's CA; or " +
+  "sslmode=no-verify, which encrypts and checks nothing.";
 
 /** A table rather than a list: a code that `errors.ts` gains and this lacks does not compile. */
 const KNOWN_CODES = {
@@ -85,6 +102,8 @@ export function toCallError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   const { code, message, detail } = describe(error);
   if (code === RAISED_BY_US) return raisedError(message, detail, error);
+  if (isCertificateRefused(error)) return certificateError(error);
+  if (PREPARED_STATE.test(code)) return notNow(poolerWords, error);
   if (CONTENDED_STATE.test(code)) return contendedError(error);
   if (NO_CONNECTION_IN_TIME.test(message)) return unansweredError(error);
   if (isUnavailable(code, message)) return unavailableError(error);
@@ -133,8 +152,21 @@ export function isContended(error: unknown): boolean {
   return isAppError(error, "database_unavailable") && error.reason === "contended";
 }
 
+/** True when the database undid the call, for a cause that is over; `toCallError` made the error. */
+export function isUndone(error: unknown): boolean {
+  return isAppError(error, "database_unavailable") && UNDONE_STATE.test(describe(error.cause).code);
+}
+
 export function isUnanswered(error: unknown): boolean {
   return isAppError(error, "database_unavailable") && error.reason === "unanswered";
+}
+
+export function isCertificateRefused(error: unknown): boolean {
+  return CERTIFICATE_CODE.test(describe(error).code);
+}
+
+export function certificateError(cause: unknown): AppError {
+  return setupError(cause, certificateWords);
 }
 
 /** What only a person can mend, in words that say how; then the same call works. */

@@ -1,3 +1,5 @@
+import { callBudgetLeftMs } from "./call-budget.ts";
+
 /**
  * The port to the database. Everything the program asks of it goes through one SQL function,
  * `mailer_api.call_as(claims text, fn text, args text) returns text`, in one transaction:
@@ -74,10 +76,13 @@ export function parseAnswer(answer: string, { hasTexts = false }: CallOptions = 
   return { json: JSON.parse(json), texts } satisfies AnswerWithTexts;
 }
 
-/** A call that carries megabytes may take longer than one that must answer a person soon. */
+/**
+ * How long a call may take, in ms: what its request may still wait, at most `deadlineMs`. One that
+ * carries megabytes may take longer than one that must answer a person soon.
+ */
 export function deadlineFor(text: string, options: CallOptions | undefined, deadlineMs: number) {
   const megabytes = (text.length + (options?.answerBytes ?? 0)) / 1_000_000;
-  return deadlineMs + Math.floor(megabytes) * 1_000;
+  return Math.min(deadlineMs, callBudgetLeftMs()) + Math.floor(megabytes) * 1_000;
 }
 
 /** A part of the program, as the database knows it; what each may call stands in `mailer.functions`. */

@@ -1,4 +1,5 @@
 import { isAppError } from "../errors.ts";
+import { spendCallBudget, withoutCallBudget } from "./call-budget.ts";
 import { isContended, isUnanswered } from "./call-error.ts";
 import { type AloneCall, type Contended, ContendedItems, contended } from "./contended-items.ts";
 import { Waiting, type WaitingItem } from "./waiting-items.ts";
@@ -86,13 +87,16 @@ class Batches<I, O> implements GroupCommit<I, O> {
   add(item: I): Promise<O> {
     const { promise, resolve, reject } = Promise.withResolvers<O>();
     const one = this.waiting.admit(item, resolve, reject);
-    if (this.contended.isKnown(item)) {
-      this.contended.add(one);
-    } else {
-      this.waiting.push(one);
-      this.schedule();
-    }
-    return promise;
+    // The call is everybody's in it: what its first request may wait concerns nobody else.
+    withoutCallBudget(() => {
+      if (this.contended.isKnown(item)) {
+        this.contended.add(one);
+      } else {
+        this.waiting.push(one);
+        this.schedule();
+      }
+    });
+    return spendCallBudget(() => promise);
   }
 
   idle(): Promise<void> {

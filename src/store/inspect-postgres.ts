@@ -1,3 +1,4 @@
+import { type Durability, readDurability } from "./durability.ts";
 import { type MigrationState, migrationStatus } from "./migrate.ts";
 import { openPostgresSession } from "./postgres-session.ts";
 
@@ -9,6 +10,9 @@ export interface PostgresFacts {
   migrations: MigrationState[];
   /** Of connecting and asking once. */
   tookMs: number;
+  durability: Durability;
+  /** The connection is not encrypted, and its other end is not on this machine. */
+  isExposed: boolean;
 }
 
 const connectTimeoutMs = 4_000;
@@ -23,10 +27,23 @@ export async function inspectPostgres(url: string): Promise<PostgresFacts> {
               current_setting('server_version_num')::integer as number`,
     );
     const tookMs = performance.now() - startedAt;
-    const migrations = await migrationStatus(session);
     const { version, number } = row ?? {};
-    return { version: String(version), versionNumber: Number(number), migrations, tookMs };
+    return {
+      version: String(version),
+      versionNumber: Number(number),
+      migrations: await migrationStatus(session),
+      tookMs,
+      durability: await readDurability(session),
+      isExposed: !session.isEncrypted && !isLocal(url),
+    };
   } finally {
     await session.close().catch(() => undefined);
   }
+}
+
+/** A Unix socket, or an address of this machine. */
+function isLocal(url: string): boolean {
+  const { hostname, searchParams } = new URL(url);
+  const host = searchParams.get("host") ?? decodeURIComponent(hostname).replace(/^\[|\]$/g, "");
+  return host === "" || host.startsWith("/") || /^(localhost|127\.[\d.]+|::1)$/.test(host);
 }

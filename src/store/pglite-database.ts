@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
+import { spendCallBudget } from "./call-budget.ts";
 import { toCallError, unansweredError } from "./call-error.ts";
 import {
   type CallOptions,
@@ -81,7 +82,8 @@ function createDatabase(
       const text = callText(args, options);
       const values = [claimsText(as, options), fn, text];
       const sql = "select mailer_api.call_as($1, $2, $3) as answer";
-      const answer = await queryWithin(engine, deadlineFor(text, options, deadlineMs), sql, values);
+      const callMs = deadlineFor(text, options, deadlineMs);
+      const answer = await spendCallBudget(() => queryWithin(engine, callMs, sql, values));
       return typeof answer === "string" ? parseAnswer(answer, options) : null;
     },
     async ping() {

@@ -1,5 +1,6 @@
 import pg from "pg";
-import { toCallError, unansweredError } from "./call-error.ts";
+import { spendCallBudget } from "./call-budget.ts";
+import { isUndone, toCallError, unansweredError } from "./call-error.ts";
 import {
   type CallOptions,
   type Claims,
@@ -12,7 +13,7 @@ import {
 import { openPool } from "./open-pool.ts";
 
 export interface PostgresDatabaseOptions {
-  /** `postgres://…`; with a pooler, in session mode or one that keeps prepared statements. */
+  /** `postgres://…`; also of a pooler, in transaction mode too. */
   url: string;
   /** Connections at most. Default 10. */
   poolSize?: number;
@@ -29,11 +30,11 @@ export interface PostgresDatabase extends Database {
 /** A connection that is not there after 3 s is not coming; HTTP must have answered by 5 s. */
 const CONNECT_TIMEOUT_MS_MAX = 3_000;
 
-/** Enough for the largest message; nobody waits for a small call that long. */
-const STATEMENT_TIMEOUT_MS = 60_000;
-
-/** Named, so that each connection parses and plans the statement once. */
-const CALL_AS = { name: "call_as", text: "select mailer_api.call_as($1, $2, $3) as answer" };
+/**
+ * Not named: behind a pooler in transaction mode the next call of this connection may reach a
+ * session that has not prepared it (26000), or one where somebody else has (42P05).
+ */
+const CALL_AS = { text: "select mailer_api.call_as($1, $2, $3) as answer" };
 
 /** The `Database` over a real PostgreSQL; a server that restarts is met by a new connection. */
 export function createPostgresDatabase(options: PostgresDatabaseOptions): PostgresDatabase {
@@ -42,11 +43,10 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
     connectionString: url,
     max: poolSize,
     connectionTimeoutMillis: Math.min(CONNECT_TIMEOUT_MS_MAX, deadlineMs),
-    // The server gives up too, if later: only a call with megabytes takes longer than ours.
-    statement_timeout: Math.max(deadlineMs, STATEMENT_TIMEOUT_MS),
     idleTimeoutMillis: 60_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
+    // The one parameter of the start that poolers know; whatever else a call needs it sets itself.
     application_name: "taskforce-mailer",
   });
   let closing: Promise<void> | null = null;
@@ -58,7 +58,8 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
       const text = callText(args, options);
       const values = [claimsText(as, options), fn, text];
       const callMs = deadlineFor(text, options, deadlineMs);
-      const answer = await queryWithin(pool, callMs, { ...CALL_AS, values });
+      const call = (ms: number) => queryWithin(pool, ms, { ...CALL_AS, values });
+      const answer = await spendCallBudget(() => againOnce(call, callMs));
       return answer === null ? null : parseAnswer(answer, options);
     },
     async ping(): Promise<void> {
@@ -77,6 +78,18 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
  */
 function isConnectionSpent(error: unknown): boolean {
   return !(error instanceof pg.DatabaseError) || /^(57P|08|25006)/.test(error.code ?? "");
+}
+
+/** What surely changed nothing and is over at once is tried a second time, within the deadline. */
+async function againOnce<T>(call: (ms: number) => Promise<T>, deadlineMs: number): Promise<T> {
+  const startedAt = performance.now();
+  try {
+    return await call(deadlineMs);
+  } catch (error) {
+    const leftMs = deadlineMs - (performance.now() - startedAt);
+    if (!isUndone(error) || leftMs <= 0) throw error;
+    return await call(leftMs);
+  }
 }
 
 interface Answer {

@@ -1,4 +1,5 @@
 import { createClient } from "@supabase/supabase-js";
+import { spendCallBudget } from "./call-budget.ts";
 import { toCallError, unavailableError } from "./call-error.ts";
 import {
   type CallOptions,
@@ -60,10 +61,13 @@ export function createSupabaseDatabase({
   ): Promise<unknown> {
     if (isClosed) throw unavailableError(new Error("the database is closed"));
     const text = callText(args, options);
-    const { data, error, status } = await client
-      .rpc("call_as", { claims: claimsText(as, options), fn, args: text })
-      .retry(false)
-      .abortSignal(AbortSignal.timeout(deadlineFor(text, options, deadlineMs)));
+    const callMs = deadlineFor(text, options, deadlineMs);
+    const call = async () =>
+      await client
+        .rpc("call_as", { claims: claimsText(as, options), fn, args: text })
+        .retry(false)
+        .abortSignal(AbortSignal.timeout(Math.ceil(callMs)));
+    const { data, error, status } = await spendCallBudget(call);
     if (error !== null) throw toSupabaseError({ status, error });
     return parsed(data, status, options);
   }

@@ -1,3 +1,4 @@
+import { callBudgetLeftMs } from "./call-budget.ts";
 import { unansweredError } from "./call-error.ts";
 
 /** One item of a group commit, from `add` to its result. */
@@ -46,7 +47,8 @@ export class Waiting<I, O> {
   /** Starts the item's deadline; it waits for no call yet. */
   admit(item: I, resolve: (result: O) => void, reject: (error: unknown) => void) {
     const sizeBytes = this.limits.sizeOf(item);
-    const deadlineMs = this.limits.deadlineMs + Math.floor(sizeBytes / 1_000_000) * 1_000;
+    const leftMs = Math.min(this.limits.deadlineMs, callBudgetLeftMs());
+    const deadlineMs = leftMs + Math.floor(sizeBytes / 1_000_000) * 1_000;
     const isLarge = sizeBytes >= this.limits.aloneBytes;
     const settle = () => this.open.delete(one);
     const one: WaitingItem<I, O> & { isSettled: boolean } = {

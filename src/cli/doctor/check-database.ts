@@ -1,4 +1,5 @@
 import { isAppError } from "../../errors.ts";
+import { durabilityFaults } from "../../store/durability.ts";
 import { createFigureReader } from "../../store/figures.ts";
 import { inspectPostgres, type PostgresFacts } from "../../store/inspect-postgres.ts";
 import { migrateUrlOf } from "../prepare-database.ts";
@@ -25,12 +26,18 @@ export async function checkDatabase(
   }
   const url = migrateUrlOf(config.database);
   const direct = url === null ? [] : await checkPostgres(url, config.autoMigrate);
-  if (direct.some(({ status }) => status !== "ok")) return { findings: direct, seen: null };
+  if (direct.some(({ check, status }) => status !== "ok" && !isAside(check)))
+    return { findings: direct, seen: null };
   const { seen, error } = await readFigures(patient);
   if (seen === null) return { findings: [...direct, silent(error)], seen };
   // A direct connection to PostgreSQL has told more than a call can.
   const own = config.database.driver === "postgres" ? [] : [answering(seen, database.driver)];
   return { findings: [...own, ...direct], seen };
+}
+
+/** What is worth a warning and keeps nobody from asking on. */
+function isAside(check: string): boolean {
+  return check === "durability" || check === "database tls";
 }
 
 async function readFigures({ database }: Patient) {
@@ -62,13 +69,39 @@ function silent(error: unknown): Finding {
 async function checkPostgres(url: string, autoMigrate: boolean): Promise<Finding[]> {
   try {
     const facts = await inspectPostgres(url);
-    return [judgeVersion(facts), judgeMigrations(facts, autoMigrate)];
+    return [
+      judgeVersion(facts),
+      judgeMigrations(facts, autoMigrate),
+      judgeDurability(facts),
+      judgeEncryption(facts),
+    ];
   } catch (error) {
     return [failed("database", `no way in: ${reasonOf(error)}`, adviceFor(error))];
   }
 }
 
+function judgeDurability({ durability }: PostgresFacts): Finding {
+  const faults = durabilityFaults(durability);
+  if (faults.length === 0) return ok("durability", "what PostgreSQL commits is on its disk");
+  const advice =
+    "Set fsync, full_page_writes and synchronous_commit to on in postgresql.conf, or accept that " +
+    "a crash of the database's machine loses what was answered 201.";
+  return warning("durability", faults.join("; "), advice);
+}
+
+function judgeEncryption({ isExposed }: PostgresFacts): Finding {
+  if (!isExposed)
+    return ok("database tls", "the connection is encrypted, or stays on this machine");
+  return warning(
+    "database tls",
+    "the database is on another machine and the connection is not encrypted",
+    "Add sslmode=verify-full (and sslrootcert=/path/to/ca.pem where the provider has its own CA) " +
+      "to DATABASE_URL.",
+  );
+}
+
 function adviceFor(error: unknown): string {
+  if (isAppError(error)) return error.publicDetail;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (/^28/.test(code)) return "Check the user and the password in DATABASE_URL.";
   if (code === "3D000") return "Create that database, or correct its name in DATABASE_URL.";

@@ -1,12 +1,13 @@
 import type { Config } from "../../config.ts";
 import { inspectRedis, type RedisFacts } from "../../queue/inspect-redis.ts";
+import { poolerWords, poolsTransactions } from "../../store/pooler.ts";
 import { type Finding, failed, ok, reasonOf, warning } from "./finding.ts";
 
 /** Where the queue lives; with Redis also its clock, for the check that compares clocks. */
 export async function checkQueue({
   queue,
 }: Config): Promise<{ findings: Finding[]; redis: RedisFacts | null }> {
-  if (queue.driver === "postgres") return { findings: [checkPooler(queue.url)], redis: null };
+  if (queue.driver === "postgres") return { findings: [await checkPooler(queue.url)], redis: null };
   try {
     const redis = await inspectRedis(queue.url);
     const findings = [judgeVersion(redis), ...judgeWrites(redis), judgePolicy(redis)];
@@ -20,14 +21,14 @@ export async function checkQueue({
 }
 
 /** BullMQ LISTENs, and a pooler in transaction mode lends a connection for one transaction. */
-function checkPooler(url: string | null): Finding {
-  const where = url === null ? "the embedded database" : "the database";
-  if (url === null || new URL(url).port !== "6543") return ok("queue", `lives in ${where}`);
-  return failed(
-    "queue",
-    "lives behind a pooler in transaction mode (port 6543), which cannot LISTEN",
-    "Point DATABASE_URL to the pooler's session mode (port 5432), or set REDIS_URL.",
-  );
+async function checkPooler(url: string | null): Promise<Finding> {
+  if (url === null) return ok("queue", "lives in the embedded database");
+  try {
+    if (!(await poolsTransactions(url))) return ok("queue", "lives in the database");
+    return failed("queue", poolerWords.saw, poolerWords.advice);
+  } catch (error) {
+    return failed("queue", `no way in: ${reasonOf(error)}`, "See the check of the database.");
+  }
 }
 
 function judgeVersion({ product, version, tookMs }: RedisFacts): Finding {

@@ -2,12 +2,14 @@ import { cancelRace } from "./cancel-faults.ts";
 import { changeRace } from "./change-faults.ts";
 import { claimsForgotten, commitAfterDeadline, settleRefused } from "./claim-faults.ts";
 import { clocksOff } from "./clock-faults.ts";
+import { commitLost } from "./durability-faults.ts";
 import { killedAtEveryStep } from "./fail-point-faults.ts";
 import type { Fault } from "./fault.ts";
 import { functionsRefused } from "./function-faults.ts";
 import { hopDown } from "./hop-faults.ts";
 import { ddlBesideTraffic, rowsLocked, slowDatabase } from "./lock-faults.ts";
 import { onPostgresAlone } from "./on-postgres-alone.ts";
+import { throughAPooler } from "./pooler-faults.ts";
 import { postgresHung, postgresKilled, postgresReadOnly, replyLost } from "./postgres-faults.ts";
 import {
   redisDowns,
@@ -60,9 +62,11 @@ export const faults: Fault[] = [
   commitAfterDeadline,
   claimsForgotten,
   functionsRefused,
+  commitLost,
   rowsLocked,
   ddlBesideTraffic,
   slowDatabase,
+  throughAPooler,
   regionsRace,
   regionDead,
   everySmtpReply,

@@ -37,7 +37,7 @@ export const postgresKilled = defineFault({
 });
 
 /** Several requests at once, and the kill as soon as the first of them is answered; ms between. */
-async function killAfterAck(world: World, count: number): Promise<number> {
+export async function killAfterAck(world: World, count: number): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const aimed = world.postgres.aim();
   let isFirst = true;

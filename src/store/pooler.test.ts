@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { freshDatabase } from "../testing/fresh-database.ts";
+import { newEmail, store, userClaims } from "../testing/new-email.ts";
+import { type PgBouncer, startPgBouncer } from "../testing/pgbouncer.ts";
+import { createEmails } from "./emails.ts";
+import { migrate } from "./migrate.ts";
+import { poolsTransactions } from "./pooler.ts";
+import { createPostgresDatabase } from "./postgres-database.ts";
+import { openPostgresSession } from "./postgres-session.ts";
+
+let url: string;
+const bouncers: PgBouncer[] = [];
+
+async function bouncer(poolMode: "transaction" | "session"): Promise<string> {
+  const started = await startPgBouncer(url, { poolMode });
+  bouncers.push(started);
+  return started.url;
+}
+
+beforeAll(async () => {
+  ({ url } = await freshDatabase());
+}, 60_000);
+afterAll(async () => {
+  for (const one of bouncers) await one.stop();
+});
+
+describe("a pooler in transaction mode", () => {
+  test("is told from one in session mode and from the server itself", async () => {
+    expect(await poolsTransactions(url)).toBe(false);
+    expect(await poolsTransactions(await bouncer("session"))).toBe(false);
+    expect(await poolsTransactions(await bouncer("transaction"))).toBe(true);
+  });
+
+  test("carries calls of many connections, of which none is answered with another's", async () => {
+    const database = createPostgresDatabase({ url: await bouncer("transaction"), poolSize: 10 });
+    const emails = createEmails(database);
+    const drafts = Array.from({ length: 60 }, () => newEmail());
+    await Promise.all(drafts.map((draft) => store(emails, [draft])));
+    const read = await Promise.all(drafts.map(({ id }) => emails.get(id, userClaims("ada"))));
+    expect(read.map((email) => email?.id)).toEqual(drafts.map(({ id }) => id));
+    await database.close();
+  });
+
+  test("carries migrations of several servers that start at once", async () => {
+    const pooled = await bouncer("transaction");
+    const migration = { version: "99991231000000", name: "pooled", sql: "create table pooled ();" };
+    const runs = [0, 1, 2].map(async () => {
+      const session = await openPostgresSession(pooled);
+      return await migrate(session, [migration]).finally(() => session.close());
+    });
+    expect((await Promise.all(runs)).flat()).toEqual([migration]);
+  });
+});
