@@ -15,7 +15,7 @@ import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createBreaker } from "../queue/breaker.ts";
 import { createChange } from "../queue/change.ts";
-import { createClockSkew } from "../queue/clock-skew.ts";
+import { type ClockSkew, createClockSkew } from "../queue/clock-skew.ts";
 import { createDestinations } from "../queue/destinations.ts";
 import { aheadMax, createDirectDelivery, type DirectDelivery } from "../queue/direct-delivery.ts";
 import { createEnqueue, type Enqueue, type WakeJob } from "../queue/enqueue.ts";
@@ -120,11 +120,11 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const { region, queueHorizonMs: horizonMs } = config;
   const keyRing = keyRingOf(config, secrets);
   const semaphore = createByteSemaphore({ bytesMax: bytesMaxOf(config) });
-  const sender = createTransport(config, log);
+  const clockSkew = createClockSkew({ log });
+  const sender = createTransport(config, log, clockSkew);
   const presence = createPresenceOf(config, database, workerId);
   const backend = createQueueBackend({ config: config.queue, database, region, log });
   const queue = backend.createQueue<WakeJob>(emailQueueName);
-  const clockSkew = createClockSkew({ log });
   const waking = { queue, presence, clockSkew, log, failPoints };
   const enqueue = createEnqueue({ ...waking, aheadMax: aheadMaxOf(config) });
   const transport = sender.name;
@@ -370,8 +370,9 @@ function openFailPoints(): FailPoints {
   return spec ? createFailPoints(spec, () => process.kill(process.pid, "SIGKILL")) : noFailPoints;
 }
 
-function createTransport(config: Config, log: Logger): Transport {
+/** Its messages are dated by the database's clock, which also says when they are due. */
+function createTransport(config: Config, log: Logger, { now }: Pick<ClockSkew, "now">): Transport {
   return config.transport.kind === "smtp"
-    ? createSmtpTransport(config.transport, { log })
-    : createCaptureTransport({ dataDir: config.dataDir });
+    ? createSmtpTransport(config.transport, { log, now })
+    : createCaptureTransport({ dataDir: config.dataDir, now });
 }

@@ -173,6 +173,7 @@ describe("503", () => {
       "/api/v1/dead-letters/:id/replay": {},
       "/api/v1/emails/:id/hold": {},
       "/api/v1/emails/:id/release": {},
+      "/api/v1/emails/:id/send-now": {},
       "/api/v1/dead-letters/replay": { filter: { all: true } },
       "/api/v1/cancel": { tag: "news" },
       "/api/v1/api-keys": { name: "a key", scopes: ["read"] },

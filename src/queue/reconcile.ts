@@ -53,7 +53,7 @@ const headMs = 1_000;
 const clockTimeoutMs = 1_500;
 const overdueEveryMs = 2_000;
 const heardWithinMs = 5_000;
-const forgetEveryMs = 600_000;
+const forgetEveryMs = 60_000;
 
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { presence, log } = deps;

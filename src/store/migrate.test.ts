@@ -95,6 +95,8 @@ describe("the embedded list", () => {
       "20261124000028": "baf6b8ae07410d17",
       "20261124000029": "b4a688755a139ff9",
       "20261124000030": "7588a85a1dbbf12f",
+      "20261124000034": "ecf13fa9b5d259f1",
+      "20261124000035": "82585c8d9ae7da52",
     };
     const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
     expect(Object.fromEntries(digests)).toMatchObject(landed);

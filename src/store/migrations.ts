@@ -72,6 +72,7 @@ import fullTransactions from "../../supabase/migrations/20261124000033_full_tran
 import beatCounter from "../../supabase/migrations/20261124000034_beat_counter.sql" with {
   type: "text",
 };
+import keptKeys from "../../supabase/migrations/20261124000035_kept_keys.sql" with { type: "text" };
 
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
@@ -117,6 +118,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000032", name: "self_audit", sql: selfAudit },
   { version: "20261124000033", name: "full_transactions", sql: fullTransactions },
   { version: "20261124000034", name: "beat_counter", sql: beatCounter },
+  { version: "20261124000035", name: "kept_keys", sql: keptKeys },
 ];
 
 /** The version of the schema that this program was written for. */

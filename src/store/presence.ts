@@ -159,6 +159,11 @@ export interface PresenceOptions {
 
 const silentAfterMsDefault = 60_000;
 
+/** What `forget_idempotent` looks at in one call at most, half of each of its two kinds. */
+const forgetBatch = 5_000;
+/** In one go; with one every minute that is more keys than this product accepts in a day. */
+const forgetMax = 200_000;
+
 export function createPresence(database: Database, options: PresenceOptions): Presence {
   const { workerId, region, horizonMs, deadAfterMs } = options;
   const silence = {
@@ -225,7 +230,12 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
     checkKey: (key) => checkKey(database, key, { claims, workerId }),
     schemaVersion: () => schemaVersion(call),
     async forgetIdempotent() {
-      return (await call("forget_idempotent", {})) as number;
+      let looked = 0;
+      for (let count = forgetBatch; count >= forgetBatch / 2 && looked < forgetMax; ) {
+        count = (await call("forget_idempotent", {})) as number;
+        looked += count;
+      }
+      return looked;
     },
   };
 }

@@ -80,6 +80,7 @@ export const callers: Record<string, string> = {
 
 /** What other functions use; nobody calls these. With `owner`, also within what a user calls. */
 export const inner: Record<string, "owner" | "service"> = {
+  key_kept_until: "service",
   run_as_owner: "owner",
   claim_sub: "owner",
   claim_role: "owner",
