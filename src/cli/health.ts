@@ -50,13 +50,30 @@ export async function checkHealth(
   const journal = checkJournal(parts);
   const ownSettling = checkSettling(parts.delivering.settling);
   const settling = ownSettling.status === "ok" ? checkOthersSettling(view) : ownSettling;
-  const watched = [queue, workers, transport, reconciler, clock, journal, settling];
+  const memory = checkMemory(parts);
+  const watched = [queue, workers, transport, reconciler, clock, journal, settling, memory];
   const isDegraded = watched.some(({ status }) => status !== "ok");
   return {
     status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
-    accepting: isAccepting,
-    components: { database, queue, workers, transport, reconciler, clock, journal, settling },
+    accepting: isAccepting && memory.status === "ok",
+    components: {
+      database,
+      queue,
+      workers,
+      transport,
+      reconciler,
+      clock,
+      journal,
+      settling,
+      memory,
+    },
   };
+}
+
+/** Full, it refuses what comes and sends what is there: traffic may go elsewhere for a while. */
+function checkMemory({ semaphore }: Pick<Parts, "semaphore">): Component {
+  if (semaphore.hasRoom) return { status: "ok" };
+  return { status: "degraded", detail: "requests hold all the bytes they may: more are refused" };
 }
 
 /** A wrong clock sends nothing early, but BullMQ judges by it: emails can be seconds late. */

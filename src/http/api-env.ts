@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import type { Principal } from "../auth/principal.ts";
 import type { Claims } from "../store/database.ts";
 import type { Taken } from "./limiter.ts";
+import type { ParseTurns } from "./parse-turns.ts";
 
 /** What `app.fetch(req, { server })` hands in, and what the middleware leaves for the endpoints. */
 export interface ApiEnv {
@@ -22,9 +23,19 @@ export interface ApiEnv {
     emailId?: string;
     /** The memory set aside for the body and what is made of it, given back at the end. */
     held?: HeldBytes;
+    /** Of a read: its owner's turn, which an answer that streams takes over. */
+    turn?: Turn;
+    /** Before a large body is parsed. */
+    parseTurns?: ParseTurns;
     /** What is left of the caller's budget; absent where none is kept. */
     rateLimit?: Taken & { name: string; perMinute: number };
   };
+}
+
+/** Ends with the answer, or when whoever has set `isKept` calls `end`. */
+export interface Turn {
+  isKept: boolean;
+  end(): void;
 }
 
 export interface HeldBytes {

@@ -27,6 +27,8 @@ import { createListAudit } from "./list-audit.ts";
 import { createListDeadLetterGroups } from "./list-dead-letter-groups.ts";
 import { createListDeadLetters, createListEmails } from "./list-emails.ts";
 import { deadLetterParameters, filterParameters, pageParameters } from "./list-query.ts";
+import { createOwnerTurns, type OwnerTurns } from "./owner-turns.ts";
+import { createParseTurns, type ParseTurns } from "./parse-turns.ts";
 import { createPatchEmail } from "./patch-email.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { assertQuery } from "./query.ts";
@@ -54,6 +56,8 @@ export type Route = {
   query?: readonly string[];
   /** What its body may hold; absent: it reads none. */
   body?: z.ZodObject;
+  /** Whether its owner's turn is waited for; default: of a GET. */
+  isHeavy?: boolean;
   run: (c: ApiContext) => Promise<Response>;
 } & (
   | { auth: "none" }
@@ -130,7 +134,13 @@ export function routesOf(deps: AppDeps): Route[] {
       run: createShredContent(deps),
     },
     { ...send, path: `${v1}/cancel/:id`, method: "DELETE", run: createCancelEmail(deps) },
-    { ...send, path: `${v1}/cancel`, body: cancelsSchema, run: createCancelEmails(deps) },
+    {
+      ...send,
+      path: `${v1}/cancel`,
+      body: cancelsSchema,
+      isHeavy: true,
+      run: createCancelEmails(deps),
+    },
     { ...read, path: `${v1}/scheduled-emails`, query: filters, run: createListEmails(deps) },
     { ...read, path: `${v1}/dead-letters`, query: deadFilters, run: createListDeadLetters(deps) },
     {
@@ -143,6 +153,7 @@ export function routesOf(deps: AppDeps): Route[] {
       ...send,
       path: `${v1}/dead-letters/replay`,
       body: replaysSchema,
+      isHeavy: true,
       run: createReplayDeadLetters(deps),
     },
     {
@@ -197,9 +208,10 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   app.notFound((c) => failureResponse(noSuchRoute(), c));
 
   const routes = servedRoutes(deps);
+  const turns = { reads: createOwnerTurns({ runningMax: readsMax }), parses: createParseTurns() };
   for (const route of routes) {
     app.on(route.method, route.path, (c) =>
-      run(c, route, deps).catch((error: unknown) => refuse(c, deps, error)),
+      run(c, route, deps, turns).catch((error: unknown) => refuse(c, deps, error)),
     );
   }
   for (const [path, methods] of methodsByPath(routes)) {
@@ -212,7 +224,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   return app;
 }
 
-async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response> {
+async function run(c: ApiContext, route: Route, deps: AppDeps, turns: Turns): Promise<Response> {
   c.set("route", route.path);
   if (longPaths.has(route.path)) liftCallBudget();
   const takesMore = route.method === "POST" || route.method === "PATCH";
@@ -222,6 +234,7 @@ async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response
     c.set("principal", principal);
     await deps.rateLimits.spend(c, principal, route.needs);
     assertRight(principal, route.needs);
+    await takeTurns(c, route, principal, turns);
   }
   if (route.query) assertQuery(c, route.query);
   const held: HeldBytes = { bytes: 0, giveBack: [] };
@@ -231,7 +244,32 @@ async function run(c: ApiContext, route: Route, deps: AppDeps): Promise<Response
   } finally {
     for (const giveBack of held.giveBack) giveBack();
     collectAfter(held.bytes);
+    if (c.var.turn?.isKept === false) c.var.turn.end();
   }
+}
+
+interface Turns {
+  reads: OwnerTurns;
+  parses: ParseTurns;
+}
+
+/** Of one owner at a time: the embedded database works on one call, a pool on a few. */
+const readsMax = 4;
+
+/**
+ * What reads, or changes many, waits for its owner's turn. What accepts emails does not: many at
+ * one moment are one call to the database.
+ */
+async function takeTurns(
+  c: ApiContext,
+  { method, isHeavy = method === "GET" }: Route,
+  { ownerId }: Principal,
+  { reads, parses }: Turns,
+): Promise<void> {
+  parses.see(ownerId);
+  c.set("parseTurns", parses);
+  if (!isHeavy) return;
+  c.set("turn", { isKept: false, end: await reads.enter(ownerId, c.req.raw.signal) });
 }
 
 /** Whoever goes on showing credentials that are not valid is told to stop. */

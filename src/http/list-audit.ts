@@ -48,20 +48,29 @@ function exportResponse(
 ): Response {
   c.env.server?.timeout(c.req.raw, 0);
   const pages = readJournal(audit, filter, claimsOf(c));
+  // Each page is a call to the database: as long as somebody reads, it is their turn.
+  const { turn } = c.var;
+  if (turn) turn.isKept = true;
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
           const { value: page, done } = await pages.next();
-          if (done) controller.close();
-          else controller.enqueue(encoder.encode(page.map(exportLine).join("")));
+          if (done) {
+            controller.close();
+            turn?.end();
+          } else controller.enqueue(encoder.encode(page.map(exportLine).join("")));
         } catch (error) {
+          turn?.end();
           log.error("an export broke off", { err: error, request_id: c.var.requestId });
           controller.error(new Error("the export broke off"));
         }
       },
-      cancel: async () => void (await pages.return()),
+      cancel: async () => {
+        turn?.end();
+        await pages.return();
+      },
     },
     { highWaterMark: 0 },
   );

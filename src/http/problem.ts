@@ -8,6 +8,7 @@ export const problems = {
   forbidden: { status: 403, title: "Not allowed" },
   not_found: { status: 404, title: "Not found" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
+  request_timeout: { status: 408, title: "The body came too slowly" },
   in_flight: { status: 409, title: "The email is being sent" },
   already_sent: { status: 409, title: "The email was sent" },
   already_failed: { status: 409, title: "The email failed" },
@@ -73,7 +74,13 @@ function headersOf(error: AppError, status: number): Record<string, string> {
     "content-type": "application/problem+json",
     ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
     ...challengeOf(error, status),
+    // The rest of the body is not read: whoever goes on sending it is hung up on.
+    ...(leavesBody(error) ? { connection: "close" } : {}),
   };
+}
+
+function leavesBody({ code }: AppError): boolean {
+  return code === "request_timeout" || code === "payload_too_large" || code === "overloaded";
 }
 
 /** RFC 6750, section 3: who sent no credential at all is told no error. */

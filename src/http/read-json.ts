@@ -1,7 +1,9 @@
 import { AppError } from "../errors.ts";
+import type { Caller } from "../mail/byte-semaphore.ts";
 import { collectAfter } from "../mail/collect.ts";
 import type { ApiContext, HeldBytes } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
+import { type BodyPace, createBodyPace } from "./body-pace.ts";
 import { parseExactly } from "./inexact-number.ts";
 import { jsonShape } from "./json-shape.ts";
 
@@ -24,12 +26,12 @@ export function bodyBytesMax({ messageBytesMax }: ReadDeps["config"]): number {
 /**
  * The request's body as parsed JSON, not deeper than 32 levels. Throws `unsupported_media_type`,
  * `payload_too_large` (counted while it comes in, whatever Content-Length says),
- * `malformed_json`, `overloaded`.
+ * `malformed_json`, `overloaded`, `request_timeout`.
  */
 export async function readJson(c: ApiContext, deps: ReadDeps): Promise<unknown> {
   assertMediaType(c);
   const bytes = await readBytes(c, deps);
-  const json = parse(bytes);
+  const json = await parseInTurn(c, bytes);
   collectAfter(bytes.length);
   return json;
 }
@@ -40,7 +42,19 @@ export async function readOptionalJson(c: ApiContext, deps: ReadDeps): Promise<u
   const bytes = await readBytes(c, deps);
   if (bytes.length === 0) return {};
   assertMediaType(c);
-  return parse(bytes);
+  return await parseInTurn(c, bytes);
+}
+
+async function parseInTurn(c: ApiContext, bytes: Uint8Array): Promise<unknown> {
+  const { parseTurns, principal } = c.var;
+  if (bytes.length <= uncountedBytes || !parseTurns || !principal) return parse(bytes);
+  const end = await parseTurns.enter(principal.ownerId, c.req.raw.signal);
+  try {
+    return parse(bytes);
+  } finally {
+    // Whoever reads the values does so before the loop comes round again: that is counted as well.
+    setImmediate(end);
+  }
 }
 
 function assertMediaType(c: ApiContext): void {
@@ -59,46 +73,74 @@ async function readBytes(c: ApiContext, deps: ReadDeps): Promise<Uint8Array> {
   const announced = Number(c.req.header("content-length") ?? 0);
   if (announced > bytesMax) throw tooLarge(bytesMax);
   // Bun reads no more than was announced, so that nothing need be counted piece by piece.
-  if (announced > 0 && announced <= uncountedBytes) return readAll(c);
-  assertRoom(deps, announced);
+  const isSmall = announced > 0 && announced <= uncountedBytes;
+  const pace = createBodyPace({ isSmall });
+  try {
+    return isSmall
+      ? await readAll(c, pace)
+      : await readCounted(c, deps, { bytesMax, announced, pace });
+  } finally {
+    pace.end();
+  }
+}
+
+/**
+ * Bytes count once while they come in, which takes as long as the client likes, and as all their
+ * copies from then on. What is made of the body lives until the answer.
+ */
+async function readCounted(
+  c: ApiContext,
+  deps: ReadDeps,
+  { bytesMax, announced, pace }: { bytesMax: number; announced: number; pace: BodyPace },
+): Promise<Uint8Array> {
+  const ownerId = c.get("principal")?.ownerId;
+  assertRoom(deps, ownerId, announced);
   const chunks: Uint8Array[] = [];
-  // What is made of the body lives until the answer; without an end to wait for, only here.
-  const kept = c.get("held");
-  const held = kept ?? { bytes: 0, giveBack: [] };
+  const upload: HeldBytes = { bytes: 0, giveBack: [] };
   let received = 0;
   let counted = uncountedBytes;
   try {
-    for await (const chunk of bodyOf(c)) {
+    for await (const chunk of bodyOf(c, pace)) {
       received += chunk.length;
       if (received > bytesMax) throw tooLarge(bytesMax);
       // As they come, so that a caller who announces much and sends nothing takes no room.
       for (; counted < received; counted += mebibyte) {
-        take(deps, held, mebibyte * copiesAtOnce);
+        const caller = { ownerId, use: "upload", ownBytes: upload.bytes } as const;
+        take(deps, upload, mebibyte, caller);
       }
       chunks.push(chunk);
     }
+    const held = c.get("held");
+    if (held && upload.bytes > 0) take(deps, held, upload.bytes * copiesAtOnce, { ownerId });
     return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
   } finally {
-    if (!kept) for (const giveBack of held.giveBack) giveBack();
+    for (const giveBack of upload.giveBack) giveBack();
   }
 }
 
-async function readAll(c: ApiContext): Promise<Uint8Array> {
+async function readAll(c: ApiContext, pace: BodyPace): Promise<Uint8Array> {
   try {
-    return await c.req.raw.bytes();
+    return await pace.next(c.req.raw.bytes());
   } catch (cause) {
-    throw endedEarly(cause);
+    throw cause instanceof AppError ? cause : endedEarly(cause);
   }
 }
 
-async function* bodyOf(c: ApiContext): AsyncGenerator<Uint8Array> {
-  const { body } = c.req.raw;
-  if (body === null) return;
+async function* bodyOf(c: ApiContext, pace: BodyPace): AsyncGenerator<Uint8Array> {
+  const reader = c.req.raw.body?.getReader();
+  if (reader === undefined) return;
   try {
-    yield* body;
+    for (;;) {
+      const { done, value } = await pace.next(reader.read());
+      if (done) return;
+      pace.count(value.length);
+      yield value;
+    }
   } catch (cause) {
-    if (cause instanceof AppError) throw cause;
-    throw endedEarly(cause);
+    throw cause instanceof AppError ? cause : endedEarly(cause);
+  } finally {
+    // Of one that ended this does nothing; of another the rest is not wanted any more.
+    reader.cancel().catch(() => {});
   }
 }
 
@@ -107,26 +149,29 @@ function endedEarly(cause: unknown): AppError {
 }
 
 /** Whoever could not be served is told before the upload, not after it. */
-function assertRoom({ semaphore }: ReadDeps, announced: number): void {
+function assertRoom({ semaphore }: ReadDeps, ownerId: string | undefined, announced: number): void {
   if (announced <= mebibyte) return;
-  const giveBack = semaphore.tryAcquire(announced * copiesAtOnce);
-  if (!giveBack) throw overloaded();
-  giveBack();
+  for (const [use, bytes] of [
+    ["upload", announced],
+    ["work", announced * copiesAtOnce],
+  ] as const) {
+    const giveBack = semaphore.tryAcquire(bytes, { ownerId, use });
+    if (!giveBack) throw overloaded();
+    giveBack();
+  }
 }
 
-function take({ semaphore }: ReadDeps, held: HeldBytes, bytes: number): void {
-  const giveBack = semaphore.tryAcquire(bytes, held.bytes);
-  if (giveBack) {
-    held.giveBack.push(giveBack);
-    held.bytes += bytes;
-    return;
-  }
-  throw overloaded();
+function take({ semaphore }: ReadDeps, held: HeldBytes, bytes: number, caller: Caller): void {
+  const giveBack = semaphore.tryAcquire(bytes, caller);
+  if (!giveBack) throw overloaded();
+  held.giveBack.push(giveBack);
+  held.bytes += bytes;
 }
 
 function overloaded(): AppError {
   return new AppError("overloaded", {
-    publicDetail: "The service holds as many bytes as it may; nothing was stored. Try again.",
+    publicDetail:
+      "The service holds as many bytes as it may, in all or for you; nothing was stored. Try again.",
     retryAfterSeconds: 2,
   });
 }

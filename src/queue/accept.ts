@@ -115,10 +115,12 @@ async function acceptOnce(deps: AcceptDeps, request: AcceptRequest): Promise<Acc
   const bytes = request.drafts.map(estimateSizeBytes).reduce((sum, size) => {
     return sum + (size + Math.max(0, size - largeBytes)) * copiesAtOnce;
   }, 0);
-  const giveBack = deps.semaphore.tryAcquire(bytes, request.heldBytes);
+  const { ownerId, heldBytes = 0 } = request;
+  const giveBack = deps.semaphore.tryAcquire(bytes, { ownerId, ownBytes: heldBytes });
   if (!giveBack) {
     throw new AppError("overloaded", {
-      publicDetail: "The service holds as many bytes as it may; nothing was stored. Try again.",
+      publicDetail:
+        "The service holds as many bytes as it may, in all or for you; nothing was stored. Try again.",
       retryAfterSeconds: 2,
     });
   }

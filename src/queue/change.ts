@@ -2,7 +2,7 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import { type EmailEdit, isContentEdit } from "../email/email-edit.ts";
 import { deadLetterStates } from "../email/states.ts";
 import { AppError, isAppError } from "../errors.ts";
-import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
+import type { ByteSemaphore, Caller } from "../mail/byte-semaphore.ts";
 import { estimateSizeBytes } from "../mail/compose.ts";
 import type { Changes, ChangeTarget } from "../store/changes.ts";
 import type { Claims } from "../store/database.ts";
@@ -188,7 +188,9 @@ async function prepare(
   if (!current) throw contentDestroyed();
   const edit = request.revise(current);
   const held = request.heldBytes?.() ?? 0;
-  const giveBack = isContentEdit(edit) ? take(deps.semaphore, current, edit, held) : () => {};
+  const giveBack = isContentEdit(edit)
+    ? take(deps.semaphore, current, edit, { ownerId: request.claims.sub, ownBytes: held })
+    : () => {};
   try {
     return { ...asRead, change: await encryptEdit(current, edit, { ...deps, readMessage }) };
   } finally {
@@ -212,7 +214,7 @@ function take(
   semaphore: ByteSemaphore,
   { email, draft }: CurrentEmail,
   edit: EmailEdit,
-  held: number,
+  caller: Caller,
 ) {
   const attachments = edit.content?.attachments ?? [];
   const composed = estimateSizeBytes({
@@ -221,10 +223,11 @@ function take(
     ...edit.content,
     attachments,
   });
-  const giveBack = semaphore.tryAcquire((composed + email.messageBytes) * copiesAtOnce, held);
+  const giveBack = semaphore.tryAcquire((composed + email.messageBytes) * copiesAtOnce, caller);
   if (giveBack) return giveBack;
   throw new AppError("overloaded", {
-    publicDetail: "The service holds as many bytes as it may; nothing was changed. Try again.",
+    publicDetail:
+      "The service holds as many bytes as it may, in all or for you; nothing was changed. Try again.",
     retryAfterSeconds: 2,
   });
 }

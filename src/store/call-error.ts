@@ -57,6 +57,7 @@ const KNOWN_CODES = {
   forbidden: true,
   not_found: true,
   method_not_allowed: true,
+  request_timeout: true,
   in_flight: true,
   already_sent: true,
   already_failed: true,
