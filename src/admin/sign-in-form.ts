@@ -24,6 +24,15 @@ export interface CheckFormDeps {
   passwords?: PasswordSignIn | undefined;
 }
 
+/** The account whose password was sent, where that is offered; null: the form is a token's. */
+export function accountOf(
+  { email, password }: Readonly<Record<string, unknown>>,
+  { passwords }: Pick<CheckFormDeps, "passwords">,
+): string | null {
+  const isOffered = passwords !== undefined && typeof password === "string";
+  return isOffered && typeof email === "string" ? email.trim().toLowerCase() : null;
+}
+
 /** What the sign-in page sent: e-mail and password, where that is offered, or a token. */
 export async function checkForm(
   form: Readonly<Record<string, unknown>>,

@@ -4,7 +4,7 @@ import type { PasswordSignIn } from "../auth/password-sign-in.ts";
 import type { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { sendPage } from "./page-response.ts";
-import { checkForm, type Refusal } from "./sign-in-form.ts";
+import { accountOf, checkForm, type Refusal } from "./sign-in-form.ts";
 import { createSignInLimit, type SignInLimit } from "./sign-in-limit.ts";
 import type { SignInLinks } from "./sign-in-link.ts";
 import { SignInPage } from "./sign-in-page.tsx";
@@ -29,6 +29,12 @@ export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): vo
   const refuse = createRefuse(visitors, deps);
   const addressOf = (c: Context) => deps.peerAddress?.(c) ?? null;
 
+  /** Of a token or a link, after it was looked at: who shows a valid one never waits. */
+  const refuseGuess = async (c: Context, refusal: Refusal) => {
+    const turn = signInLimit.fail(addressOf(c));
+    return await refuse(c, turn.kind === "wait" ? tooMany(turn.seconds) : refusal);
+  };
+
   app.get("/sign-in", async (c) => {
     const code = c.req.query("code");
     const visitor = await visitors.recognise(c);
@@ -36,10 +42,7 @@ export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): vo
     if (isKnown || code === undefined) return c.redirect("/", 303);
     // HEAD comes here too: a preview of the link must not use it up.
     if (c.req.method !== "GET") return sendPage(c, signInPage(deps));
-    const turn = signInLimit.take(addressOf(c));
-    if (turn.kind === "wait") return await refuse(c, tooMany(turn.seconds));
-    if (!links.redeem(code)) return await refuse(c, usedLink);
-    signInLimit.giveBack(addressOf(c));
+    if (!links.redeem(code)) return await refuseGuess(c, usedLink);
     const principal = { ownerId: "console", isAdmin: true, credential: "session" } as const;
     await visitors.signIn(c, principal, "link");
     logSignedIn(c, deps, principal.ownerId);
@@ -48,11 +51,20 @@ export function mountSignIn(app: Hono, visitors: Visitors, deps: SignInDeps): vo
 
   app.post("/sign-in", bodyLimit({ maxSize: formBytesMax }), async (c) => {
     if (!visitors.isOwnChange(c)) return sendForeign(c, deps);
-    const turn = signInLimit.take(addressOf(c));
-    if (turn.kind === "wait") return await refuse(c, tooMany(turn.seconds));
-    const checked = await checkForm(await c.req.parseBody(), { ...deps, visitors });
-    if (checked.kind === "refused") return await refuse(c, checked);
-    signInLimit.giveBack(addressOf(c));
+    const form = await c.req.parseBody();
+    const account = accountOf(form, deps);
+    if (account !== null) {
+      const turn = signInLimit.takePassword(account, addressOf(c));
+      if (turn.kind === "wait") return await refuse(c, tooMany(turn.seconds));
+    }
+    const checked = await checkForm(form, { ...deps, visitors });
+    const isRight = checked.kind === "known";
+    // A service that does not answer was not guessed at.
+    const isGuess = !isRight && checked.status !== 503;
+    if (account !== null && !isGuess) {
+      signInLimit.giveBackPassword(account, addressOf(c), isRight);
+    }
+    if (!isRight) return await (account === null ? refuseGuess : refuse)(c, checked);
     await visitors.signIn(c, checked.principal, checked.via);
     logSignedIn(c, deps, checked.principal.ownerId);
     return c.redirect("/", 303);

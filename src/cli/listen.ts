@@ -19,6 +19,7 @@ import { createRequestObserver } from "./metrics/request-observer.ts";
 import { openRateLimits } from "./open-rate-limits.ts";
 import { createPages } from "./pages.ts";
 import type { Parts } from "./parts.ts";
+import { createProxySign } from "./proxy-sign.ts";
 import { commit, version } from "./version.ts";
 import { printWelcome } from "./welcome.ts";
 
@@ -58,6 +59,7 @@ export function listen(deps: ListenDeps): Listening {
   registerParts(parts, config);
   const { reconcileIntervalMs } = config;
   const key = parts.keyRing;
+  const proxySign = createProxySign(config.http, log);
   const app = createApp({
     ...parts,
     ...credentials,
@@ -71,7 +73,10 @@ export function listen(deps: ListenDeps): Listening {
     noteUnreadable: createUnreadableNote(log),
     observeRequest: createRequestObserver(parts.metrics),
     health: () => checkHealth({ ...parts, reconcileIntervalMs }, state),
-    examine: shared(() => examine({ config, database: parts.database, key })),
+    examine: shared(async () => [
+      ...(await examine({ config, database: parts.database, key })),
+      ...proxySign.findings(),
+    ]),
     reconcile: shared(() => parts.reconciler.runOnce()),
     isDraining: () => state.isDraining,
     now,
@@ -85,9 +90,13 @@ export function listen(deps: ListenDeps): Listening {
     // test-email may take 30 s; Bun's default resets a request that is idle for 10.
     idleTimeout: 60,
     maxRequestBodySize: bodyBytesMax,
-    fetch: (request, bunServer) =>
-      answerHeldClaims(request, parts.delivering.holdings) ??
-      app.fetch(request, { server: bunServer }),
+    fetch: (request, bunServer) => {
+      proxySign.look(request);
+      return (
+        answerHeldClaims(request, parts.delivering.holdings) ??
+        app.fetch(request, { server: bunServer })
+      );
+    },
   });
   const port = Number(server.port);
   const url = `http://${reachableHost(config.http.host)}:${port}`;

@@ -234,12 +234,12 @@ async function run(c: ApiContext, route: Route, deps: AppDeps, turns: Turns): Pr
     c.set("principal", principal);
     await deps.rateLimits.spend(c, principal, route.needs);
     assertRight(principal, route.needs);
-    await takeTurns(c, route, principal, turns);
   }
   if (route.query) assertQuery(c, route.query);
   const held: HeldBytes = { bytes: 0, giveBack: [] };
   c.set("held", held);
   try {
+    await takeTurns(c, route, turns);
     return await route.run(c);
   } finally {
     for (const giveBack of held.giveBack) giveBack();
@@ -263,9 +263,11 @@ const readsMax = 4;
 async function takeTurns(
   c: ApiContext,
   { method, isHeavy = method === "GET" }: Route,
-  { ownerId }: Principal,
   { reads, parses }: Turns,
 ): Promise<void> {
+  const ownerId = c.var.principal?.ownerId;
+  // A probe, or a scrape that looks after its credential itself.
+  if (ownerId === undefined) return;
   parses.see(ownerId);
   c.set("parseTurns", parses);
   if (!isHeavy) return;
