@@ -79,6 +79,24 @@ describe("one owner who takes all they can get leaves others theirs of", () => {
     await Promise.all(stalled.map((socket) => ended(socket)));
   });
 
+  test("memory: large messages that are asked for and not read", async () => {
+    const attachments = [{ filename: "a", content: Buffer.alloc(3_500_000).toString("base64") }];
+    const kept = { ...email, attachments, scheduled_at: later };
+    const { body } = await product.api("POST", path, kept, flood);
+    const sockets = Array.from({ length: 24 }, () => {
+      const socket = connect(product.port, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.pause();
+      const target = `/api/v1/emails/${body.data.id}/raw`;
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${flood}\r\n\r\n`);
+      return socket;
+    });
+    await expectOthersGetThrough();
+    const large = await product.api("POST", path, { ...email, attachments }, bob);
+    expect(large.status).toBe(201);
+    for (const socket of sockets) socket.destroy();
+  });
+
   test("the event loop: bodies of very many values", async () => {
     const body = `{"metadata":[${"[],".repeat(180_000)}1]}`;
     await whileFlooding(

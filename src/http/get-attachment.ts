@@ -7,10 +7,12 @@ import type { AppDeps } from "./app-deps.ts";
 import { openMessage } from "./email-answer.ts";
 import { findEmail } from "./find-email.ts";
 import { contentDestroyed } from "./get-raw.ts";
+import { holdForRead, sendLarge } from "./large-read.ts";
 
 /** GET /api/v1/emails/{id}/attachments/{n}: n counts from 0 in the order of the request. */
 export function createGetAttachment(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
+    await holdForRead(c, deps, (await findEmail(c, deps)).messageBytes);
     const email = await findEmail(c, deps, { details: true, message: true });
     const asked = orUnreadable(() => openDetails(email, deps.keyRing))?.attachments;
     const message = openMessage(email, deps.keyRing);
@@ -21,12 +23,11 @@ export function createGetAttachment(deps: AppDeps) {
     if (!attachment) {
       throw new AppError("not_found", { publicDetail: "The email has no such attachment." });
     }
-    return new Response(Buffer.from(attachment.content), {
-      headers: {
-        "content-type": attachment.contentType,
-        "content-disposition": disposition(attachment.filename),
-      },
+    const headers = new Headers({
+      "content-type": attachment.contentType,
+      "content-disposition": disposition(attachment.filename),
     });
+    return await sendLarge(c, deps, { content: attachment.content, headers });
   };
 }
 

@@ -4,14 +4,17 @@ import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { wholeEmailAnswer } from "./email-answer.ts";
 import { findEmail } from "./find-email.ts";
+import { holdForRead, sendLarge } from "./large-read.ts";
 
 /** GET /api/v1/emails/{id} */
 export function createGetEmail(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
     const found = await findEmail(c, deps, { details: true });
-    const email = isMessageNeeded(found, deps.keyRing)
-      ? await findEmail(c, deps, { details: true, message: true })
-      : found;
-    return answer(c, wholeEmailAnswer(email, deps));
+    if (!isMessageNeeded(found, deps.keyRing)) return answer(c, wholeEmailAnswer(found, deps));
+    await holdForRead(c, deps, found.messageBytes);
+    const email = await findEmail(c, deps, { details: true, message: true });
+    const { status, headers, body } = answer(c, wholeEmailAnswer(email, deps));
+    const content = await new Response(body).bytes();
+    return await sendLarge(c, deps, { content, status, headers });
   };
 }

@@ -5,19 +5,21 @@ import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { openMessage } from "./email-answer.ts";
 import { findEmail } from "./find-email.ts";
+import { holdForRead, sendLarge } from "./large-read.ts";
 
 /** GET /api/v1/emails/{id}/raw: the very bytes that were or will be sent, Bcc nowhere in them. */
 export function createGetRaw(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
+    // Its size is known before any of it is read.
+    await holdForRead(c, deps, (await findEmail(c, deps)).messageBytes);
     const email = await findEmail(c, deps, { message: true });
     const message = openMessage(email, deps.keyRing);
     if (!message) throw contentDestroyed();
-    return new Response(Buffer.from(withDate(message, dateOf(email))), {
-      headers: {
-        "content-type": "message/rfc822",
-        "content-disposition": `attachment; filename="${email.id}.eml"`,
-      },
+    const headers = new Headers({
+      "content-type": "message/rfc822",
+      "content-disposition": `attachment; filename="${email.id}.eml"`,
     });
+    return await sendLarge(c, deps, { content: withDate(message, dateOf(email)), headers });
   };
 }
 

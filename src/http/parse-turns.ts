@@ -1,7 +1,7 @@
 import { createOwnerTurns } from "./owner-turns.ts";
 
 /**
- * Parsing and judging a large body keeps the event loop busy for up to some 0.3 s, in which nobody
+ * For what is large, read or written. Parsing and judging a large body keeps the event loop busy for up to some 0.3 s, in which nobody
  * else is served. Of one owner's such bodies one is parsed at a time, and while others ask as well,
  * three times as long lies between two of them: a quarter of the loop is theirs at most.
  */

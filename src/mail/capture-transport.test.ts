@@ -53,6 +53,9 @@ describe("capturing", () => {
       from: "s@example.com",
       recipients: ["r0@example.org", "r1@example.org"],
       captured_at: "2026-11-24T03:00:00.500Z",
+      // Noted for the list, so that it need not read messages.
+      subject: "hello",
+      size_bytes: bytes.length,
     });
     expect((await readdir(folder)).sort()).toEqual([`${idOf(1)}.eml`, `${idOf(1)}.json`]);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);

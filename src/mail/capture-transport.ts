@@ -48,11 +48,12 @@ async function stage(
 ): Promise<StagedFile[]> {
   const paths = capturedPaths(dataDir, emailId);
   if (!paths) throw new Error("the email's id is no UUID");
-  const json = `${JSON.stringify(capturedEnvelope(envelope, capturedAt), null, 2)}\n`;
+  const dated = withDate(message, messageDate);
+  const json = `${JSON.stringify(await capturedEnvelope(envelope, capturedAt, dated), null, 2)}\n`;
   const envelopeFile = await stageFile(paths.envelope, json);
   try {
     // The message last: whoever sees it finds its envelope there already.
-    return [envelopeFile, await stageFile(paths.message, withDate(message, messageDate))];
+    return [envelopeFile, await stageFile(paths.message, dated)];
   } catch (error) {
     await envelopeFile.discard();
     throw error;

@@ -9,6 +9,9 @@ export interface CapturedEnvelope {
   recipients: string[];
   /** RFC 3339, UTC. */
   captured_at: string;
+  /** Noted for the list, so that nobody reads whole messages for it; absent: an older file. */
+  subject?: string;
+  size_bytes?: number;
 }
 
 /** One line of the page that lists captured messages. */
@@ -38,12 +41,31 @@ export function capturedPaths(
   return { message: `${base}.eml`, envelope: `${base}.json` };
 }
 
-export function capturedEnvelope(envelope: Envelope, capturedAt: Date): CapturedEnvelope {
+export async function capturedEnvelope(
+  envelope: Envelope,
+  capturedAt: Date,
+  message: Uint8Array,
+): Promise<Required<CapturedEnvelope>> {
   return {
     from: envelope.from,
     recipients: envelope.recipients.map(({ address }) => address),
     captured_at: capturedAt.toISOString(),
+    subject: await subjectOf(message),
+    size_bytes: message.length,
   };
+}
+
+/** All that a message may hold before its body, and more. */
+const headBytesMax = 64 * 1024;
+
+/** Of the headers alone. A message that no parser can read has none, and is listed all the same. */
+async function subjectOf(message: Uint8Array): Promise<string> {
+  const head = Buffer.from(message.subarray(0, headBytesMax));
+  const end = head.indexOf("\r\n\r\n");
+  return await readMessage(head.subarray(0, end < 0 ? undefined : end + 4)).then(
+    ({ subject }) => subject,
+    () => "",
+  );
 }
 
 /** The newest first, at most `limit`. A file that cannot be read is left out. */
@@ -99,22 +121,24 @@ async function filesByAge(dataDir: string): Promise<{ emailId: string; at: numbe
 }
 
 async function describe(dataDir: string, emailId: string): Promise<CapturedMail | null> {
-  const captured = await readCaptured(dataDir, emailId).catch(() => null);
-  if (!captured) return null;
-  const { message, envelope } = captured;
-  // A message that no parser can read is listed all the same; its bytes are there to be seen.
-  const subject = await readMessage(message).then(
-    (read) => read.subject,
-    () => "",
-  );
-  return {
-    emailId,
-    subject,
-    from: envelope.from,
-    recipients: envelope.recipients,
-    capturedAt: new Date(envelope.captured_at),
-    sizeBytes: message.length,
-  };
+  const paths = capturedPaths(dataDir, emailId);
+  if (!paths) return null;
+  try {
+    const envelope = JSON.parse(await readFile(paths.envelope, "utf8")) as CapturedEnvelope;
+    const { subject, size_bytes: sizeBytes } = envelope;
+    const file = Bun.file(paths.message);
+    return {
+      emailId,
+      subject: subject ?? (await subjectOf(await file.slice(0, headBytesMax).bytes())),
+      from: envelope.from,
+      recipients: envelope.recipients,
+      capturedAt: new Date(envelope.captured_at),
+      sizeBytes: sizeBytes ?? (await stat(paths.message)).size,
+    };
+  } catch {
+    // A file that is gone, or cannot be read, is left out.
+    return null;
+  }
 }
 
 function isMissing(error: unknown): boolean {

@@ -183,18 +183,23 @@ async function prepare(
   const asRead = { ...target, version, attempts, wrappedKey, fields };
   if (fields.length === 0) return { ...asRead, change: {} };
   const readMessage = () => readMessageOf(deps, request, email);
-  const message = isMessageNeeded(email, deps.keyRing) ? await readMessage() : null;
-  const current = orUnreadable(() => openCurrentEmail({ ...email, message }, deps.keyRing));
-  if (!current) throw contentDestroyed();
-  const edit = request.revise(current);
+  const isRead = isMessageNeeded(email, deps.keyRing);
+  const readBytes = isRead ? email.messageBytes * copiesAtOnce : 0;
+  const ownerId = request.claims.sub;
   const held = request.heldBytes?.() ?? 0;
-  const giveBack = isContentEdit(edit)
-    ? take(deps.semaphore, current, edit, { ownerId: request.claims.sub, ownBytes: held })
-    : () => {};
+  const giveBack = [take(deps.semaphore, readBytes, { ownerId, ownBytes: held })];
   try {
+    const message = isRead ? await readMessage() : null;
+    const current = orUnreadable(() => openCurrentEmail({ ...email, message }, deps.keyRing));
+    if (!current) throw contentDestroyed();
+    const edit = request.revise(current);
+    if (isContentEdit(edit)) {
+      const caller = { ownerId, ownBytes: held + readBytes };
+      giveBack.push(take(deps.semaphore, composedBytes(current, edit), caller));
+    }
     return { ...asRead, change: await encryptEdit(current, edit, { ...deps, readMessage }) };
   } finally {
-    giveBack();
+    for (const back of giveBack) back();
   }
 }
 
@@ -210,12 +215,7 @@ async function readMessageOf(
   return again.message;
 }
 
-function take(
-  semaphore: ByteSemaphore,
-  { email, draft }: CurrentEmail,
-  edit: EmailEdit,
-  caller: Caller,
-) {
+function composedBytes({ email, draft }: CurrentEmail, edit: EmailEdit): number {
   const attachments = edit.content?.attachments ?? [];
   const composed = estimateSizeBytes({
     ...draft,
@@ -223,7 +223,13 @@ function take(
     ...edit.content,
     attachments,
   });
-  const giveBack = semaphore.tryAcquire((composed + email.messageBytes) * copiesAtOnce, caller);
+  return (composed + email.messageBytes) * copiesAtOnce;
+}
+
+/** Of the semaphore, until it is given back. */
+function take(semaphore: ByteSemaphore, bytes: number, caller: Caller): () => void {
+  if (bytes === 0) return () => {};
+  const giveBack = semaphore.tryAcquire(bytes, caller);
   if (giveBack) return giveBack;
   throw new AppError("overloaded", {
     publicDetail:
