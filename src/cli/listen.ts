@@ -19,7 +19,7 @@ import { createRequestObserver } from "./metrics/request-observer.ts";
 import { openRateLimits } from "./open-rate-limits.ts";
 import { createPages } from "./pages.ts";
 import type { Parts } from "./parts.ts";
-import { createProxySign } from "./proxy-sign.ts";
+import { createProxySign, type ProxySign } from "./proxy-sign.ts";
 import { commit, version } from "./version.ts";
 import { printWelcome } from "./welcome.ts";
 
@@ -90,13 +90,7 @@ export function listen(deps: ListenDeps): Listening {
     // test-email may take 30 s; Bun's default resets a request that is idle for 10.
     idleTimeout: 60,
     maxRequestBodySize: bodyBytesMax,
-    fetch: (request, bunServer) => {
-      proxySign.look(request);
-      return (
-        answerHeldClaims(request, parts.delivering.holdings) ??
-        app.fetch(request, { server: bunServer })
-      );
-    },
+    fetch: createFetch(app, proxySign, parts),
   });
   const port = Number(server.port);
   const url = `http://${reachableHost(config.http.host)}:${port}`;
@@ -114,6 +108,18 @@ export function listen(deps: ListenDeps): Listening {
       await server.stop(false);
       closeRateLimits();
     },
+  };
+}
+
+/** What Bun asks for each request; `look` is told of it first. */
+function createFetch(
+  app: ReturnType<typeof createApp>,
+  { look }: ProxySign,
+  { delivering: { holdings } }: Parts,
+) {
+  return (request: Request, server: Bun.Server<undefined>) => {
+    look(request);
+    return answerHeldClaims(request, holdings) ?? app.fetch(request, { server });
   };
 }
 

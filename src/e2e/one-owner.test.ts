@@ -115,6 +115,30 @@ describe("one owner who takes all they can get leaves others theirs of", () => {
     );
   });
 
+  test("the queue, and places at the next hop: a thousand emails due at once", async () => {
+    const body = JSON.stringify({ emails: Array.from({ length: 500 }, () => email) });
+    const signal = AbortSignal.timeout(60_000);
+    const batches = [1, 2].map(() => asFlood(["POST", `${path}/batch`], signal, body));
+    await Promise.all(batches);
+    await expectOthersGetThrough();
+  });
+
+  test("the sign-in: a thousand tokens that are not valid", async () => {
+    const signIn = (token: string) =>
+      fetch(`${product.url}/sign-in`, {
+        method: "POST",
+        redirect: "manual",
+        headers: { origin: product.url },
+        body: new URLSearchParams({ token }),
+      });
+    for (let tries = 0; tries < 1_000; tries += 50) {
+      await Promise.all(Array.from({ length: 50 }, async () => (await signIn("x")).text()));
+    }
+    expect((await signIn("x")).status).toBe(429);
+    expect((await signIn(bob)).status).toBe(303);
+    await expectOthersGetThrough();
+  });
+
   test("the database: whatever takes it longest", async () => {
     const emails = Array.from({ length: 500 }, () => ({ ...email, scheduled_at: later }));
     for (let i = 0; i < 2; i++) await product.api("POST", `${path}/batch`, { emails }, flood);
