@@ -313,6 +313,20 @@ describe("SMTP", () => {
     expect(faultyNames({ ...account, SMTP_USER: "" })).toEqual(["SMTP_USER"]);
   });
 
+  test("what is said at EHLO and AUTH, and messages of one connection, can be set", () => {
+    const set = { SMTP_EHLO_NAME: "m.example.com", SMTP_AUTH: "login" };
+    expect(smtp({ ...account, ...set, SMTP_MESSAGES_PER_CONNECTION: "10" })).toMatchObject({
+      ehloName: "m.example.com",
+      auth: "login",
+      messagesPerConnection: 10,
+    });
+    expect(smtp(account)).toMatchObject({ auth: null, messagesPerConnection: 100 });
+    expect(smtp({ ...account, SMTP_EHLO_NAME: "[192.0.2.1]" }).ehloName).toBe("[192.0.2.1]");
+    for (const wrong of ["a b", "a\r\nRSET", "-a", "a..b"])
+      expect(faultyNames({ ...account, SMTP_EHLO_NAME: wrong })).toEqual(["SMTP_EHLO_NAME"]);
+    expect(faultyNames({ ...account, SMTP_AUTH: "ntlm" })).toEqual(["SMTP_AUTH"]);
+  });
+
   test("SMTP_TLS_CA is read at the start", () => {
     expect(smtp({ ...account, SMTP_TLS_CA: pem }).tlsCa).toContain("BEGIN CERTIFICATE");
     expect(faultyNames({ ...account, SMTP_TLS_CA: notPem })).toEqual(["SMTP_TLS_CA"]);

@@ -1,11 +1,11 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Dotenv, readDotenvFile } from "./config-dotenv.ts";
 import { ConfigError } from "./config-error.ts";
 import { Faults } from "./config-faults.ts";
 import { bareAddress, type ProxyTrust } from "./config-parsers.ts";
 import { checkWeakness } from "./config-secrets.ts";
-import type { VariableName, VariableValues } from "./config-variables.ts";
+import { isLoopback, smtpOf } from "./config-smtp.ts";
+import type { VariableValues } from "./config-variables.ts";
 import { configVariables, variables } from "./config-variables.ts";
 
 /** The program's settings, read once from the environment and frozen. */
@@ -92,6 +92,12 @@ export interface SmtpSettings {
   readonly pass: string | null;
   readonly replyTimeoutMs: number;
   readonly poolSize: number;
+  /** After so many messages a connection is replaced. */
+  readonly messagesPerConnection: number;
+  /** What we call ourselves at EHLO; null: the address of this end of the connection. */
+  readonly ehloName: string | null;
+  /** The one mechanism to log in by; null: whichever the server offers. */
+  readonly auth: "plain" | "login" | null;
   /** Most messages a second, for all processes on one database together; null: no limit. */
   readonly ratePerSecond: number | null;
 }
@@ -235,48 +241,6 @@ function transportOf(values: VariableValues, faults: Faults): Config["transport"
     );
   }
   return { kind: "capture" };
-}
-
-function smtpOf(values: VariableValues, host: string, faults: Faults): SmtpSettings {
-  const isSecure = values.SMTP_SECURE ?? false;
-  if ((values.SMTP_USER === null) !== (values.SMTP_PASS === null)) {
-    const [missing, present] =
-      values.SMTP_USER === null ? ["SMTP_USER", "SMTP_PASS"] : ["SMTP_PASS", "SMTP_USER"];
-    faults.add(missing as VariableName, `a value, because ${present} is set`);
-  }
-  if (isSecure && values.SMTP_TLS === "off") {
-    faults.add("SMTP_TLS", "required or opportunistic, because SMTP_SECURE is true");
-  }
-  const needsTls = values.SMTP_USER !== null && !isLoopback(host);
-  return {
-    kind: "smtp",
-    host,
-    port: values.SMTP_PORT ?? (isSecure ? 465 : 587),
-    isSecure,
-    tls: values.SMTP_TLS ?? (needsTls ? "required" : "opportunistic"),
-    tlsCa: values.SMTP_TLS_CA === null ? null : readPem(values.SMTP_TLS_CA, faults),
-    user: values.SMTP_USER,
-    pass: values.SMTP_PASS,
-    replyTimeoutMs: values.SMTP_REPLY_TIMEOUT_MS ?? 600_000,
-    poolSize: values.SMTP_POOL_SIZE ?? 20,
-    ratePerSecond: values.SMTP_RATE_PER_SECOND,
-  };
-}
-
-function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);
-}
-
-function readPem(path: string, faults: Faults): string | null {
-  try {
-    const pem = readFileSync(path, "utf8");
-    if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
-    faults.add("SMTP_TLS_CA", "a PEM file with at least one certificate");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-    faults.add("SMTP_TLS_CA", `a PEM file that can be read (${code})`);
-  }
-  return null;
 }
 
 function senderOf(values: VariableValues, isCapturing: boolean): Config["sender"] {

@@ -24,6 +24,9 @@ const reply = (codes: number[], enhanced?: RegExp, text?: RegExp) => (facts: Adv
   (enhanced === undefined || enhanced.test(facts.reply.enhanced ?? "")) &&
   (text === undefined || text.test(facts.reply.text));
 
+const ehloWords =
+  "The server refuses the name this host greets it with. Set SMTP_EHLO_NAME to the host's full name in the DNS, such as mailer.example.com.";
+
 /** The first that applies is given; the narrow ones stand before the wide ones. */
 const advices: Advice[] = [
   {
@@ -70,6 +73,19 @@ const advices: Advice[] = [
   {
     applies: (facts) => facts.reply === null && facts.error !== null,
     words: "The connection broke before the message was sent. It is safe to try again.",
+  },
+  {
+    applies: (facts) => facts.phase === "ehlo" && (facts.reply?.code ?? 0) >= 400,
+    words: ehloWords,
+  },
+  {
+    applies: (facts) => /\b(helo|ehlo)\b/i.test(facts.reply?.text ?? ""),
+    words: ehloWords,
+  },
+  {
+    applies: (facts) => facts.phase === "auth" && [504, 534].includes(facts.reply?.code ?? 0),
+    words:
+      "The server takes none of the ways to log in that were tried. Compare what it offers for AUTH with SMTP_AUTH (plain, login, or unset for both); a login by OAuth alone is not supported.",
   },
   {
     applies: (facts) => facts.phase === "auth" && (facts.reply?.code ?? 0) >= 500,

@@ -31,7 +31,11 @@ describe("a limit on connections", () => {
       test(`of ${connectionsMax}, by ${surplus}, is a ceiling and no outage`, async () => {
         const { lines, log } = recordingLog();
         const sink = await sinkWith({ connectionsMax, surplus });
-        const transport = transportTo(sink, { poolSize: 20 }, { log });
+        const transport = transportTo(
+          sink,
+          { poolSize: 20, messagesPerConnection: 1_000 },
+          { log },
+        );
         const reports = await many(transport, 150);
         expect(reports.filter(({ reply }) => reply?.code === 250)).toHaveLength(150);
         expect(sink.acceptances).toHaveLength(150);
@@ -87,7 +91,12 @@ describe("a cold transport", () => {
   test("tries a wrong password once, however many mails wait", async () => {
     const auth = { user: "user", pass: "pass" };
     const sink = await sinkWith({ auth, isAuthRequired: true });
-    const transport = transportTo(sink, { poolSize: 20, user: "user", pass: "wrong" });
+    const transport = transportTo(sink, {
+      poolSize: 20,
+      user: "user",
+      pass: "wrong",
+      auth: "plain",
+    });
     let isDown = false;
     const sendAsTheWorkerDoes = async () => {
       const report = await transport.send(sendRequest({ isWanted: () => !isDown }));
@@ -148,5 +157,41 @@ describe("a next hop that is gone", () => {
     stop.abort();
     expect(await given).toMatchObject({ phase: "connect", withheld: "aborted" });
     expect((await transport.send(sendRequest())).reply?.code).toBe(250);
+  });
+});
+
+describe("messages of one connection", () => {
+  test("are as many as SMTP_MESSAGES_PER_CONNECTION says", async () => {
+    const sink = await sinkWith();
+    await many(transportTo(sink, { poolSize: 3, messagesPerConnection: 10 }), 150);
+    const counts = Map.groupBy(sink.acceptances, ({ connectionId }) => connectionId);
+    expect(Math.max(...[...counts.values()].map(({ length }) => length))).toBe(10);
+    expect(sink.acceptances).toHaveLength(150);
+    await sink.waitForPhase("quit", 15 - 3);
+  });
+
+  test("are as many as MAILMAX says where that is fewer", async () => {
+    const sink = await sinkWith({ extensions: ["LIMITS MAILMAX=4"] });
+    await many(transportTo(sink, { poolSize: 1 }), 12);
+    expect(sink.connectionCount).toBe(3);
+  });
+
+  test("beside a limit on connections: each is replaced, and none reported", async () => {
+    const sink = await sinkWith({ connectionsMax: 3 });
+    const transport = transportTo(sink, { poolSize: 20, messagesPerConnection: 10 });
+    const reports = await many(transport, 150);
+    expect(reports.filter(({ reply }) => reply?.code === 250)).toHaveLength(150);
+  });
+
+  test("a 421 at MAIL after them means a new connection, and nothing else", async () => {
+    const sink = await sinkWith();
+    sink.setRules(({ phase, count }) =>
+      phase === "mail" && count > 7
+        ? { do: "reply_then_drop", text: "421 too many messages in one connection" }
+        : null,
+    );
+    const reports = await many(transportTo(sink, { poolSize: 3 }), 150);
+    expect(reports.filter(({ reply }) => reply?.code === 250)).toHaveLength(150);
+    expect(sink.acceptances).toHaveLength(150);
   });
 });

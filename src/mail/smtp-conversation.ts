@@ -47,10 +47,11 @@ function setupEnding({ transcript, failure }: SmtpSession, isAborted: boolean): 
   // A TLS handshake from the first byte counts as STARTTLS: it is the same fault to mend.
   const isHandshake = failure?.isTls === true && phase === "connect";
   const isRefused = lastReply !== null && !isAborted && isRefusal(phase, lastReply);
+  const refusal = failure?.refusal ?? (isRefused ? lastReply : null);
   return {
     ...nothingSent(isHandshake ? "starttls" : phase),
-    reply: isRefused ? lastReply : null,
-    error: isRefused || isAborted ? null : (failure?.words ?? null),
+    reply: refusal,
+    error: refusal || isAborted ? null : (failure?.words ?? null),
     withheld: isAborted ? "aborted" : null,
   };
 }

@@ -1,6 +1,10 @@
+import type { SmtpReply } from "../email/smtp.ts";
+
 /** Why a connection ended without a reply, in words for an operator. */
 export interface SmtpFailure {
   words: string;
+  /** Stands for the reply that the server would have given, by what it announced. */
+  refusal?: SmtpReply;
   /** The TLS handshake itself failed, a certificate most likely; not the network. */
   isTls: boolean;
 }

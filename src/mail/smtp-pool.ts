@@ -84,7 +84,8 @@ class Pool implements SmtpPool {
     // The place of one that has failed was given up at its end.
     if (session.failure) return;
     this.workedAt = performance.now();
-    if (this.isClosed) void session.quit();
+    // One that is spent keeps its place until the server has closed it, and counts it no more.
+    if (this.isClosed || session.isSpent) void session.quit();
     else this.pass(session, false);
     this.openMore();
   }

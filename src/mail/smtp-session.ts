@@ -4,6 +4,7 @@ import SMTPConnection, { type SMTPConnectionOptions } from "nodemailer/lib/smtp-
 import type { SmtpSettings } from "../config.ts";
 import { createSmtpExchange, type OutgoingMessage, type SmtpExchange } from "./smtp-exchange.ts";
 import { describeFailure, type SmtpFailure } from "./smtp-failure.ts";
+import { createLoginChoice, type LoginChoice, logIn, type Mechanism } from "./smtp-login.ts";
 import { createSmtpTranscript, type SmtpTranscript } from "./smtp-transcript.ts";
 
 /** How long a server may take to say goodbye before we hang up. */
@@ -14,6 +15,8 @@ export interface SmtpSession {
   readonly transcript: SmtpTranscript;
   /** Set once the connection is of no more use. */
   readonly failure: SmtpFailure | null;
+  /** It has carried as many messages as it may: SMTP_MESSAGES_PER_CONNECTION, or MAILMAX. */
+  readonly isSpent: boolean;
   /** Resolves when the session is ready for a message, or has failed. */
   open(): Promise<void>;
   /** Resolves at the reply that ends the message, or when the session has failed. */
@@ -32,7 +35,11 @@ export interface SmtpSession {
  * Connects by nodemailer's SMTPConnection, which speaks TLS and AUTH, and takes over from there.
  * What nodemailer cannot tell (how far the conversation had come) is read off its transaction log.
  */
-export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number): SmtpSession {
+export function createSmtpSession(
+  settings: SmtpSettings,
+  setupTimeoutMs: number,
+  choice: LoginChoice = createLoginChoice(settings),
+): SmtpSession {
   const transcript = createSmtpTranscript();
   const connection = new SMTPConnection({
     ...connectionOptions(settings, setupTimeoutMs),
@@ -40,21 +47,12 @@ export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number
     transactionLog: true,
   });
   let exchange: SmtpExchange | null = null;
+  let messages = 0;
   const lifetime = createLifetime(() => {
     exchange?.end();
     session.onEnd();
   });
   const { fail, orEnd } = lifetime;
-
-  async function login(user: string, pass: string): Promise<void> {
-    transcript.enter("auth");
-    await orEnd((resolve) =>
-      connection.login({ user, pass }, (error) => {
-        if (error) session.close({ words: "the login failed", isTls: false });
-        resolve();
-      }),
-    );
-  }
 
   const session: SmtpSession = {
     transcript,
@@ -67,12 +65,24 @@ export function createSmtpSession(settings: SmtpSettings, setupTimeoutMs: number
       );
       const { user, pass } = settings;
       // A server that offers no AUTH may still relay for us; if it will not, it answers 530.
-      if (user !== null && connection.allowsAuth) await login(user, pass ?? "");
+      if (user !== null && transcript.announced.keywords.has("AUTH")) {
+        transcript.enter("auth");
+        const tryBy = loginOver(connection, lifetime, { user, pass: pass ?? "" });
+        const refused = await logIn(transcript, choice, tryBy);
+        if (refused) session.close(refused);
+      }
       if (lifetime.failure) return;
       const socket = takeSocket(connection);
       exchange = createSmtpExchange({ socket, transcript, onBroken: session.close });
     },
-    send: async (message) => await exchange?.send(message),
+    get isSpent() {
+      const { mailMax } = transcript.announced.limits;
+      return messages >= Math.min(settings.messagesPerConnection, mailMax ?? messages + 1);
+    },
+    async send(message) {
+      messages += 1;
+      await exchange?.send(message);
+    },
     async reset() {
       const reply = await exchange?.command("RSET");
       return reply?.startsWith("2") === true && !lifetime.failure;
@@ -146,10 +156,31 @@ function createLifetime(onEnd: () => void) {
   };
 }
 
+/** True: logged in; false: refused; null: the connection has ended. */
+function loginOver(
+  connection: SMTPConnection,
+  lifetime: ReturnType<typeof createLifetime>,
+  credentials: { user: string; pass: string },
+) {
+  return async (method: Mechanism): Promise<boolean | null> => {
+    let isIn: boolean | null = null;
+    await lifetime.orEnd((resolve) =>
+      connection.login({ ...credentials, method }, (error) => {
+        // Without a reply it was the connection that failed.
+        const isRefused = Boolean((error as { response?: string } | null)?.response);
+        isIn = error ? (isRefused ? false : null) : true;
+        resolve();
+      }),
+    );
+    return isIn;
+  };
+}
+
 function connectionOptions(settings: SmtpSettings, setupTimeoutMs: number): SMTPConnectionOptions {
   return {
     host: settings.host,
     port: settings.port,
+    ...(settings.ehloName === null ? {} : { name: settings.ehloName }),
     secure: settings.isSecure,
     requireTLS: settings.tls === "required",
     ignoreTLS: settings.tls === "off",

@@ -36,7 +36,25 @@ export interface Announced {
   keywords: ReadonlySet<string>;
   /** Of SIZE (RFC 1870); 0: no limit. */
   sizeBytesMax: number;
+  /** Of AUTH (RFC 4954), in capitals. */
+  mechanisms: ReadonlySet<string>;
+  /** Of LIMITS (RFC 9422); null: not announced. */
+  limits: AnnouncedLimits;
 }
+
+export interface AnnouncedLimits {
+  /** MAIL commands over one connection. */
+  mailMax: number | null;
+  /** RCPT commands in one transaction. */
+  rcptMax: number | null;
+}
+
+const nothingAnnounced: Announced = {
+  keywords: new Set(),
+  sizeBytesMax: 0,
+  mechanisms: new Set(),
+  limits: { mailMax: null, rcptMax: null },
+};
 
 export function createSmtpTranscript(): SmtpTranscript {
   let phase: SmtpPhase = "connect";
@@ -46,7 +64,7 @@ export function createSmtpTranscript(): SmtpTranscript {
   let rcptReplies: (SmtpReply | null)[] = [];
   let dataReply: SmtpReply | null = null;
   let dotReply: SmtpReply | null = null;
-  let announced: Announced = { keywords: new Set(), sizeBytesMax: 0 };
+  let announced = nothingAnnounced;
 
   function take(command: Command, raw: string): void {
     const reply = parseReply(raw);
@@ -130,5 +148,25 @@ function announcedIn(ehloReply: string): Announced {
   const [, ...lines] = ehloReply.split("\n");
   const keywords = lines.map((line) => /^250[ -]([\w-]+)/.exec(line)?.[1]?.toUpperCase() ?? "");
   const size = /^250[ -]SIZE[ \t]+(\d{1,15})/im.exec(ehloReply)?.[1];
-  return { keywords: new Set(keywords), sizeBytesMax: Number(size ?? 0) };
+  return {
+    keywords: new Set(keywords),
+    sizeBytesMax: Number(size ?? 0),
+    mechanisms: new Set(lines.flatMap(mechanismsIn)),
+    limits: limitsIn(lines.find((line) => /^250[ -]LIMITS /i.test(line)) ?? ""),
+  };
+}
+
+/** `AUTH=PLAIN` is how servers older than RFC 4954 say it. */
+function mechanismsIn(line: string): string[] {
+  const words = /^250[ -]AUTH[ =](.*)/i.exec(line)?.[1]?.toUpperCase().split(/[ =]+/) ?? [];
+  return words.filter((word) => /^[A-Z0-9_-]{1,20}$/.test(word));
+}
+
+/** RFC 9422 section 3: digits, of which the first is not 0. */
+function limitsIn(line: string): AnnouncedLimits {
+  const limit = (name: string): number | null => {
+    const digits = new RegExp(` ${name}=([1-9]\\d{0,5})(?= |$)`, "i").exec(line)?.[1];
+    return digits === undefined ? null : Number(digits);
+  };
+  return { mailMax: limit("MAILMAX"), rcptMax: limit("RCPTMAX") };
 }

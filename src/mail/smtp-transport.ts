@@ -3,6 +3,7 @@ import type { SendReport } from "../email/smtp.ts";
 import type { Logger } from "../log.ts";
 import { createConnectionCeiling } from "./connection-ceiling.ts";
 import { converse, type Ending, openSession, type SmtpTimeouts } from "./smtp-conversation.ts";
+import { createLoginChoice } from "./smtp-login.ts";
 import { createSmtpPool, type SmtpPool } from "./smtp-pool.ts";
 import { createSmtpSession, type SmtpSession } from "./smtp-session.ts";
 import type { SendRequest, Transport } from "./transport.ts";
@@ -34,6 +35,7 @@ export function createSmtpTransport(
   const fenceMs = deps.fenceTimeoutMs ?? 30_000;
   const timeouts: SmtpTimeouts = { commandMs, fenceMs, replyMs: settings.replyTimeoutMs };
   const { poolSize: sizeMax } = settings;
+  const choice = createLoginChoice(settings);
   const { raiseAfterMs = 10_000, log } = deps;
   const pool = createSmtpPool({
     ceiling: createConnectionCeiling({ sizeMax, raiseAfterMs, log }),
@@ -43,7 +45,7 @@ export function createSmtpTransport(
   });
 
   async function open(signal: AbortSignal) {
-    const session = createSmtpSession(settings, commandMs);
+    const session = createSmtpSession(settings, commandMs, choice);
     const failed = await openSession(session, signal, timeouts);
     return failed ? { failed } : { session };
   }

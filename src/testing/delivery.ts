@@ -38,6 +38,9 @@ export function sinkSettings(sink: SmtpSink, fields: Partial<SmtpSettings> = {})
     pass: null,
     replyTimeoutMs: 2_000,
     poolSize: 5,
+    messagesPerConnection: 100,
+    ehloName: null,
+    auth: null,
     ratePerSecond: null,
     ...fields,
   };

@@ -16,6 +16,9 @@ export function smtpSettings(sink: SmtpSink, changes: Partial<SmtpSettings> = {}
     pass: null,
     replyTimeoutMs: 5_000,
     poolSize: 2,
+    messagesPerConnection: 100,
+    ehloName: null,
+    auth: null,
     ratePerSecond: null,
     ...changes,
   };

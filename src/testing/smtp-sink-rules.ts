@@ -17,7 +17,7 @@ export type SinkPhase =
 /** What a rule is told. */
 export interface SinkContext {
   phase: SinkPhase;
-  /** The address at `mail` and `rcpt`, the user at `auth`, the Message-ID at `dot`; else empty. */
+  /** The name at `ehlo`, the user at `auth`, the address at `mail` and `rcpt`, the Message-ID at `dot`; else empty. */
   argument: string;
   /** From 1, in the order in which connections were taken. */
   connectionId: number;

@@ -11,6 +11,7 @@ export interface SessionOptions {
   isAuthRequired: boolean;
   /** EHLO keywords beside STARTTLS and AUTH. */
   extensions: string[];
+  onAuth(mechanism: string): void;
   decide(context: SinkContext): SinkAction | null;
   accept(message: AcceptedMessage): Promise<void>;
 }
@@ -100,7 +101,7 @@ export class SmtpSinkSession {
 
   private async command(line: string): Promise<void> {
     const verb = line.split(" ", 1)[0]?.toUpperCase() ?? "";
-    if (verb === "EHLO" || verb === "HELO") return this.ehlo(verb);
+    if (verb === "EHLO" || verb === "HELO") return this.ehlo(verb, line.slice(verb.length + 1));
     if (verb === "STARTTLS") return this.startTls();
     if (verb === "AUTH") return this.auth(line);
     if (verb === "MAIL") return this.mail(line);
@@ -115,8 +116,8 @@ export class SmtpSinkSession {
     this.socket.end();
   }
 
-  private async ehlo(verb: string): Promise<void> {
-    if (await this.step("ehlo", "")) return;
+  private async ehlo(verb: string, name: string): Promise<void> {
+    if (await this.step("ehlo", name)) return;
     this.forgetTransaction();
     if (verb === "HELO") return this.say("250 sink.test");
     const lines = ["sink.test", ...this.options.extensions];
@@ -140,6 +141,7 @@ export class SmtpSinkSession {
 
   private async auth(line: string): Promise<void> {
     const [, mechanism = "", initial] = line.split(" ");
+    this.options.onAuth(mechanism);
     if (mechanism.toUpperCase() === "PLAIN") {
       if (initial) return this.plain(initial);
       this.authStep = (answer) => this.plain(answer);

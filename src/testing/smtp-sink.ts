@@ -49,6 +49,8 @@ export interface SmtpSink {
   readonly acceptances: Acceptance[];
   /** Everything the rules were asked, oldest first. */
   readonly steps: SinkContext[];
+  /** Of every AUTH command, oldest first. */
+  readonly mechanisms: string[];
   readonly connectionCount: number;
   readonly openConnectionCount: number;
   /** Those turned away because of `connectionsMax`. */
@@ -76,6 +78,7 @@ export async function createSmtpSink(options: SmtpSinkOptions = {}): Promise<Smt
   const sessions = new Map<SmtpSinkSession, Socket>();
   const acceptances: Acceptance[] = [];
   const steps: SinkContext[] = [];
+  const mechanisms: string[] = [];
   const watchers = new Set<() => void>();
   const log = options.logFile ? createAcceptanceLog(options.logFile) : null;
   let rules = options.rules ?? [];
@@ -111,6 +114,7 @@ export async function createSmtpSink(options: SmtpSinkOptions = {}): Promise<Smt
     auth: options.auth ?? null,
     isAuthRequired: options.isAuthRequired ?? false,
     extensions: options.extensions ?? ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"],
+    onAuth: (mechanism) => void mechanisms.push(mechanism),
     decide,
     accept,
   };
@@ -170,6 +174,7 @@ export async function createSmtpSink(options: SmtpSinkOptions = {}): Promise<Smt
     ca: certificate?.ca ?? null,
     acceptances,
     steps,
+    mechanisms,
     get connectionCount() {
       return connectionCount;
     },
