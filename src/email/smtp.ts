@@ -49,6 +49,11 @@ export interface SendReport {
   reply: SmtpReply | null;
   /** RCPT replies, one for each recipient of the envelope that got one. */
   recipients: { position: number; reply: SmtpReply }[];
+  /**
+   * Positions that were left out, since the next hop takes no more recipients in one transaction:
+   * nothing was said of them, and the next transaction may begin at once. Absent: none.
+   */
+  untried?: number[];
   /** Set when there was no reply: what failed in words for an operator, without addresses. */
   error: string | null;
   /**

@@ -128,8 +128,10 @@ function judge(position: number, report: SendReport): RecipientVerdict {
     const { reply } = rcpt;
     return isOneTooMany(reply, report) ? { position, status: "deferred", reply } : refused(rcpt);
   }
-  const { reply, phase } = report;
-  if (!reply) return { position, status: "deferred", reply: null };
+  const { reply, phase, untried = [] } = report;
+  // A refusal of MAIL FROM is about all of them, named or not.
+  const isUntried = untried.includes(position) && phase !== "mail";
+  if (!reply || isUntried) return { position, status: "deferred", reply: null };
   if (isAccepting(reply)) {
     // The body was accepted for those accepted at RCPT. Somebody must have been, and whatever a
     // report lacks, a message that was taken is never sent again for want of a line.

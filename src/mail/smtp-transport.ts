@@ -2,6 +2,7 @@ import type { SmtpSettings } from "../config.ts";
 import type { SendReport } from "../email/smtp.ts";
 import type { Logger } from "../log.ts";
 import { createConnectionCeiling } from "./connection-ceiling.ts";
+import { createRecipientCeiling } from "./recipient-ceiling.ts";
 import { converse, type Ending, openSession, type SmtpTimeouts } from "./smtp-conversation.ts";
 import { createLoginChoice } from "./smtp-login.ts";
 import { createSmtpPool, type SmtpPool } from "./smtp-pool.ts";
@@ -36,6 +37,7 @@ export function createSmtpTransport(
   const timeouts: SmtpTimeouts = { commandMs, fenceMs, replyMs: settings.replyTimeoutMs };
   const { poolSize: sizeMax } = settings;
   const choice = createLoginChoice(settings);
+  const recipientCeiling = createRecipientCeiling();
   const { raiseAfterMs = 10_000, log } = deps;
   const pool = createSmtpPool({
     ceiling: createConnectionCeiling({ sizeMax, raiseAfterMs, log }),
@@ -56,12 +58,18 @@ export function createSmtpTransport(
     if (!taken) return neverStarted;
     if ("failed" in taken) return taken.failed;
     const { session, isFresh } = taken;
-    const ending = await converse(session, request, timeouts, now);
+    const { limits } = session.transcript.announced;
+    const { envelope, untried } = recipientCeiling.cut(request.envelope, limits);
+    const ending = await converse(session, { ...request, envelope }, timeouts, now);
     if (!isFresh && isStale(session, ending)) return attempt(request, true);
+    recipientCeiling.learn(ending.recipients);
     settleSession(pool, session, ending, commandMs);
-    return offersLogin(session) && settings.user === null
-      ? { ...ending, isLoginMissing: true }
-      : ending;
+    const isLoginMissing = offersLogin(session) && settings.user === null;
+    return {
+      ...ending,
+      ...(isLoginMissing ? { isLoginMissing } : {}),
+      ...(untried.length > 0 ? { untried } : {}),
+    };
   }
 
   async function send(request: SendRequest): Promise<SendReport> {
