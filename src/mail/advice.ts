@@ -1,5 +1,6 @@
 import type { SmtpPhase, SmtpReply } from "../email/smtp.ts";
 import { isPermanent } from "./permanent.ts";
+import { refusesMechanism } from "./transport-fault.ts";
 
 /** What `adviceFor` needs to know; a `SendReport` is one. */
 export interface AdviceFacts {
@@ -79,11 +80,12 @@ const advices: Advice[] = [
     words: ehloWords,
   },
   {
-    applies: (facts) => /\b(helo|ehlo)\b/i.test(facts.reply?.text ?? ""),
+    applies: (facts) => hasWords(facts, /\b(helo|ehlo)\b/i),
     words: ehloWords,
   },
   {
-    applies: (facts) => facts.phase === "auth" && [504, 534].includes(facts.reply?.code ?? 0),
+    applies: ({ phase, reply: said }) =>
+      phase === "auth" && said !== null && refusesMechanism(said),
     words:
       "The server takes none of the ways to log in that were tried. Compare what it offers for AUTH with SMTP_AUTH (plain, login, or unset for both); a login by OAuth alone is not supported.",
   },

@@ -4,7 +4,7 @@ import { createSmtpBench, sendRequest } from "../testing/smtp-fixtures.ts";
 import type { SmtpSink } from "../testing/smtp-sink.ts";
 import { replyAt, replyThenDropAt, type SinkRule } from "../testing/smtp-sink-rules.ts";
 import { adviceFor } from "./advice.ts";
-import { transportFaultOf } from "./transport-fault.ts";
+import { faultWords, transportFaultOf } from "./transport-fault.ts";
 
 const { sinkWith, transportTo, close } = createSmtpBench();
 
@@ -79,10 +79,25 @@ describe("a login", () => {
       expect(sink.mechanisms).toEqual([]);
       expect(report).toMatchObject({ phase: "auth", reply: { code: 504, enhanced: "5.5.4" } });
       expect(report.reply?.text).toContain(offered.split(" ")[0] || "no mechanism");
-      expect(transportFaultOf(report)).toMatchObject({ reason: "auth", smtpCode: 504 });
-      expect(adviceFor(report)).toContain("SMTP_AUTH");
+      expect(transportFaultOf(report)).toMatchObject({ reason: "auth_mechanism", smtpCode: 504 });
+      for (const words of [adviceFor(report), faultWords.auth_mechanism]) {
+        expect(words).toContain("SMTP_AUTH");
+        expect(words).not.toMatch(/SMTP_(USER|PASS)/);
+      }
     });
   }
+});
+
+test("534 is about the mechanism where it says so; Gmail's wants an app password", () => {
+  const said = (text: string) => ({
+    ...({ phase: "auth", reply: { code: 534, enhanced: "5.7.9", text }, error: null } as const),
+    ...{ fenced: false, messageDate: null, recipients: [], withheld: null, transport: "t" },
+  });
+  const weak = said("Authentication mechanism is too weak");
+  expect(transportFaultOf(weak)?.reason).toBe("auth_mechanism");
+  const gmail = said("Application-specific password required.");
+  expect(transportFaultOf(gmail)?.reason).toBe("auth");
+  expect(adviceFor(gmail)).toContain("app password");
 });
 
 describe("EHLO", () => {

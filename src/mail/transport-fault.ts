@@ -5,12 +5,20 @@ import { concernOf } from "./reply-concern.ts";
 /** Nobody's mail gets through the transport now, whatever it is and whoever it is for. */
 export interface TransportFault {
   /**
-   * `auth`: the login is refused. `login_wanted`: one is wanted and none is configured. `tls`: no
-   * TLS, or a certificate nobody trusts. `tls_wanted`: the server wants TLS and we speak none.
+   * `auth`: the login is refused. `auth_mechanism`: the server takes none of the mechanisms that we
+   * may log in by. `login_wanted`: a login is wanted and none is configured. `tls`: no TLS, or a certificate nobody trusts. `tls_wanted`: the server wants TLS and we speak none.
    * `refused`: the server answered, and will not talk to us now. `rejecting`: it talks to us, and
    * takes nobody's mail. `unreachable`: it did not answer.
    */
-  reason: "auth" | "login_wanted" | "tls" | "tls_wanted" | "refused" | "rejecting" | "unreachable";
+  reason:
+    | "auth"
+    | "auth_mechanism"
+    | "login_wanted"
+    | "tls"
+    | "tls_wanted"
+    | "refused"
+    | "rejecting"
+    | "unreachable";
   /** The reply's code; null: none came. */
   smtpCode: number | null;
   /** The reply as it may be shown, such as `452 4.3.1 at MAIL: Out of storage`; null: none came. */
@@ -22,6 +30,8 @@ export interface TransportFault {
 /** For the log and for /health. */
 export const faultWords: Record<TransportFault["reason"], string> = {
   auth: "the next hop refuses our login: check SMTP_USER and SMTP_PASS",
+  auth_mechanism:
+    "the next hop takes none of the mechanisms we may log in by: compare what it offers for AUTH with SMTP_AUTH (plain, login, or unset for both)",
   login_wanted: "the next hop wants a login and none is configured: set SMTP_USER and SMTP_PASS",
   tls: "TLS with the next hop fails: check its certificate, SMTP_TLS and SMTP_TLS_CA",
   tls_wanted: "the next hop wants TLS before anything else: set SMTP_TLS=required",
@@ -55,8 +65,18 @@ export function transportFaultOf(
   if (!reply) return phase === "starttls" ? fault("tls", permanentPauseMs) : fault("unreachable");
   const isTemporary = reply.code < 500 || reply.enhanced?.startsWith("4.");
   const pauseMs = isTemporary ? null : permanentPauseMs;
-  if (phase === "auth" && !isTemporary) return fault("auth", pauseMs);
+  if (phase === "auth" && !isTemporary) {
+    return fault(refusesMechanism(reply) ? "auth_mechanism" : "auth", pauseMs);
+  }
   return fault(phase === "starttls" ? "tls" : "refused", pauseMs);
+}
+
+/**
+ * At AUTH: the mechanism is refused, not the user or the password (RFC 4954: 504 unknown, 534 too
+ * weak). Gmail says 534 where it wants an app password.
+ */
+export function refusesMechanism({ code, text }: SmtpReply): boolean {
+  return code === 504 || (code === 534 && /mechanism/i.test(text));
 }
 
 /** The fault that several emails met after MAIL FROM; one such reply alone is an email's. */
