@@ -9,7 +9,6 @@ import type { Logger } from "../log.ts";
 import { createByteSemaphore } from "../mail/byte-semaphore.ts";
 import { createCaptureTransport } from "../mail/capture-transport.ts";
 import { createPipeSuspicion } from "../mail/pipe-suspicion.ts";
-import { createRecipientLimit } from "../mail/recipient-limit.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
@@ -262,7 +261,6 @@ function createRestraints(config: Config, deps: RestraintDeps) {
     rateLimit: createRateLimitOf(config, database),
     destinations: createDestinations({ minuteMs }),
     pipe: createPipeSuspicion({ minuteMs }),
-    recipientLimit: createRecipientLimit(),
     senders: createRefusedSenders({ minuteMs }),
     headroom: createHeadroomOf(config),
     direct: createDirectDeliveryOf(config, holdings, () => {

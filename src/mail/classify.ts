@@ -20,7 +20,7 @@ export type Verdict =
       kind: "settle";
       outcome: Exclude<Outcome, "uncertain">;
       /**
-       * False: somebody was done with, and those left over were only too many for one transaction.
+       * False: somebody was done with, and others were only too many for one transaction.
        * They are due at once, and this attempt does not count against max_retries.
        */
       isCounted: boolean;
@@ -105,7 +105,9 @@ function isUncertain({ phase, fenced, reply }: SendReport): boolean {
 }
 
 function uncertain(report: SendReport): Verdict {
-  const recipients = report.recipients.filter(({ reply }) => !isAccepting(reply)).map(refused);
+  const recipients = report.recipients
+    .filter(({ reply }) => !isAccepting(reply))
+    .map((rcpt) => refusedAtRcpt(rcpt, report));
   const error = report.error ?? "the server's answer made no sense";
   return { kind: "uncertain", recipients, reply: null, error };
 }
@@ -117,17 +119,15 @@ function settled(report: SendReport, envelope: Envelope): Verdict {
   return { kind: "settle", outcome: outcomeOf(recipients), isCounted, recipients, reply, error };
 }
 
-/** Whether the transaction took fewer recipients than it was given. */
+/** Whether the email has more recipients than the next hop takes in one transaction. */
 function isFull(report: SendReport): boolean {
-  return report.recipients.some(({ reply }) => isOneTooMany(reply, report));
+  const isCut = (report.untried ?? []).length > 0;
+  return isCut || report.recipients.some(({ reply }) => isOneTooMany(reply, report));
 }
 
 function judge(position: number, report: SendReport): RecipientVerdict {
   const rcpt = report.recipients.find((recipient) => recipient.position === position);
-  if (rcpt && !isAccepting(rcpt.reply)) {
-    const { reply } = rcpt;
-    return isOneTooMany(reply, report) ? { position, status: "deferred", reply } : refused(rcpt);
-  }
+  if (rcpt && !isAccepting(rcpt.reply)) return refusedAtRcpt(rcpt, report);
   const { reply, phase, untried = [] } = report;
   // A refusal of MAIL FROM is about all of them, named or not.
   const isUntried = untried.includes(position) && phase !== "mail";
@@ -142,6 +142,13 @@ function judge(position: number, report: SendReport): RecipientVerdict {
   // A refusal of one RCPT says nothing about the next recipient.
   if (phase === "rcpt") return { position, status: "deferred", reply };
   return refused({ position, reply });
+}
+
+function refusedAtRcpt(
+  rcpt: { position: number; reply: SmtpReply },
+  report: SendReport,
+): RecipientVerdict {
+  return isOneTooMany(rcpt.reply, report) ? { ...rcpt, status: "deferred" } : refused(rcpt);
 }
 
 function refused({ position, reply }: { position: number; reply: SmtpReply }): RecipientVerdict {

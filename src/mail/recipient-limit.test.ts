@@ -1,6 +1,7 @@
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import type { Envelope, SendReport, SmtpReply } from "../email/smtp.ts";
-import { recipients } from "../testing/smtp-fixtures.ts";
+import { createSmtpBench, recipients, sendRequest } from "../testing/smtp-fixtures.ts";
+import type { SinkRule } from "../testing/smtp-sink-rules.ts";
 import { classify, type Verdict } from "./classify.ts";
 import { createRecipientLimit } from "./recipient-limit.ts";
 
@@ -59,6 +60,15 @@ describe("too many recipients for one transaction", () => {
     }
   });
 
+  test("bounces nobody when what became of the others is not known", () => {
+    const said = reply(550, "5.5.3");
+    const unknown = report({ fenced: true, recipients: rcpt(reply(250), said) });
+    expect(classify(unknown, envelope)).toMatchObject({
+      kind: "uncertain",
+      recipients: [{ position: 1, status: "deferred" }],
+    });
+  });
+
   test("is not said by a full mailbox, or by a policy", () => {
     for (const said of [reply(452, "4.2.2"), reply(452, "4.3.1"), reply(450, "4.7.1")]) {
       const facts = report({ reply: reply(250), recipients: rcpt(reply(250), said) });
@@ -69,26 +79,79 @@ describe("too many recipients for one transaction", () => {
 
 describe("the limit that was met", () => {
   const many: Envelope = { from: "s@example.com", recipients: recipients(5) };
+  const silent = { rcptMax: null };
   const full = report({ reply: reply(250), recipients: rcpt(reply(250), reply(250), reply(452)) });
 
   test("is heeded for an hour", () => {
     let now = 0;
     const limit = createRecipientLimit(() => now);
-    expect(limit.split(many)).toEqual({ envelope: many, left: [] });
+    expect(limit.cut(many, silent)).toEqual({ envelope: many, untried: [] });
     limit.note(full);
     now = 3_599_999;
-    expect(limit.split(many)).toEqual({
+    expect(limit.cut(many, silent)).toEqual({
       envelope: { ...many, recipients: many.recipients.slice(0, 2) },
-      left: [2, 3, 4],
+      untried: [2, 3, 4],
     });
     now += 1;
-    expect(limit.countMax).toBeNull();
+    expect(limit.cut(many, silent).untried).toEqual([]);
+  });
+
+  test("is the lowest met within the hour, and the announced one where that is lower", () => {
+    const limit = createRecipientLimit();
+    limit.note(full);
+    limit.note(report({ recipients: rcpt(reply(250), reply(250), reply(250), reply(452)) }));
+    expect(limit.cut(many, { rcptMax: 4 }).untried).toEqual([2, 3, 4]);
+    expect(limit.cut(many, { rcptMax: 1 }).untried).toEqual([1, 2, 3, 4]);
   });
 
   test("is not learned from recipients who were refused for themselves", () => {
     const limit = createRecipientLimit();
     limit.note(report({ reply: reply(250), recipients: rcpt(reply(250), reply(452, "4.2.2")) }));
     limit.note(report({ phase: "rcpt", reply: reply(452), recipients: rcpt(reply(452)) }));
-    expect(limit.countMax).toBeNull();
+    expect(limit.cut(many, silent).untried).toEqual([]);
+  });
+});
+
+describe("a conversation", () => {
+  const { sinkWith, transportTo, close } = createSmtpBench();
+  afterEach(close);
+  const envelopeOf = (count: number) => ({ from: "s@example.com", recipients: recipients(count) });
+  const requestOf = (count: number) => sendRequest({ envelope: envelopeOf(count) });
+  const refusing: SinkRule = ({ phase, envelope: { recipients: taken } }) =>
+    phase === "rcpt" && taken.length >= 3 ? { do: "reply", text: "452 4.5.3 Too many" } : null;
+
+  test("has as many recipients as RCPTMAX says; the others are due at once, at no cost", async () => {
+    const sink = await sinkWith({ extensions: ["PIPELINING", "LIMITS MAILMAX=50 RCPTMAX=4"] });
+    const facts = await transportTo(sink).send(requestOf(10));
+    expect(sink.acceptances[0]?.envelope.recipients).toHaveLength(4);
+    expect(facts.recipients.map(({ position }) => position)).toEqual([0, 1, 2, 3]);
+    expect(facts.untried).toEqual([4, 5, 6, 7, 8, 9]);
+    const verdict = classify(facts, envelopeOf(10));
+    expect(verdict).toMatchObject({ outcome: "partial", isCounted: false });
+    expect(statuses(verdict)).toEqual([...Array(4).fill("sent"), ...Array(6).fill("deferred")]);
+  });
+
+  test("has as many as the one before, which met the limit", async () => {
+    const sink = await sinkWith({ rules: [refusing] });
+    const transport = transportTo(sink);
+    expect((await transport.send(requestOf(8))).recipients).toHaveLength(8);
+    const second = await transport.send(requestOf(8));
+    expect(second.recipients.map(({ reply: said }) => said.code)).toEqual([250, 250, 250]);
+    expect(second.untried).toEqual([3, 4, 5, 6, 7]);
+  });
+
+  test("whose message is refused bounces nobody who was not tried", async () => {
+    const sink = await sinkWith({ extensions: ["LIMITS RCPTMAX=1"] });
+    sink.setRules(({ phase }) => (phase === "dot" ? { do: "reply", text: "550 5.6.0 no" } : null));
+    const verdict = classify(await transportTo(sink).send(requestOf(2)), envelopeOf(2));
+    expect(verdict).toMatchObject({ isCounted: false });
+    expect(statuses(verdict)).toEqual(["bounced", "deferred"]);
+  });
+
+  test("whose message is deferred costs an attempt", async () => {
+    const sink = await sinkWith({ extensions: ["LIMITS RCPTMAX=1"] });
+    sink.setRules(({ phase }) => (phase === "dot" ? { do: "reply", text: "451 4.2.0 no" } : null));
+    const verdict = classify(await transportTo(sink).send(requestOf(2)), envelopeOf(2));
+    expect(verdict).toMatchObject({ outcome: "deferred", isCounted: true });
   });
 });

@@ -1,4 +1,5 @@
 import type { Envelope, SendReport, SmtpReply } from "../email/smtp.ts";
+import type { AnnouncedLimits } from "./smtp-transcript.ts";
 
 /**
  * Too many recipients in one transaction says nothing about the one it was said of: "clients SHOULD
@@ -13,48 +14,57 @@ export function isOneTooMany(
   const isBare = enhanced === null && (code === 452 || code === 552);
   const isInWords = code >= 450 && code < 453 && /too many recipients/i.test(text);
   const saysSo = code >= 400 && (/^[45]\.5\.3$/.test(enhanced ?? "") || isBare || isInWords);
-  return saysSo && recipients.some(({ reply }) => reply.code >= 200 && reply.code < 300);
+  return saysSo && recipients.some(({ reply }) => isTaken(reply));
 }
 
-/** How many recipients the next hop takes in one transaction, once it has said so. */
+/**
+ * How many recipients the next hop takes in one transaction: as many as it announces (RFC 9422
+ * RCPTMAX), and no more than it took when it refused one too many. RFC 5321 section 4.5.3.1.8 asks
+ * for at least 100; Exim, Postfix and Sendmail are often set to fewer.
+ */
 export interface RecipientLimit {
-  /** Recipients for one transaction; null: no limit was met. */
-  readonly countMax: number | null;
-  /** The part of an envelope for one transaction, and the positions left for the next. */
-  split(envelope: Envelope): { envelope: Envelope; left: number[] };
+  /**
+   * The part of an envelope for one transaction over a connection, and the positions of the others.
+   */
+  cut(
+    envelope: Envelope,
+    announced: Pick<AnnouncedLimits, "rcptMax">,
+  ): { envelope: Envelope; untried: number[] };
   /** Learns from a conversation in which the limit was met. */
-  note(report: SendReport): void;
+  note(report: Pick<SendReport, "recipients">): void;
 }
 
-/** A server's limit may be raised: after this long it is asked again. */
+/** A server's limit may be raised: an hour after it was last met it is asked again. */
 const rememberedMs = 3_600_000;
 
 export function createRecipientLimit(
   now: () => number = performance.now.bind(performance),
 ): RecipientLimit {
-  let met: { countMax: number; at: number } | null = null;
+  let met = Number.POSITIVE_INFINITY;
+  let metAt = 0;
 
-  function current(): number | null {
-    if (met && now() - met.at >= rememberedMs) met = null;
-    return met?.countMax ?? null;
+  function current(): number {
+    if (now() - metAt >= rememberedMs) met = Number.POSITIVE_INFINITY;
+    return met;
   }
 
   return {
-    get countMax() {
-      return current();
-    },
-    split(envelope) {
-      const countMax = current() ?? envelope.recipients.length;
+    cut({ from, recipients }, { rcptMax }) {
+      const countMax = Math.min(current(), rcptMax ?? Number.POSITIVE_INFINITY);
       return {
-        envelope: { ...envelope, recipients: envelope.recipients.slice(0, countMax) },
-        left: envelope.recipients.slice(countMax).map(({ position }) => position),
+        envelope: { from, recipients: recipients.slice(0, countMax) },
+        untried: recipients.slice(countMax).map(({ position }) => position),
       };
     },
     note(report) {
       const isMet = report.recipients.some(({ reply }) => isOneTooMany(reply, report));
       if (!isMet) return;
-      const taken = report.recipients.filter(({ reply }) => reply.code >= 200 && reply.code < 300);
-      met = { countMax: taken.length, at: now() };
+      met = Math.min(current(), report.recipients.filter(({ reply }) => isTaken(reply)).length);
+      metAt = now();
     },
   };
+}
+
+function isTaken({ code }: SmtpReply): boolean {
+  return code >= 200 && code < 300;
 }

@@ -2,7 +2,7 @@ import type { SmtpSettings } from "../config.ts";
 import type { SendReport } from "../email/smtp.ts";
 import type { Logger } from "../log.ts";
 import { createConnectionCeiling } from "./connection-ceiling.ts";
-import { createRecipientCeiling } from "./recipient-ceiling.ts";
+import { createRecipientLimit } from "./recipient-limit.ts";
 import { converse, type Ending, openSession, type SmtpTimeouts } from "./smtp-conversation.ts";
 import { createLoginChoice } from "./smtp-login.ts";
 import { createSmtpPool, type SmtpPool } from "./smtp-pool.ts";
@@ -37,7 +37,7 @@ export function createSmtpTransport(
   const timeouts: SmtpTimeouts = { commandMs, fenceMs, replyMs: settings.replyTimeoutMs };
   const { poolSize: sizeMax } = settings;
   const choice = createLoginChoice(settings);
-  const recipientCeiling = createRecipientCeiling();
+  const recipientLimit = createRecipientLimit();
   const { raiseAfterMs = 10_000, log } = deps;
   const pool = createSmtpPool({
     ceiling: createConnectionCeiling({ sizeMax, raiseAfterMs, log }),
@@ -59,10 +59,10 @@ export function createSmtpTransport(
     if ("failed" in taken) return taken.failed;
     const { session, isFresh } = taken;
     const { limits } = session.transcript.announced;
-    const { envelope, untried } = recipientCeiling.cut(request.envelope, limits);
+    const { envelope, untried } = recipientLimit.cut(request.envelope, limits);
     const ending = await converse(session, { ...request, envelope }, timeouts, now);
     if (!isFresh && isStale(session, ending)) return attempt(request, true);
-    recipientCeiling.learn(ending.recipients);
+    recipientLimit.note(ending);
     settleSession(pool, session, ending, commandMs);
     const isLoginMissing = offersLogin(session) && settings.user === null;
     return {

@@ -118,10 +118,9 @@ interface Sending extends Turn {
 
 async function send(
   deps: AttemptDeps,
-  { email, envelope: whole, message, pass, admission }: Sending,
+  { email, envelope, message, pass, admission }: Sending,
   signals: DeliverySignals,
 ): Promise<Verdict> {
-  const { envelope, left } = deps.recipientLimit.split(whole);
   let isFenced = false;
   let isTurnedBack = false;
   await deps.failPoints("connect.before", email.id);
@@ -154,7 +153,7 @@ async function send(
     await deps.failPoints("dot.after", email.id);
     if (isTurnedBack) return aborted;
     if (report) {
-      const conversation = { emailId: email.id, envelope, left, report, pass };
+      const conversation = { emailId: email.id, envelope, report, pass };
       const verdict = await judgeReport(deps, conversation, signals.drain);
       logRefusal(deps.log, email, conversation, verdict);
       return outwait(deps, verdict, signals);

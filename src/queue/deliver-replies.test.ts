@@ -91,6 +91,20 @@ describe("replies that are not one email's alone", () => {
       expect(sink.steps.filter(({ phase }) => phase === "rcpt")).toHaveLength(50 + 40);
     });
 
+    test("and says so by RCPTMAX gets all fifty in five, none refused", async () => {
+      await sink.close();
+      sink = await createSmtpSink({ extensions: ["PIPELINING", "LIMITS RCPTMAX=10"] });
+      await delivery.close();
+      delivery = createDelivery(database, { sink });
+      const id = await delivery.accept({ to, maxRetries: 0 });
+      for (let transaction = 1; transaction < 5; transaction++) {
+        expect(await delivery.run(id)).toMatchObject({ state: "pending", outcome: "partial" });
+        expect(delivery.queued.at(-1)).toMatchObject({ id, delayMs: 0 });
+      }
+      expect(await delivery.run(id)).toMatchObject({ state: "sent", outcome: "sent" });
+      expect(sink.steps.filter(({ phase }) => phase === "rcpt")).toHaveLength(50);
+    });
+
     test("costs the retries of those who are deferred for a reason of their own", async () => {
       sink.setRules(limited);
       const first = await delivery.accept({ to: to.slice(0, 12) });

@@ -1,7 +1,6 @@
 import type { Envelope, SendReport } from "../email/smtp.ts";
 import { classify, type Verdict } from "../mail/classify.ts";
 import type { Judgement, PipeSuspicion } from "../mail/pipe-suspicion.ts";
-import type { RecipientLimit } from "../mail/recipient-limit.ts";
 import { throttledPositions } from "../mail/throttled.ts";
 import { type TransportFault, transportFaultOf } from "../mail/transport-fault.ts";
 import { sleep } from "./abortable.ts";
@@ -14,7 +13,6 @@ export interface JudgeDeps {
   pipe: PipeSuspicion;
   senders: RefusedSenders;
   destinations: Destinations;
-  recipientLimit: RecipientLimit;
   /** Length of the retry schedule's minute. */
   minuteMs: number;
 }
@@ -22,10 +20,7 @@ export interface JudgeDeps {
 /** A conversation that has ended. */
 export interface Conversation {
   emailId: string;
-  /** What was sent of it. */
   envelope: Envelope;
-  /** Positions of the recipients that were kept back: too many for one transaction. */
-  left: readonly number[];
   report: SendReport;
   pass: Pass;
 }
@@ -46,23 +41,20 @@ export async function judgeReport(
   drain: AbortSignal,
 ): Promise<Verdict> {
   const { report, envelope, pass } = conversation;
-  const { fault, showed } = await showedBy(deps, conversation, drain);
+  const tried = envelopeTried(conversation);
+  const { fault, showed } = await showedBy(deps, { ...conversation, envelope: tried }, drain);
   pass.leave(fault ?? showed);
   const verdict = classify(report, envelope, fault);
-  deps.recipientLimit.note(report);
-  noteDestinations(deps, envelope, report, verdict);
-  return withLeft(noteSender(deps, envelope.from, report, verdict), conversation.left);
+  noteDestinations(deps, tried, report, verdict);
+  return noteSender(deps, envelope.from, report, verdict);
 }
 
-/** Those kept back are due at once where the others are done with; else they wait with them. */
-function withLeft(verdict: Verdict, left: readonly number[]): Verdict {
-  if (verdict.kind !== "settle" || left.length === 0) return verdict;
-  const { recipients: tried, outcome } = verdict;
-  const kept = left.map((position) => ({ position, status: "deferred" as const, reply: null }));
-  const isCounted = tried.every(({ status }) => status === "deferred");
-  const wasSent = outcome === "sent" || outcome === "partial";
-  const recipients = [...tried, ...kept];
-  return { ...verdict, recipients, isCounted, outcome: wasSent ? "partial" : "deferred" };
+/** What was said is about those who were tried, and their domains. */
+function envelopeTried({ envelope, report }: Conversation): Envelope {
+  const { untried = [] } = report;
+  if (untried.length === 0) return envelope;
+  const recipients = envelope.recipients.filter(({ position }) => !untried.includes(position));
+  return { ...envelope, recipients };
 }
 
 interface Showed {

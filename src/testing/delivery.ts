@@ -4,7 +4,6 @@ import type { EmailDraft } from "../email/email.ts";
 import { createLogger } from "../log.ts";
 import { createByteSemaphore } from "../mail/byte-semaphore.ts";
 import { createPipeSuspicion } from "../mail/pipe-suspicion.ts";
-import { createRecipientLimit } from "../mail/recipient-limit.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
@@ -145,7 +144,6 @@ export function createDelivery(
     rateLimit: noRateLimit,
     destinations: createDestinations({ minuteMs: 60_000 }),
     pipe: createPipeSuspicion({ minuteMs: 1 }),
-    recipientLimit: createRecipientLimit(),
     senders: createRefusedSenders({ minuteMs: 60_000 }),
     semaphore,
     log,
