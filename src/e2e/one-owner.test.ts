@@ -115,6 +115,20 @@ describe("one owner who takes all they can get leaves others theirs of", () => {
     );
   });
 
+  test("the database: whatever takes it longest", async () => {
+    const emails = Array.from({ length: 500 }, () => ({ ...email, scheduled_at: later }));
+    await product.api("POST", `${path}/batch`, { emails }, flood);
+    const asked = [
+      "audit/verify",
+      "scheduled-emails?offset=2000000000&metadata.a=b",
+      "queue-stats",
+    ];
+    let next = 0;
+    const ask = (signal: AbortSignal) =>
+      asFlood(["GET", `/api/v1/${asked[next++ % asked.length]}`], signal);
+    await whileFlooding(60, ask, expectOthersGetThrough);
+  });
+
   test("the queue, and places at the next hop: a thousand emails due at once", async () => {
     const body = JSON.stringify({ emails: Array.from({ length: 500 }, () => email) });
     const signal = AbortSignal.timeout(60_000);
@@ -137,20 +151,6 @@ describe("one owner who takes all they can get leaves others theirs of", () => {
     expect((await signIn("x")).status).toBe(429);
     expect((await signIn(bob)).status).toBe(303);
     await expectOthersGetThrough();
-  });
-
-  test("the database: whatever takes it longest", async () => {
-    const emails = Array.from({ length: 500 }, () => ({ ...email, scheduled_at: later }));
-    for (let i = 0; i < 2; i++) await product.api("POST", `${path}/batch`, { emails }, flood);
-    const asked = [
-      "audit/verify",
-      "scheduled-emails?offset=2000000000&metadata.a=b",
-      "queue-stats",
-    ];
-    let next = 0;
-    const ask = (signal: AbortSignal) =>
-      asFlood(["GET", `/api/v1/${asked[next++ % asked.length]}`], signal);
-    await whileFlooding(60, ask, expectOthersGetThrough);
   });
 });
 
