@@ -20,7 +20,7 @@ alter table mailer.workers
 -- answer { …, others: [{ id, region, beats, is_stopped }] }: every other process that nobody has
 --   found dead yet, for the caller to count its looks.
 create or replace function mailer.beat(args text) returns text
-language plpgsql
+language plpgsql set search_path = ''
 as $$
 declare
   v_args jsonb := args;
@@ -72,7 +72,7 @@ $$;
 -- to write: after an outage of the database it still knows its replies. (Each worker audits
 -- itself within seconds; this is the net.)
 create or replace function mailer.take_over(args text) returns text
-language plpgsql
+language plpgsql set search_path = ''
 as $$
 declare
   v_args jsonb := args;
