@@ -6,7 +6,8 @@ import { concernOf } from "./reply-concern.ts";
 export interface TransportFault {
   /**
    * `auth`: the login is refused. `auth_mechanism`: the server takes none of the mechanisms that we
-   * may log in by. `login_wanted`: a login is wanted and none is configured. `tls`: no TLS, or a certificate nobody trusts. `tls_wanted`: the server wants TLS and we speak none.
+   * may log in by. `login_wanted`: a login is wanted and none is configured. `tls`: no TLS, or a
+   * certificate nobody trusts. `tls_wanted`: the server wants TLS and we speak none.
    * `refused`: the server answered, and will not talk to us now. `rejecting`: it talks to us, and
    * takes nobody's mail. `unreachable`: it did not answer.
    */
