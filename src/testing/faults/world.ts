@@ -284,7 +284,7 @@ function productEnv(databaseUrl: string, smtpPort: number, more: Record<string, 
     SMTP_HOST: "127.0.0.1",
     SMTP_PORT: String(smtpPort),
     SMTP_FROM: "mailer@example.test",
-    ENCRYPTION_KEY: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+    ENCRYPTION_KEY: "9f2c71d40be8a6355c1e07f8d2b94a63e01d8f7c6b52a9430e7dc81f5a3692bb",
     JWT_SECRET: jwtSecret,
     // Scaled: a minute of the retry schedule, and the wait for the reply to the dot.
     RETRY_BASE_MS: "100",
