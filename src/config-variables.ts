@@ -141,17 +141,12 @@ const queue = {
   WORKER_CONCURRENCY: plain(integer(1, 1000), {
     default: "`100`",
     meaning:
-      "E-mails one process works on at the same time; at most two for each connection (`SMTP_POOL_SIZE`) while several owners send",
+      "Attempts one process has begun at the same time: e-mails that are decrypted, sent or settled",
     example: "100",
-  }),
-  QUEUE_HORIZON_MS: plain(integer(100, 86_400_000), {
-    default: "`600000`",
-    meaning: "How long before its time an e-mail enters the queue",
-    example: "600000",
   }),
   RECONCILE_INTERVAL_MS: plain(integer(200, 3_600_000), {
     default: "`5000`",
-    meaning: "How often the queue is compared with the database",
+    meaning: "How often it is looked for what dead workers had claimed",
     example: "5000",
   }),
   RETRY_BASE_MS: plain(integer(10, 3_600_000), {

@@ -387,3 +387,8 @@ test("the README's table is the one of config-variables.ts (bun scripts/env-tabl
   const readme = await Bun.file(`${import.meta.dirname}/../README.md`).text();
   expect(markedTable(readme)).toBe(environmentTable());
 });
+
+test("a variable that is gone is ignored, and the warning says why", () => {
+  const { warnings } = loadConfig({ QUEUE_HORIZON_MS: "600000" });
+  expect(warnings).toContainEqual(expect.stringContaining("QUEUE_HORIZON_MS is ignored"));
+});

@@ -43,7 +43,6 @@ export interface Config {
     | { readonly driver: "redis"; readonly url: string }
     /** In a PostgreSQL; null: in the embedded database. */
     | { readonly driver: "postgres"; readonly url: string | null };
-  readonly queueHorizonMs: number;
   readonly reconcileIntervalMs: number;
   readonly drainTimeoutMs: number;
   readonly workerConcurrency: number;
@@ -157,7 +156,6 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
     database,
     autoMigrate: values.AUTO_MIGRATE ?? true,
     queue: queueOf(values),
-    queueHorizonMs: values.QUEUE_HORIZON_MS ?? 600_000,
     reconcileIntervalMs: values.RECONCILE_INTERVAL_MS ?? 5_000,
     drainTimeoutMs: values.DRAIN_TIMEOUT_MS ?? 25_000,
     workerConcurrency: values.WORKER_CONCURRENCY ?? 100,
@@ -323,8 +321,18 @@ function warningsOf(env: Environment, values: VariableValues): string[] {
   const misread = (env[dotenvDoubts] ?? [])
     .filter(({ name }) => name === "" || Object.hasOwn(variables, name))
     .map(({ sentence }) => sentence);
-  return [...unused, ...unknown, ...misread, ...doubtfulOf(values)];
+  return [
+    ...unused,
+    ...(setValue(env.QUEUE_HORIZON_MS, false) ? [horizonIsGone] : []),
+    ...unknown,
+    ...misread,
+    ...doubtfulOf(values),
+  ];
 }
+
+/** A variable of earlier versions. */
+const horizonIsGone =
+  "QUEUE_HORIZON_MS is ignored: workers claim e-mails from the database, and none enters a queue";
 
 function doubtfulOf(values: VariableValues): string[] {
   const sentences: [boolean, string][] = [

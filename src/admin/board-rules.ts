@@ -1,5 +1,6 @@
 import type { BeforeHook, HookContext } from "@bull-board/api/typings/app";
-import { emailQueueName } from "../queue/queue-options.ts";
+/** The view of all emails; it exists on the board alone. */
+export const emailsQueueName = "emails";
 
 /** The queue whose failed jobs are the dead letters; it exists on the board alone. */
 export const deadLetterQueueName = "dead-letters";
@@ -9,8 +10,9 @@ export const deadLetterQueueName = "dead-letters";
  * is refused but for these, whichever button was pressed and whatever a later version adds.
  */
 const allowedActions: readonly { route: string; queueName: string }[] = [
-  { route: "/api/queues/:queueName/pause", queueName: emailQueueName },
-  { route: "/api/queues/:queueName/resume", queueName: emailQueueName },
+  { route: "/api/queues/:queueName/pause", queueName: emailsQueueName },
+  { route: "/api/queues/:queueName/resume", queueName: emailsQueueName },
+  { route: "/api/queues/:queueName/:jobId/retry", queueName: emailsQueueName },
   { route: "/api/queues/:queueName/:jobId/retry", queueName: deadLetterQueueName },
 ];
 
@@ -19,8 +21,7 @@ export const refuseActions: BeforeHook = (context) =>
     ? undefined
     : { allow: false, status: 403, errorKey: "ERRORS.FORBIDDEN", message: refusal };
 
-const refusal =
-  "The board only pauses and resumes the queue emails, and replays single dead letters.";
+const refusal = "The board only pauses and resumes sending, and replays single dead letters.";
 
 function isAllowed({ method, route, request }: HookContext): boolean {
   if (method === "get") return true;

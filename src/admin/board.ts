@@ -3,25 +3,19 @@ import type { Context, Hono, Next } from "hono";
 import { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { within } from "../queue/abortable.ts";
-import type { WakeJob } from "../queue/enqueue.ts";
 import type { QueueBackend } from "../queue/queue-backend.ts";
-import type { QueuePause } from "../queue/queue-pause.ts";
-import type { Actions } from "../store/actions.ts";
+import type { TickJob } from "../queue/ticks.ts";
 import { createActing } from "./acting.ts";
 import { createAdmission } from "./admission.tsx";
 import { boardFailure } from "./board-failure.ts";
-import type { DeadLetterAdapterDeps } from "./dead-letter-adapter.ts";
+import type { EmailsAdapterDeps } from "./emails-adapter.ts";
 import type { Board } from "./open-board.ts";
 import { createVisitors, type VisitorsOptions } from "./visitor.ts";
 
-export interface BoardDeps extends VisitorsOptions, Omit<DeadLetterAdapterDeps, "who"> {
-  /** `emails`, of this region. */
-  queue: Queue<WakeJob>;
-  backend: Pick<QueueBackend, "readMarker">;
-  actions: Actions;
-  region: string;
-  /** Told when it is paused or resumed here; absent: nobody has to know. */
-  pause?: Pick<QueuePause, "note">;
+export interface BoardDeps extends VisitorsOptions, Omit<EmailsAdapterDeps, "who"> {
+  /** The real queue, of ticks; null where no process can hear of another. */
+  queue: Queue<TickJob> | null;
+  backend: Pick<QueueBackend, "check">;
   /** The caller's network address for the journal; null when unknown. */
   peerAddress: (c: Context) => string | null;
   log: Logger;
@@ -88,7 +82,7 @@ function refuse(c: Context, publicDetail: string): Response {
 function createDeadline({ backend, log }: BoardDeps) {
   return async (c: Context, next: Next): Promise<Response | undefined> => {
     // Asked first, so that no pause is left behind in a connection that waits for its Redis.
-    const reached = backend.readMarker().then(
+    const reached = backend.check().then(
       () => true,
       (err: unknown) => {
         log.warn("board cannot read the queue", { err });

@@ -4,7 +4,7 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import { deadLetterStates } from "../email/states.ts";
 import { AppError } from "../errors.ts";
 import { type DecryptedEmail, decryptEmail } from "../queue/decrypt-email.ts";
-import type { Enqueue } from "../queue/enqueue.ts";
+import type { Ticks } from "../queue/ticks.ts";
 import type { Emails } from "../store/emails.ts";
 import type { EmailFilter, StoredEmail } from "../store/stored-email.ts";
 import type { Acting } from "./acting.ts";
@@ -13,11 +13,8 @@ import { deadLetterJob, refuse } from "./dead-letter-job.ts";
 
 export interface DeadLetterAdapterDeps {
   emails: Emails;
-  enqueue: Enqueue;
+  ticks: Pick<Ticks, "add">;
   keyRing: KeyRing;
-  /** UUID of this process; marks what it has put into the queue. */
-  workerId: string;
-  horizonMs: number;
   who: () => Acting;
 }
 
@@ -40,17 +37,16 @@ const filter: EmailFilter = {
 export class DeadLetterAdapter extends BaseAdapter {
   readonly #deps: DeadLetterAdapterDeps;
 
-  constructor(deps: DeadLetterAdapterDeps) {
+  constructor(
+    deps: DeadLetterAdapterDeps,
+    description = "Emails that wait for a person. Retry sends one again to whoever has not got it.",
+  ) {
     // Of the two types it knows, `bullmq` is asked for flows and for a global concurrency.
-    super("bull", {
-      description:
-        "Emails that wait for a person. Retry sends one again to whoever has not got it.",
-      allowCompletedRetries: false,
-    });
+    super("bull", { description, allowCompletedRetries: false });
     this.#deps = deps;
   }
 
-  getName() {
+  getName(): string {
     return deadLetterQueueName;
   }
 
@@ -60,10 +56,14 @@ export class DeadLetterAdapter extends BaseAdapter {
     return email === null ? null : this.#toJob(email);
   }
 
-  async getJobs(_statuses: JobStatus[], start = 0, end = start + 9): Promise<QueueJob[]> {
+  getJobs(_statuses: JobStatus[], start = 0, end = start + 9): Promise<QueueJob[]> {
+    return this.listJobs(filter, start, end);
+  }
+
+  protected async listJobs(asked: EmailFilter, start: number, end: number): Promise<QueueJob[]> {
     const page = { limit: end - start + 1, offset: start, cursor: null };
     const { emails, who } = this.#deps;
-    const found = await emails.list(filter, page, who().claims, { withAttempts: true });
+    const found = await emails.list(asked, page, who().claims, { withAttempts: true });
     return found.emails.map((email) => this.#toJob(email));
   }
 
@@ -84,13 +84,11 @@ export class DeadLetterAdapter extends BaseAdapter {
   }
 
   async #replay(id: string): Promise<void> {
-    const { emails, enqueue, workerId, horizonMs, who } = this.#deps;
+    const { emails, ticks, who } = this.#deps;
     const { claims, origin } = who();
-    const options = { scheduledAt: null, origin, horizonMs, queuedBy: workerId };
-    const replayed = await emails.replay(id, claims, options);
+    const replayed = await emails.replay(id, claims, { scheduledAt: null, origin });
     if (replayed.kind === "replayed") {
-      const { wake, delayMs } = replayed;
-      if (delayMs !== null) enqueue.add({ id, wake, delayMs });
+      ticks.add(replayed);
       return;
     }
     throw notReplayed(replayed.kind === "not_found" ? null : replayed.state);

@@ -1,15 +1,19 @@
 import { createBullBoard } from "@bull-board/api";
+import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { UIConfig } from "@bull-board/api/typings/app";
+import type { Queue } from "bullmq";
 import { Hono } from "hono";
+import type { TickJob } from "../queue/ticks.ts";
 import { createBoardFiles } from "./board-files.ts";
 import { refuseActions } from "./board-rules.ts";
 import { BoardServer, type BoardServerOptions } from "./board-server.ts";
-import { DeadLetterAdapter, type DeadLetterAdapterDeps } from "./dead-letter-adapter.ts";
-import { EmailQueueAdapter, type EmailQueueAdapterDeps } from "./email-queue-adapter.ts";
+import { DeadLetterAdapter } from "./dead-letter-adapter.ts";
+import { EmailsAdapter, type EmailsAdapterDeps } from "./emails-adapter.ts";
 
-type OpenBoardDeps = EmailQueueAdapterDeps &
-  DeadLetterAdapterDeps &
-  Pick<BoardServerOptions, "basePath" | "describe">;
+type OpenBoardDeps = EmailsAdapterDeps & {
+  /** The real queue, of ticks; null where no process can hear of another. */
+  queue: Queue<TickJob> | null;
+} & Pick<BoardServerOptions, "basePath" | "describe">;
 
 export interface Board {
   /** Null: the board has no such page. */
@@ -35,7 +39,7 @@ export function openBoard(deps: OpenBoardDeps): Board {
   const { basePath, describe } = deps;
   const server = new BoardServer({ basePath, files: createBoardFiles(), describe });
   createBullBoard({
-    queues: [new EmailQueueAdapter(deps), new DeadLetterAdapter(deps)],
+    queues: [new EmailsAdapter(deps), new DeadLetterAdapter(deps), ...realQueues(deps)],
     serverAdapter: server,
     // Without it Bull Board would look for its files by an eval that fails in a binary.
     options: { uiConfig, uiBasePath: ".", handlerHooks: { before: refuseActions } },
@@ -54,4 +58,10 @@ export function openBoard(deps: OpenBoardDeps): Board {
     },
     routes: app.routes,
   };
+}
+
+function realQueues({ queue }: OpenBoardDeps): BullMQAdapter[] {
+  if (queue === null) return [];
+  const description = "What wakes the workers: one job for all that is due within 100 ms.";
+  return [new BullMQAdapter(queue, { description, readOnlyMode: true })];
 }

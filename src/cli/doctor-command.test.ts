@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
+import { createAttempts } from "../store/attempts.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence } from "../store/presence.ts";
@@ -69,7 +70,6 @@ async function beat() {
     region: "local",
     role: "worker",
     replyTimeoutMs: 1_000,
-    horizonMs: 1_000,
     deadAfterMs: 5_000,
   }).beat();
   await database.close();
@@ -214,7 +214,7 @@ describe("exit 1, with what to do", () => {
     const { url } = await freshDatabase();
     const database = createPostgresDatabase({ url });
     const keyRing = createKeyRing({ current: "cd".repeat(32), old: [] });
-    const options = { region: "local", role: "all", replyTimeoutMs: 1, horizonMs: 1 } as const;
+    const options = { region: "local", role: "all", replyTimeoutMs: 1 } as const;
     const workerId = Bun.randomUUIDv7();
     await createPresence(database, { ...options, workerId, deadAfterMs: 1 }).checkKey(keyRing);
     await database.close();
@@ -231,29 +231,35 @@ describe("exit 1, with what to do", () => {
   });
 });
 
-test("--fix queues what is due and in no queue, once", async () => {
+test("--fix returns what dead processes had claimed, once", async () => {
   const { url } = await freshDatabase();
   const database = createPostgresDatabase({ url });
+  const options = { region: "local", role: "all", replyTimeoutMs: 1, deadAfterMs: 5_000 } as const;
+  const workerId = Bun.randomUUIDv7();
+  await createPresence(database, { ...options, workerId }).beat();
+  const attempts = createAttempts(database, { workerId, region: "local", transport: "smtp" });
   await store(createEmails(database), [newEmail(), newEmail()]);
+  const asked = { region: "local", limit: 9, aheadMs: 0, perOwner: 9, holds: {}, after: "" };
+  expect((await attempts.claimDue({ ...asked, suspects: false })).emails).toHaveLength(2);
   await database.close();
-  await runOnce(url, "update mailer.emails set queued_at = null, queued_by = null");
+  await runOnce(url, "update mailer.workers set stopped_at = now()");
 
   const first = await report({ DATABASE_URL: url }, ["--fix"]);
-  expect(first.fix).toMatchObject({ found_due: 2, requeued: 2, dead_workers: 0, adopted: {} });
+  expect(first.fix).toMatchObject({ dead_workers: 0, taken_over: 2 });
   expect(first.of("fix")).toMatchObject({ status: "ok" });
   // Nobody sends, and that is for a person to mend.
   expect([first.code, first.of("work").status]).toEqual([1, "failed"]);
   const again = await report({ DATABASE_URL: url }, ["--fix"]);
-  expect(again.fix).toMatchObject({ found_due: 0, requeued: 0 });
+  expect(again.fix).toMatchObject({ taken_over: 0 });
   expect((await run({ ...env, DATABASE_URL: url }, ["--fix"])).stdout).toContain(
     "Reconciled once: nothing was amiss.",
   );
 });
 
-test("--fix says when the queue is not there to be filled", async () => {
+test("--fix needs no queue", async () => {
   const REDIS_URL = `redis://127.0.0.1:${await freePort()}`;
   const { code, fix, of } = await report({ REDIS_URL }, ["--fix"]);
-  expect([code, of("fix").status, fix?.requeued]).toEqual([1, "warning", 0]);
+  expect([code, of("fix").status, fix?.taken_over]).toEqual([1, "ok", 0]);
 });
 
 test("--fix touches nothing while the database is not ready", async () => {

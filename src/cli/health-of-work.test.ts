@@ -13,7 +13,6 @@ function look(
     ...emptyRound(),
     rounds: 1,
     failures: 0,
-    jobsGivenUp: 0,
     lastRoundAt: now,
     lastRoundMs: 0,
     standing: null,

@@ -48,7 +48,7 @@ export async function checkHealth(
   const isGettingThrough = workers.status === "ok" && transport.status === "ok";
   const reconciler = checkReconciler({ ...parts, isGettingThrough });
   const journal = checkJournal(parts);
-  const ownSettling = checkSettling(parts.delivering.settling);
+  const ownSettling = checkSettling(parts.settling);
   const settling = ownSettling.status === "ok" ? checkOthersSettling(view) : ownSettling;
   const memory = checkMemory(parts);
   const watched = [queue, workers, transport, reconciler, clock, journal, settling, memory];

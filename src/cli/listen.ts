@@ -115,7 +115,7 @@ export function listen(deps: ListenDeps): Listening {
 function createFetch(
   app: ReturnType<typeof createApp>,
   { look }: ProxySign,
-  { delivering: { holdings } }: Parts,
+  { holdings }: Pick<Parts, "holdings">,
 ) {
   return (request: Request, server: Bun.Server<undefined>) => {
     look(request);

@@ -10,9 +10,8 @@ import type { Config } from "../config.ts";
 import type { RateLimits } from "../http/rate-limits.ts";
 import type { Logger } from "../log.ts";
 import { listCaptured, readCaptured } from "../mail/captured.ts";
-import type { WakeJob } from "../queue/enqueue.ts";
-import { emailQueueName } from "../queue/queue-options.ts";
-import { createActions } from "../store/actions.ts";
+import { type TickJob, tickQueueName } from "../queue/ticks.ts";
+import { createPauses } from "../store/pauses.ts";
 import { createSessionStore } from "../store/sessions.ts";
 import { nobodySends, transportWords } from "./health-of-fleet.ts";
 import type { Parts } from "./parts.ts";
@@ -55,10 +54,10 @@ export function createPages(deps: PagesDeps): Hono {
     ...shared,
     ...parts,
     // A connection of its own: what somebody looks at must not hold up what is added.
-    queue: parts.backend.createQueue<WakeJob>(emailQueueName),
-    actions: createActions(parts.database),
+    queue: parts.queue && parts.backend.createQueue<TickJob>(tickQueueName),
+    pauses: createPauses(parts.database),
+    onResumed: () => parts.delivery.wake(),
     region: config.region,
-    horizonMs: config.queueHorizonMs,
     hasPasswords: deps.passwords !== undefined,
   });
   return pages;

@@ -3,28 +3,25 @@ import { type Config, processEnvironment, type SmtpSettings } from "../config.ts
 import { createKeyRing } from "../crypto/create-key-ring.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { loadOrCreateSecrets, type Secrets } from "../crypto/secrets.ts";
+import { createDelivery, type Delivery } from "../delivery/delivery.ts";
+import { prefetchMs } from "../delivery/dispatcher.ts";
 import { createSealer } from "../journal/seal.ts";
 import { tellOfCalls } from "../journal/tell-of-calls.ts";
 import type { Logger } from "../log.ts";
-import { createByteSemaphore } from "../mail/byte-semaphore.ts";
+import { type ByteSemaphore, createByteSemaphore } from "../mail/byte-semaphore.ts";
 import { createCaptureTransport } from "../mail/capture-transport.ts";
 import { createPipeSuspicion } from "../mail/pipe-suspicion.ts";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
-import { createBreaker } from "../queue/breaker.ts";
+import { type Breaker, createBreaker } from "../queue/breaker.ts";
 import { createChange } from "../queue/change.ts";
 import { type ClockSkew, createClockSkew } from "../queue/clock-skew.ts";
 import { createDestinations } from "../queue/destinations.ts";
-import { aheadMax, createDirectDelivery, type DirectDelivery } from "../queue/direct-delivery.ts";
-import { createEnqueue, type Enqueue, type WakeJob } from "../queue/enqueue.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
-import { createHeadroom, type Headroom } from "../queue/headroom.ts";
-import { createHoldings, type Holdings } from "../queue/holdings.ts";
-import { createQueueBackend } from "../queue/queue-backend.ts";
+import { createHoldings } from "../queue/holdings.ts";
+import { createQueueBackend, type QueueBackend } from "../queue/queue-backend.ts";
 import { createQueueHealthWatch } from "../queue/queue-health.ts";
-import { emailQueueName } from "../queue/queue-options.ts";
-import { createQueuePause, type QueuePause } from "../queue/queue-pause.ts";
 import {
   createRateLimit,
   noRateLimit,
@@ -35,8 +32,16 @@ import {
 import { createReconciler } from "../queue/reconcile.ts";
 import { createRefusedSenders } from "../queue/refused-senders.ts";
 import { createNudge } from "../queue/repeat-steadily.ts";
+import { revokeCancelled, revokeCancelledInBulk } from "../queue/revoking-cancel.ts";
 import { createSelfAudit } from "../queue/self-audit.ts";
-import { createSettling, type Settling } from "../queue/settling.ts";
+import { createSettling } from "../queue/settling.ts";
+import {
+  createOwnTicks,
+  createTicks,
+  type TickJob,
+  type Ticks,
+  tickQueueName,
+} from "../queue/ticks.ts";
 import { createAttempts } from "../store/attempts.ts";
 import { createBulkCancel } from "../store/bulk-cancel.ts";
 import { createChanges } from "../store/changes.ts";
@@ -116,64 +121,53 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   const newId = () => Bun.randomUUIDv7();
   const failPoints = openFailPoints();
   const workerId = newId();
-  const { region, queueHorizonMs: horizonMs } = config;
+  const { region } = config;
   const keyRing = keyRingOf(config, secrets);
   const semaphore = createByteSemaphore({ bytesMax: bytesMaxOf(config) });
   const clockSkew = createClockSkew({ log });
   const sender = createTransport(config, log, clockSkew);
   const presence = createPresenceOf(config, database, workerId);
   const backend = createQueueBackend({ config: config.queue, database, region, log });
-  const queue = backend.createQueue<WakeJob>(emailQueueName);
-  const waking = { queue, presence, clockSkew, log, failPoints };
-  const enqueue = createEnqueue({ ...waking, aheadMax: aheadMaxOf(config) });
-  const transport = sender.name;
-  const claimant = { workerId, region, transport, horizonMs };
-  const emails = createEmails(database, claimant);
-  const pause = createQueuePause(queue);
   const queueHealth = createQueueHealthWatch(backend);
-  const deciding = { transport, database, pause, log, claimant, metrics, enqueue, keyRing };
-  const { ending, holdings, settling, restraints, selfAudit } = createEndings(config, deciding);
-  const known = { ...restraints, settling, workerId, sender, queueHealth };
-  const watched = { queue, pause, queueHealth, fleet: createFleetOf(config, database, known, log) };
-  const shared = { keyRing, semaphore, enqueue, emails, presence, backend, clockSkew, log };
-  const accepting = {
-    ...shared,
-    region,
-    workerId,
-    horizonMs,
-    messageBytesMax: config.messageBytesMax,
-    quota: config.quota,
-    direct: restraints.direct,
-    holdings,
-    newId,
-    failPoints,
-  };
-  return {
-    ...shared,
-    ...createAggregates(database),
-    workerId,
-    database,
-    sender,
-    ...watched,
-    bytesMax: bytesMaxOf(config),
-    metrics,
-    delivering: {
-      ...ending,
-      ...shared,
-      ...restraints,
-      ...{ holdings, settling, sender, failPoints, pause, queueHealth },
+  const claimant = { workerId, region, transport: sender.name };
+  const emails = createEmails(database, claimant);
+  const { ticks, queue, onWake } = createWaking(config, { backend, clockSkew, log });
+  const work = createWork(config, {
+    ...{ database, claimant, metrics, ticks, keyRing, semaphore, sender, failPoints, log },
+    silentRegions: () => reconciler.silentRegions,
+  });
+  const { delivery, breaker, holdings, settling, ending, selfAudit } = work;
+  onWake((inMs) => delivery.wake(inMs));
+  const known = { breaker, settling, workerId, sender, queueHealth };
+  const fleet = createFleetOf(config, database, known, log);
+  const reconciler = createReconciler({
+    ...ending,
+    ...{ presence, backend, clockSkew, log },
+    intervalMs: config.reconcileIntervalMs,
+    lookAtQueue: async () => void (await Promise.all([queueHealth.look(), fleet.look()])),
+    settling,
+    begun: () => delivery.begun,
+    onReturned: () => {
+      delivery.wake();
+      ticks.wakeOthers();
     },
-    selfAudit,
-    reconciler: createReconciler({
-      ...ending,
-      ...shared,
-      intervalMs: config.reconcileIntervalMs,
-      lookAtQueue: () => lookAtAll(enqueue, pause, queueHealth, watched.fleet),
-      newId,
-    }),
-    sealer,
-    change: createChange({ ...accepting, changes: createChanges(database) }),
-    accept: measureAccept(metrics, createAccept(accepting)),
+  });
+  const { messageBytesMax, quota } = config;
+  const writing = { emails, keyRing, semaphore, ticks, messageBytesMax };
+  const accept = createAccept({
+    ...writing,
+    ...{ region, quota, newId, failPoints, holdings },
+    reserve: delivery.reserve,
+  });
+  return {
+    ...createAggregates(database, delivery),
+    emails: revokeCancelled(emails, delivery.revoke),
+    ...{ keyRing, semaphore, ticks, presence, backend, queue, queueHealth, clockSkew, log },
+    ...{ workerId, database, sender, metrics, sealer, reconciler, selfAudit },
+    ...{ delivery, breaker, holdings, settling, fleet },
+    bytesMax: bytesMaxOf(config),
+    change: createChange({ ...writing, changes: createChanges(database), revoke: delivery.revoke }),
+    accept: measureAccept(metrics, accept),
   };
 }
 
@@ -188,37 +182,70 @@ function createFleetOf(
   return createFleet({ store, workerId, role, own: () => ownState({ ...known, role }), log });
 }
 
-async function lookAtAll(...parts: { look(): Promise<unknown> }[]): Promise<void> {
-  await Promise.all(parts.map((part) => part.look()));
+interface WakingDeps {
+  backend: QueueBackend;
+  clockSkew: ClockSkew;
+  log: Logger;
 }
 
-interface EndingDeps extends Omit<RestraintDeps, "holdings" | "settling"> {
-  claimant: Parameters<typeof createAttempts>[1];
+/** What tells dispatchers that something is due: this process's own, and through the queue others. */
+function createWaking({ region }: Config, { backend, clockSkew, log }: WakingDeps) {
+  let wakeHere = (_inMs: number): void => {};
+  const here = (inMs: number) => wakeHere(inMs);
+  const queue = backend.isShared ? backend.createQueue<TickJob>(tickQueueName) : null;
+  const ticks = queue
+    ? createTicks({ queue, region, clockSkew, wakeHere: here, prefetchMs, log })
+    : createOwnTicks(here);
+  return {
+    ticks,
+    queue,
+    onWake(wake: (inMs: number) => void) {
+      wakeHere = wake;
+    },
+  };
+}
+
+interface WorkDeps {
+  database: Database;
+  claimant: { workerId: string; region: string; transport: string };
   metrics: Metrics;
-  enqueue: Enqueue;
+  ticks: Ticks;
   keyRing: KeyRing;
+  semaphore: ByteSemaphore;
+  sender: Transport;
+  failPoints: FailPoints;
+  silentRegions: () => readonly string[];
+  log: Logger;
 }
 
-/** What this process has claimed, what ends it, and what finds it when nobody holds it any more. */
-function createEndings(config: Config, deps: EndingDeps) {
-  const { database, claimant, log } = deps;
+/** What claims, sends and settles, and what finds a claim when nobody holds it any more. */
+function createWork(config: Config, deps: WorkDeps) {
+  const { database, claimant, metrics, ticks, keyRing, semaphore, sender, log } = deps;
   const nudge = createNudge();
   const holdings = createHoldings({ onLost: nudge.give });
-  const ending = {
-    attempts: measureAttempts(deps.metrics, createAttempts(database, claimant)),
-    enqueue: deps.enqueue,
-    transport: deps.transport,
-    minuteMs: config.retryBaseMs,
-    random: Math.random,
-    keyRing: deps.keyRing,
-  };
+  const { attempts, noteBegun } = measureAttempts(metrics, createAttempts(database, claimant));
+  const minuteMs = config.retryBaseMs;
+  const { transport, region } = claimant;
+  const ending = { attempts, ticks, transport, minuteMs, random: Math.random, keyRing };
   const settling = createSettling({ ...ending, holdings, log });
+  const begunMax = config.workerConcurrency;
+  const breaker: Breaker = createBreaker({
+    ...{ concurrencyMax: begunMax, minuteMs, transport, log },
+    hasOthers: () => delivery.buffered > 0,
+  });
+  const delivery: Delivery = createDelivery({
+    ...{ attempts, sender, breaker, keyRing, semaphore, log, holdings, settling, ticks, region },
+    ...{ begunMax, minuteMs, failPoints: deps.failPoints, random: Math.random },
+    rateLimit: createRateLimitOf(config, database),
+    destinations: createDestinations({ minuteMs }),
+    pipe: createPipeSuspicion({ minuteMs }),
+    senders: createRefusedSenders({ minuteMs }),
+    silentRegions: deps.silentRegions,
+    onBegun: noteBegun,
+  });
   const claims = createHeldClaims(database, claimant);
-  return {
-    ...{ ending, holdings, settling },
-    restraints: createRestraints(config, { ...deps, holdings, settling }),
-    selfAudit: createSelfAudit({ ...ending, holdings, nudge, claims, log }),
-  };
+  const selfAudit = createSelfAudit({ ...ending, holdings, nudge, claims, log });
+  return { delivery, breaker, holdings, settling, ending, selfAudit };
 }
 
 /** The sealer, and the database through which it hears that there may be something to seal. */
@@ -228,97 +255,16 @@ function withSealer(database: Database, log: Logger) {
 }
 
 /** What only the API and the figures ask for. */
-function createAggregates(database: Database) {
+function createAggregates(database: Database, { revoke }: Pick<Delivery, "revoke">) {
   return {
     deadLetters: createDeadLetters(database),
-    bulkCancel: createBulkCancel(database),
+    bulkCancel: revokeCancelledInBulk(createBulkCancel(database), revoke),
     figures: createFigureReader(database),
   };
 }
 
 function bytesMaxOf({ database }: Config): number {
   return database.driver === "pglite" ? embeddedBytesInFlightMax : bytesInFlightMax;
-}
-
-interface RestraintDeps {
-  transport: string;
-  database: Database;
-  pause: QueuePause;
-  log: Logger;
-  holdings: Holdings;
-  settling: Settling;
-}
-
-/** What holds emails back before they are sent, each for a reason of its own; or lets them by. */
-function createRestraints(config: Config, deps: RestraintDeps) {
-  const { transport, database, pause, log, holdings, settling } = deps;
-  const { workerConcurrency, retryBaseMs: minuteMs } = config;
-  // What is delivered directly has room of its own, so that nobody's job waits for it here.
-  const concurrencyMax = workerConcurrency + directMax(config);
-  const breaker = createBreaker({ concurrencyMax, minuteMs, transport, log });
-  return {
-    breaker,
-    rateLimit: createRateLimitOf(config, database),
-    destinations: createDestinations({ minuteMs }),
-    pipe: createPipeSuspicion({ minuteMs }),
-    senders: createRefusedSenders({ minuteMs }),
-    headroom: createHeadroomOf(config),
-    direct: createDirectDeliveryOf(config, holdings, () => {
-      const { state, limit } = breaker.snapshot();
-      const isOpen = state === "closed" && limit >= concurrencyMax;
-      // After an outage the queue alone begins again, little by little.
-      return !pause.isPaused && settling.hasRoom && isOpen;
-    }),
-  };
-}
-
-/**
- * Enough to keep all connections busy while others wait for the database, which takes many at
- * once for less: with 30 for 20 connections a burst takes a fifth longer than with 60, and with 200
- * no less than with 100. One in five is not for floods, which may fill what is theirs.
- */
-function directMax(config: Config): number {
-  return connectionsOf(config) * 5;
-}
-
-function createDirectDeliveryOf(
-  config: Config,
-  holdings: Holdings,
-  isWell: () => boolean,
-): DirectDelivery {
-  return createDirectDelivery({
-    runningMax: directMax(config),
-    behindMax: connectionsOf(config) * 4,
-    isFit: () => !isLimited(config) && isWell(),
-    holdings,
-  });
-}
-
-/** What workers hold ahead: nothing where a job that came too early cannot be put off. */
-function aheadMaxOf(config: Config): number {
-  return config.queue.driver === "redis" && !isLimited(config) ? aheadMax : 0;
-}
-
-/** Who keeps a limit waits for it before the claim. */
-function isLimited({ transport }: Config): boolean {
-  return transport.kind === "smtp" && transport.ratePerSecond !== null;
-}
-
-function connectionsOf({ transport, workerConcurrency }: Config): number {
-  return Math.min(
-    transport.kind === "smtp" ? transport.poolSize : workerConcurrency,
-    workerConcurrency,
-  );
-}
-
-/** Of the connections that emails are sent over, one in five is kept free of floods. */
-function createHeadroomOf(config: Config): Headroom {
-  const { workerConcurrency: alone } = config;
-  const connections = connectionsOf(config);
-  // As many are claimed or settled as are sent.
-  const shared = Math.min(2 * connections, alone);
-  const behindMax = Math.max(1, Math.floor(connections * 0.8));
-  return createHeadroom({ jobsMax: { alone, shared }, behindMax });
 }
 
 function createRateLimitOf({ transport, region }: Config, database: Database): RateLimit {
@@ -342,7 +288,7 @@ function accountName({ host, port, user }: SmtpSettings): string {
 }
 
 function createPresenceOf(config: Config, database: Database, workerId: string): Presence {
-  const { region, role, transport, queueHorizonMs: horizonMs } = config;
+  const { region, role, transport } = config;
   const replyTimeoutMs =
     transport.kind === "smtp" ? transport.replyTimeoutMs : captureReplyTimeoutMs;
   return createPresence(database, {
@@ -350,7 +296,6 @@ function createPresenceOf(config: Config, database: Database, workerId: string):
     region,
     role,
     replyTimeoutMs,
-    horizonMs,
     deadAfterMs,
   });
 }

@@ -1,8 +1,9 @@
 import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "../config.ts";
+import type { Delivery } from "../delivery/delivery.ts";
 import { createLogger, type Logger } from "../log.ts";
 import { within } from "../queue/abortable.ts";
-import { createEmailWorker, type EmailWorker } from "../queue/worker.ts";
+import { type TickJob, tickQueueName } from "../queue/ticks.ts";
 import type { Command, CommandIo } from "./command.ts";
 import { type ListenDeps, type Listening, listen } from "./listen.ts";
 import { createParts, openDatabase, type Parts, secretsOf } from "./parts.ts";
@@ -73,7 +74,7 @@ async function stopInReverse(
   drainTimeoutMs: number,
   parts: Parts,
   server: Listening,
-  worker: Promise<EmailWorker | null>,
+  worker: Promise<Delivery | null>,
 ): Promise<void> {
   const until = performance.now() + drainTimeoutMs;
   const share = (part: number) => Math.max(100, (until - performance.now()) * part);
@@ -82,7 +83,6 @@ async function stopInReverse(
   await started?.drain(share(0.95));
   // Only now: also while others wait for the drain, what nobody holds is found.
   parts.selfAudit.stop();
-  await parts.enqueue.flush(share(0.2));
   await parts.reconciler.stop(share(0.4));
   await within(parts.sealer.stop(share(0.2)), share(0.2));
   await within(server.stop(), share(0.3));
@@ -102,11 +102,11 @@ interface WorkDeps {
 
 /** Prepares the database in the background, so that health and 503s are answered meanwhile. */
 function startWork({ config, parts, server, state, log, stopping }: WorkDeps): {
-  worker: Promise<EmailWorker | null>;
+  worker: Promise<Delivery | null>;
   failed: Promise<"failed">;
 } {
   const failed = Promise.withResolvers<"failed">();
-  const start = async (): Promise<EmailWorker | null> => {
+  const start = async (): Promise<Delivery | null> => {
     const { presence, clockSkew, keyRing, reconciler } = parts;
     await prepareDatabase({ config, presence, clockSkew, keyRing, log }, stopping);
     if (stopping.aborted) return null;
@@ -114,8 +114,7 @@ function startWork({ config, parts, server, state, log, stopping }: WorkDeps): {
     if (config.database.driver === "pglite") await reconciler.runOnce({ everything: true });
     reconciler.start();
     parts.sealer.start();
-    const worker = config.role === "api" ? null : createEmailWorker(parts.delivering);
-    if (worker) parts.selfAudit.start();
+    const worker = config.role === "api" ? null : startDelivery(parts);
     state.isPrepared = true;
     log.info("ready", { role: config.role, region: config.region });
     await server.greet();
@@ -127,6 +126,16 @@ function startWork({ config, parts, server, state, log, stopping }: WorkDeps): {
     return null;
   });
   return { worker, failed: failed.promise };
+}
+
+/** A tick wakes the dispatcher and says nothing else; it looks for itself once a second anyway. */
+function startDelivery({ delivery, selfAudit, backend, queue }: Parts): Delivery {
+  delivery.start();
+  selfAudit.start();
+  if (queue) {
+    backend.createWorker<TickJob>(tickQueueName, async () => delivery.wake(), { concurrency: 1 });
+  }
+  return delivery;
 }
 
 /** The first SIGTERM or SIGINT stops in order; a second one ends the process at once. */

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { Redis } from "ioredis";
 import { deliveryPointNames } from "../queue/fail-points.ts";
 import { schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
-import { faultyBinary } from "../testing/product.ts";
+import { faultyBinary, type Product } from "../testing/product.ts";
 import { type ProductionStack, startStack } from "../testing/production-stack.ts";
 
 setDefaultTimeout(90_000);
@@ -16,16 +15,29 @@ describe("killed at every step of a delivery", () => {
   });
   afterAll(() => stack?.close());
 
+  /** Schedules one email, and has a process die of it at the point. */
+  async function dieAt(point: string): Promise<string> {
+    const env = { FAIL_POINTS: `${point}=kill` };
+    // Each process claims as soon as it is ready, whether or not there is anything to claim.
+    if (point.startsWith("claim.")) {
+      const api: Product = await stack.start({ ROLE: "api" });
+      const id = await schedule(api, { subject: point });
+      await api.kill();
+      const options = { bin: faultyBinary, isReadyAwaited: false };
+      const faulty = await stack.start({ ...env, ROLE: "worker" }, options);
+      await faulty.exited;
+      return id;
+    }
+    const faulty = await stack.start(env, { bin: faultyBinary });
+    const id = await schedule(faulty, { subject: point });
+    await faulty.exited;
+    return id;
+  }
+
   test.each([...deliveryPointNames])(
     "at %s the email is kept, and doubled only when uncertain",
     async (point) => {
-      await emptyQueue(stack.redis.url);
-      const faulty = await stack.start({ FAIL_POINTS: `${point}=kill` }, { bin: faultyBinary });
-      // What is due at once is claimed as it is accepted; by the queue goes what is due later.
-      const isQueued = /^(claim|job)\./.test(point);
-      const later = { scheduled_at: new Date(Date.now() + 1_000).toISOString() };
-      const id = await schedule(faulty, { subject: point, ...(isQueued && later) });
-      await faulty.exited;
+      const id = await dieAt(point);
       const product = await stack.start();
       const { attempts } = await statusOf(product, id, ["sent"], 45_000);
       const outcomes = attempts.map(({ outcome }) => outcome);
@@ -39,10 +51,3 @@ describe("killed at every step of a delivery", () => {
     },
   );
 });
-
-/** What the point before left there would reach this one first and end the process too early. */
-async function emptyQueue(url: string): Promise<void> {
-  const redis = new Redis(url);
-  await redis.flushall();
-  redis.disconnect();
-}

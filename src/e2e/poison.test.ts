@@ -13,14 +13,14 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.close());
 
-test("an email that kills every worker is held after five deaths; those beside it go out once", async () => {
+test("an email that kills every worker is held after six deaths; those beside it go out once", async () => {
   const api = await stack.start({ ROLE: "api" });
   const poison = await schedule(api, { subject: "Poison" });
   const subjects = Array.from({ length: 20 }, (_, index) => `Innocent ${index}`);
   const innocents = await scheduleBatch(api, subjects);
 
   const bin = resolve("dist/taskforce-mailer-faults");
-  const env = { ROLE: "worker", FAIL_POINTS: `claim.after=kill#${poison}` };
+  const env = { ROLE: "worker", FAIL_POINTS: `begin.before=kill#${poison}` };
   let deaths = 0;
   let isOver = false;
   const supervisor = (async () => {
@@ -37,7 +37,7 @@ test("an email that kills every worker is held after five deaths; those beside i
   isOver = true;
   await supervisor;
 
-  expect(deaths).toBe(5);
+  expect(deaths).toBe(6);
   const accepted = stack.sink.acceptances.map(subjectOf);
   expect(accepted.sort()).toEqual([...subjects].sort());
   const events = await api.api<{ type: string; data: Record<string, unknown> }[]>(

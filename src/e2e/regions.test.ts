@@ -20,7 +20,7 @@ afterAll(async () => {
 const acceptedOf = (prefix: string) =>
   regions.stack.sink.acceptances.map(subjectOf).filter((subject) => subject.startsWith(prefix));
 
-test("what a dead region had is sent once by another; its queue has no say when it returns", async () => {
+test("what a dead region had is sent once by another; nothing of it is sent again when it returns", async () => {
   const a = await regions.start("a");
   const b = await regions.start("b");
   const subjects = Array.from({ length: 20 }, (_, index) => `Of a ${index}`);
@@ -31,7 +31,7 @@ test("what a dead region had is sent once by another; its queue has no say when 
   await sql.query("update mailer.regions set beat_at = beat_at - interval '1 minute'");
   for (const id of ids) {
     const status = await statusOf(b, id, ["sent"], 60_000);
-    expect(status.region).toBe("b");
+    expect(status.attempts).toMatchObject([{ region: "b", outcome: "sent" }]);
   }
   await regions.redis.a.restart();
   const back = await regions.start("a");
@@ -80,7 +80,7 @@ test("two regions that race for the same emails send each of them once", async (
   const silencer = (async () => {
     while (!isOver.value) {
       await sql.query("update mailer.regions set beat_at = beat_at - interval '2 minutes'");
-      await Bun.sleep(3_000);
+      await Bun.sleep(300);
     }
   })();
   for (const id of ids) await statusOf(b, id, ["sent"], 60_000);
@@ -88,11 +88,11 @@ test("two regions that race for the same emails send each of them once", async (
   await silencer;
   expect(acceptedOf("Race").sort()).toEqual([...subjects].sort());
   const { rows } = await sql.query(
-    `select count(*)::integer as adopted from mailer.journal
-     where detail ->> 'reason' = 'region_silent' and email_id = any ($1)`,
+    `select count(*)::integer as helped from mailer.attempts a join mailer.emails e on e.id = a.email_id
+     where a.region <> e.region and e.id = any ($1)`,
     [ids],
   );
-  expect(rows[0].adopted).toBeGreaterThan(100);
+  expect(rows[0].helped).toBeGreaterThan(20);
   await a.kill();
   await b.kill();
 });

@@ -35,7 +35,7 @@ export interface Envelope {
 /** The database's word on whether the body may be sent; `fence_failed`: not now. */
 export type FenceAnswer =
   | { granted: true }
-  | { granted: false; reason: "cancelled" | "stale" | "fence_failed" };
+  | { granted: false; reason: "cancelled" | "stale" | "paused" | "fence_failed" };
 
 /** What one conversation came to, before anybody judges it. */
 export interface SendReport {
@@ -60,7 +60,7 @@ export interface SendReport {
    * Why no body was sent although the server would have taken it: the fence was refused
    * (`cancelled`, `stale`), its call failed (`fence_failed`), or we were stopping (`aborted`).
    */
-  withheld: "cancelled" | "stale" | "fence_failed" | "aborted" | null;
+  withheld: "cancelled" | "stale" | "paused" | "fence_failed" | "aborted" | null;
   /** The server offers a login (AUTH), and we have none to give. Absent: false, or not known. */
   isLoginMissing?: boolean;
   /** Host and port, or `capture`. */

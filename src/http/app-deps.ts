@@ -8,7 +8,6 @@ import type { Logger } from "../log.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import type { Accept } from "../queue/accept.ts";
 import type { Change } from "../queue/change.ts";
-import type { Enqueue } from "../queue/enqueue.ts";
 import type { RoundReport } from "../queue/reconcile-report.ts";
 import type { ApiKeys } from "../store/api-keys.ts";
 import type { Audit } from "../store/audit.ts";
@@ -47,7 +46,7 @@ export interface SeenRequest {
 
 /** Everything the HTTP API needs; built in `cli/serve.ts`, or by a test. */
 export interface AppDeps {
-  config: Pick<Config, "role" | "region" | "messageBytesMax" | "queueHorizonMs" | "sender">;
+  config: Pick<Config, "role" | "region" | "messageBytesMax" | "sender">;
   log: Logger;
   authenticator: Authenticator;
   rateLimits: RateLimits;
@@ -63,7 +62,6 @@ export interface AppDeps {
   checkpointKey: SigningKey;
   accept: Accept;
   change: Change;
-  enqueue: Enqueue;
   keyRing: KeyRing;
   /** Told of every email that does not open. */
   noteUnreadable: UnreadableNote;

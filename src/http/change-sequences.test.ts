@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { simpleParser } from "mailparser";
 import type { Outcome } from "../email/email.ts";
 import { isLegalEdge } from "../email/states.ts";
+import { claimOne } from "../testing/claim-one.ts";
 import { startTestApi, type TestApi } from "../testing/test-api.ts";
 
 setDefaultTimeout(240_000);
@@ -69,14 +70,13 @@ function bodyOf({ to, subject }: { to: string[] | null; subject: string | null }
   return { ...(to ? { recipients: to } : {}), ...(subject ? { subject } : {}) };
 }
 
-/** One attempt by the newest job; the first of those to be tried is treated as the outcome says. */
+/** One attempt, if the email is due; the first of those to be tried is treated as the outcome says. */
 async function attempt(id: string, outcome: Outcome, isCancelled: boolean): Promise<void> {
   const { attempts } = api.delivery.deps;
-  const wake = api.delivery.queued.findLast((one) => one.id === id)?.wake ?? 0;
-  const claimed = await attempts.claim(id, wake);
-  if (claimed.kind !== "claimed") return;
+  const claimed = await claimOne(api.database, attempts, id);
+  if (claimed === null) return;
   expect(isCancelled).toBe(false);
-  const { token, recipients } = claimed.email;
+  const { token, recipients } = claimed;
   expect(recipients.length).toBeGreaterThan(0);
   await attempts.fence(id, token, new Date());
   const first = { sent: "sent", partial: "sent", bounced: "bounced" } as const;
@@ -85,7 +85,7 @@ async function attempt(id: string, outcome: Outcome, isCancelled: boolean): Prom
   const known = outcome === "partial" && !isSplit ? "sent" : outcome;
   const hasSent = (await read(id)).recipients.some(({ status }) => status === "sent");
   const isKnown = known === "sent" || known === "partial" || known === "bounced";
-  const settled = await attempts.settle({
+  await attempts.settle({
     id,
     token,
     transport: "smtp.example.net:25",
@@ -103,9 +103,6 @@ async function attempt(id: string, outcome: Outcome, isCancelled: boolean): Prom
       reply: null,
     })),
   });
-  if (settled.applied && settled.delayMs !== null) {
-    api.delivery.queued.push({ id, wake: settled.wake, delayMs: settled.delayMs });
-  }
 }
 
 function nextState(outcome: Outcome, hasSent: boolean) {

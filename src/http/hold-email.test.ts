@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { claimedOne } from "../testing/claim-one.ts";
 import { noUserReply, startTestApi, type TestApi } from "../testing/test-api.ts";
 
 setDefaultTimeout(60_000);
@@ -61,7 +62,9 @@ describe("POST /emails/{id}/hold", () => {
     const cancelled = await held();
     await api.request("DELETE", `/api/v1/cancel/${cancelled}`);
     const claimed = await api.schedule();
-    await api.delivery.deps.attempts.claim(claimed, 1);
+    const { attempts } = api.delivery.deps;
+    const { token } = await claimedOne(api.database, attempts, claimed);
+    await attempts.fence(claimed, token, new Date());
     for (const [id, code] of [
       [sent, "already_sent"],
       [failed, "already_failed"],
@@ -85,14 +88,13 @@ describe("POST /emails/{id}/hold", () => {
 describe("POST /emails/{id}/release", () => {
   test("200: without a time it keeps its own", async () => {
     const id = await held();
-    const queued = api.delivery.queued.length;
     const answer = await post(id, "release");
     expect(answer.json.data).toMatchObject({
       status: "pending",
       scheduled_at: "2030-01-01T00:00:00.000Z",
       next_attempt_at: "2030-01-01T00:00:00.000Z",
     });
-    expect(api.delivery.queued).toHaveLength(queued);
+    expect(api.delivery.told.at(-1)?.delayMs).toBeGreaterThan(60_000);
     expect((await entries(id)).at(-1)).toMatchObject({
       action: "email.released",
       detail: { status: "pending", from: "held" },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { simpleParser } from "mailparser";
+import { claimedOne } from "../testing/claim-one.ts";
 import { noUserReply, startTestApi, type TestApi } from "../testing/test-api.ts";
 
 setDefaultTimeout(60_000);
@@ -80,7 +81,6 @@ describe("200", () => {
 
   test("a pure reschedule composes nothing, and wakes a worker at the new time only", async () => {
     const id = await api.schedule();
-    const [old] = api.delivery.queued.slice(-1);
     const bytes = await storedMessage(id);
     const answer = await patch(id, { scheduled_at: later });
     expect(answer.json.data).toMatchObject({
@@ -93,12 +93,10 @@ describe("200", () => {
       action: "email.rescheduled",
       detail: { fields: ["scheduled_at"], scheduled_at: "2030-01-01T00:00:00.000Z" },
     });
-    // The job of the old time finds nothing to do.
-    await api.delivery.run(id);
+    expect(await api.delivery.run(id)).toEqual({ kind: "not_claimed" });
     expect(await read(id)).toMatchObject({ status: "pending", attempts: [] });
     await api.request("POST", `/api/v1/emails/${id}/send-now`);
-    expect(api.delivery.queued.at(-1)).toMatchObject({ id, delayMs: 0 });
-    expect(api.delivery.queued.at(-1)?.wake).toBeGreaterThan(old?.wake ?? 0);
+    expect(api.delivery.told.at(-1)).toEqual({ delayMs: 0 });
     await api.deliver(id);
     expect(await read(id)).toMatchObject({ status: "sent" });
   });
@@ -183,10 +181,10 @@ describe("200", () => {
   test("a held email is edited and stays held", async () => {
     const id = await api.schedule({ scheduled_at: later });
     await api.request("POST", `/api/v1/emails/${id}/hold`);
-    const queued = api.delivery.queued.length;
+    const told = api.delivery.told.length;
     const answer = await patch(id, { subject: "Held", scheduled_at: later });
     expect(answer.json.data).toMatchObject({ status: "held", subject: "Held" });
-    expect(api.delivery.queued).toHaveLength(queued);
+    expect(api.delivery.told).toHaveLength(told);
   });
 
   test("If-Match lets the version through that it names", async () => {
@@ -251,11 +249,23 @@ describe("409", () => {
 
   test("while it is being sent", async () => {
     const id = await api.schedule();
-    const wake = api.delivery.queued.at(-1)?.wake ?? 0;
-    await api.delivery.deps.attempts.claim(id, wake);
+    const { attempts } = api.delivery.deps;
+    const { token } = await claimedOne(api.database, attempts, id);
+    await attempts.fence(id, token, new Date());
     await refused(id, { subject: "x" }, "in_flight");
     await refused(id, { scheduled_at: later }, "in_flight");
   });
+});
+
+test("until the fence a claim refuses no change, and what was claimed is not sent as it was", async () => {
+  const id = await api.schedule();
+  const { attempts } = api.delivery.deps;
+  const { token } = await claimedOne(api.database, attempts, id);
+  expect(await read(id)).toMatchObject({ status: "pending" });
+  expect((await patch(id, { subject: "Changed" })).status).toBe(200);
+  expect(await attempts.fence(id, token, new Date())).toEqual({ granted: false, reason: "stale" });
+  await api.deliver(id);
+  expect(await read(id)).toMatchObject({ status: "sent", subject: "Changed" });
 });
 
 describe("412", () => {

@@ -16,14 +16,10 @@ export function createReconcileNow({ reconcile }: AppDeps) {
 /** A round's findings as programs read them. */
 export function roundJson(round: RoundReport) {
   return {
-    found_due: round.foundDue,
-    requeued: round.requeued,
     dead_workers: round.deadWorkers,
     taken_over: round.takenOver,
     orphans_settled: round.orphansSettled,
-    adopted: round.adopted,
     poison_held: round.poisonHeld,
-    promoted: round.promoted,
   };
 }
 

@@ -38,10 +38,10 @@ describe("201", () => {
     expect(stored.json.data).toMatchObject({ status: "pending", max_retries: 3, attempts: [] });
   });
 
-  test("without a time it is due now, and the queue hears of it", async () => {
+  test("without a time it is due now, and the dispatchers hear of it", async () => {
     const answer = await post(mailBody());
     expect(answer.json.data.scheduled_at).toBe(answer.json.data.created_at);
-    expect(api.delivery.queued.at(-1)).toMatchObject({ id: answer.json.data.id, delayMs: 0 });
+    expect(api.delivery.told.at(-1)).toEqual({ delayMs: 0 });
   });
 
   test("every field of the contract is kept and shown", async () => {
@@ -149,7 +149,7 @@ describe("idempotency", () => {
 
 describe("dry run", () => {
   test("shows the message and stores nothing", async () => {
-    const before = api.delivery.queued.length;
+    const before = api.delivery.told.length;
     const body = mailBody({ scheduled_at: "2030-06-01T12:00:00Z", html_body: "<p>x</p>" });
     const answer = await api.request<{ message: string; size_bytes: number }>(
       "POST",
@@ -165,7 +165,7 @@ describe("dry run", () => {
     expect(message).toStartWith("Date: Sat, 01 Jun 2030 12:00:00 +0000\r\n");
     expect(message).toContain("Subject: Hello\r\n");
     expect(size_bytes).toBe(message.length);
-    expect(api.delivery.queued).toHaveLength(before);
+    expect(api.delivery.told).toHaveLength(before);
   });
 
   test.each(["?dry_run=1", "?dry_run=", "?dry_run=true&dry_run=true", "?dryrun=true"])(

@@ -45,6 +45,7 @@ export type Verdict =
         | "sender_refused"
         | "destination_backed_off"
         | "fence_failed"
+        | "paused"
         | "aborted";
       /** Milliseconds until the next look, at least. */
       delayMs: number;
@@ -73,8 +74,8 @@ export function classify(
 ): Verdict {
   const { withheld, reply, error } = report;
   if (withheld === "cancelled" || withheld === "stale") return { kind: "drop", reason: withheld };
-  if (withheld === "aborted" || withheld === "fence_failed") {
-    const delayMs = withheld === "aborted" ? 0 : fenceFailedDelayMs;
+  if (withheld !== null) {
+    const delayMs = withheld === "fence_failed" ? fenceFailedDelayMs : 0;
     return { kind: "release", reason: withheld, delayMs, fault: null, reply, error };
   }
   if (fault) {

@@ -44,7 +44,7 @@ export class GatedMessage {
   /** The server had said 354. */
   wasAsked = false;
   isFenced = false;
-  withheld: "cancelled" | "stale" | "fence_failed" | null = null;
+  withheld: "cancelled" | "stale" | "paused" | "fence_failed" | null = null;
   private isShutForGood = false;
   private answered: Promise<void> = Promise.resolve();
 

@@ -16,10 +16,8 @@ test("between the emails of a batch everything else gets a turn", async () => {
     emails: { schedule: () => Promise.reject(new Error("composed")) } as unknown as Emails,
     keyRing: createKeyRing({ current: "ab".repeat(32), old: [] }),
     semaphore: createByteSemaphore({ bytesMax: 2 ** 30 }),
-    enqueue: { add: () => {}, backlog: 0, flush: async () => {} },
+    ticks: { add: () => {} },
     region: "local",
-    workerId: "w",
-    horizonMs: 1,
     messageBytesMax: 2 ** 20,
     newId: () => {
       seen.push(turns);

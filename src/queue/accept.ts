@@ -1,4 +1,5 @@
 import type { KeyRing } from "../crypto/key-ring.ts";
+import type { Reservation } from "../delivery/buffer.ts";
 import type { EmailDraft } from "../email/email.ts";
 import { AppError } from "../errors.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
@@ -14,12 +15,11 @@ import type {
   QuotaExceeded,
   ScheduledEmail,
 } from "../store/stored-email.ts";
-import type { DirectDelivery, DirectPlace } from "./direct-delivery.ts";
 import { type EncryptedEmail, encryptEmail } from "./encrypt-email.ts";
-import type { Enqueue } from "./enqueue.ts";
 import type { FailPoints } from "./fail-points.ts";
 import type { Holdings } from "./holdings.ts";
 import { readKept, requestName, writeKept } from "./kept-answer.ts";
+import type { Ticks } from "./ticks.ts";
 
 export interface AcceptRequest {
   ownerId: string;
@@ -58,15 +58,13 @@ export interface AcceptDeps {
   emails: Emails;
   keyRing: KeyRing;
   semaphore: ByteSemaphore;
-  enqueue: Enqueue;
-  /** The short way of what is due now; absent: all goes by the queue. */
-  direct?: Pick<DirectDelivery, "reserve">;
-  /** Told of every email that may be claimed as it is accepted; needed with `direct`. */
+  ticks: Pick<Ticks, "add">;
+  /** Room in this process for an email that is due now, so that it is claimed as it is accepted. */
+  reserve?: (email: { ownerId: string; messageBytes: number }) => Reservation | null;
+  /** Told of every email that may be claimed as it is accepted; needed with `reserve`. */
   holdings?: Pick<Holdings, "ask">;
   /** Home region of emails that name none. */
   region: string;
-  workerId: string;
-  horizonMs: number;
   messageBytesMax: number;
   /** Of every owner; default: none. */
   quota?: Quota;
@@ -98,9 +96,6 @@ export function createAccept(deps: AcceptDeps): Accept {
     },
   };
 }
-
-/** A horizon that no time a caller may ask for lies within. */
-const neverNearMs = -86_400_000;
 
 /** Composed, encrypted, and as base64 in the call's text: they live side by side for a moment. */
 const copiesAtOnce = 3;
@@ -167,7 +162,7 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
   }
 }
 
-/** To its place here when it was claimed, else to the queue. */
+/** To its place here when it was claimed; else the dispatchers are told when it is due. */
 function passOn(
   deps: AcceptDeps,
   {
@@ -176,14 +171,17 @@ function passOn(
     opened,
     scheduled,
   }: EncryptedEmail & { ownerId: string; scheduled: ScheduledEmail },
-  place: DirectPlace | undefined,
+  place: Reservation | undefined,
 ): void {
   if (place && scheduled.token !== null) {
     place.deliver(claimedEmail(email, ownerId, scheduled.token), opened);
     return;
   }
   place?.forgo();
-  enqueue(deps, ownerId, scheduled);
+  // Another region's dispatchers look for themselves.
+  if (email.region === deps.region && scheduled.delayMs !== null) {
+    deps.ticks.add({ delayMs: scheduled.delayMs });
+  }
 }
 
 async function schedule(deps: AcceptDeps, request: AcceptRequest, emails: NewEmail[]) {
@@ -193,9 +191,6 @@ async function schedule(deps: AcceptDeps, request: AcceptRequest, emails: NewEma
     ownerId,
     actor: ownerId,
     origin: request.origin,
-    // Its own region's reconciler queues what is not ours; what came with it follows ours.
-    horizonMs: emails.every(({ region }) => region === deps.region) ? deps.horizonMs : neverNearMs,
-    queuedBy: deps.workerId,
     idempotency: idempotency && {
       ...idempotency,
       response: writeKept(deps.keyRing, request, emails, note),
@@ -209,26 +204,19 @@ async function schedule(deps: AcceptDeps, request: AcceptRequest, emails: NewEma
 
 /** For each email that is asked for now and finds one; such an email is claimed with it. */
 function reservePlaces(
-  { direct, region }: AcceptDeps,
+  { reserve, region }: AcceptDeps,
   ownerId: string,
   emails: NewEmail[],
-): Map<string, DirectPlace> {
-  const places = new Map<string, DirectPlace>();
+): Map<string, Reservation> {
+  const places = new Map<string, Reservation>();
   for (const email of emails) {
     if (email.scheduledAt !== null || email.region !== region) continue;
-    const place = direct?.reserve({ ownerId, messageBytes: email.messageBytes });
+    const place = reserve?.({ ownerId, messageBytes: email.messageBytes });
     if (!place) continue;
     places.set(email.id, place);
     email.isClaimed = true;
   }
   return places;
-}
-
-/** If it is due before long. */
-function enqueue(deps: AcceptDeps, ownerId: string, scheduled: ScheduledEmail): void {
-  const { id, wake, delayMs, scheduledAt } = scheduled;
-  if (delayMs === null) return;
-  deps.enqueue.add({ id, wake, delayMs, ownerId, dueAt: scheduledAt.getTime() });
 }
 
 /** As the claim would answer it: the first of a new email. */

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { createLogger } from "../log.ts";
 import type { TransportFault } from "../mail/transport-fault.ts";
-import { createBreaker, type Pass } from "./breaker.ts";
+import { type Breaker, createBreaker, type Pass } from "./breaker.ts";
 
-const never = new AbortController().signal;
 const unreachable: TransportFault = {
   reason: "unreachable",
   smtpCode: null,
@@ -19,28 +18,41 @@ const loginRefused: TransportFault = {
 const log = createLogger({ level: "silent" });
 
 /** A first wait of 10 ms, unless said otherwise. */
-function breakerOf({ minuteMs = 1, concurrencyMax = 100 } = {}) {
-  return createBreaker({ concurrencyMax, minuteMs, transport: "smtp.example.net:25", log });
+function breakerOf({ minuteMs = 1, concurrencyMax = 100, hasOthers = true } = {}) {
+  const transport = "smtp.example.net:25";
+  return createBreaker({ concurrencyMax, minuteMs, transport, hasOthers: () => hasOthers, log });
 }
 
-/** Lets `count` wait and says who has come through so far. */
-function crowd(breaker: ReturnType<typeof breakerOf>, count: number) {
+/** Waits until the breaker lets another one through, as the dispatcher does. */
+async function enter(breaker: Breaker): Promise<Pass> {
+  for (;;) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    breaker.onChange = resolve;
+    const pass = breaker.tryEnter();
+    if (pass) return pass;
+    await promise;
+  }
+}
+
+/** Takes whatever is let through from now on, up to `count`. */
+function crowd(breaker: Breaker, count: number) {
   const through: Pass[] = [];
-  const entered = Array.from({ length: count }, () =>
-    breaker.enter(never).then((pass) => {
+  const first = Promise.withResolvers<Pass>();
+  breaker.onChange = () => {
+    while (through.length < count) {
+      const pass = breaker.tryEnter();
+      if (!pass) return;
       through.push(pass);
-      return pass;
-    }),
-  );
-  return { through, first: Promise.race(entered), all: Promise.all(entered) };
+      first.resolve(pass);
+    }
+  };
+  breaker.onChange();
+  return { through, first: first.promise };
 }
-
-/** All that is due has run by then: grants are made in one turn of the loop. */
-const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test("a closed breaker lets everybody through at once", async () => {
   const breaker = breakerOf();
-  await Promise.all([breaker.enter(never), breaker.enter(never)]);
+  expect([breaker.tryEnter(), breaker.tryEnter(), breaker.isOpenWide]).not.toContain(null);
   expect(breaker.snapshot()).toEqual({
     state: "closed",
     reason: null,
@@ -50,14 +62,13 @@ test("a closed breaker lets everybody through at once", async () => {
     nextProbeInMs: null,
     failures: 0,
     opened: 0,
-    waiting: 0,
     limit: 100,
   });
 });
 
 test("one failure opens it, and the snapshot says why and until when", async () => {
   const breaker = breakerOf({ minuteMs: 60_000 });
-  (await breaker.enter(never)).leave(loginRefused);
+  (await enter(breaker)).leave(loginRefused);
   const { openedAt, nextProbeInMs, ...rest } = breaker.snapshot();
   expect(rest).toMatchObject({
     state: "open",
@@ -73,31 +84,28 @@ test("one failure opens it, and the snapshot says why and until when", async () 
 
 test("one goes ahead as a probe; its success lets two through, then four", async () => {
   const breaker = breakerOf();
-  (await breaker.enter(never)).leave(unreachable);
-  const { first, through, all } = crowd(breaker, 10);
+  (await enter(breaker)).leave(unreachable);
+  const { first, through } = crowd(breaker, 10);
   const probe = await first;
-  await settled();
   expect([through.length, breaker.snapshot().state]).toEqual([1, "half_open"]);
   probe.leave("works");
-  await settled();
   expect([through.length, breaker.snapshot().state]).toEqual([3, "closed"]);
   for (const pass of through.slice(1)) pass.leave("works");
-  await settled();
   expect(through.length).toBe(7);
   for (const pass of through.slice(3)) pass.leave("works");
-  await all;
+  expect(through.length).toBe(10);
 });
 
 test("every failed probe doubles the wait, up to thirty times the first", async () => {
   const breaker = breakerOf({ minuteMs: 60_000 });
   const waits: number[] = [];
   const fault = { ...unreachable };
-  (await breaker.enter(never)).leave(fault);
+  (await enter(breaker)).leave(fault);
   waits.push(breaker.snapshot().nextProbeInMs ?? 0);
   expect(waits[0]).toBeWithin(900, 1_001);
   const quick = breakerOf();
   for (let i = 0; i < 7; i++) {
-    (await quick.enter(never)).leave(unreachable);
+    (await enter(quick)).leave(unreachable);
     waits.push(quick.snapshot().nextProbeInMs ?? 0);
   }
   const expected = [10, 20, 40, 80, 160, 300, 300];
@@ -110,11 +118,9 @@ test("every failed probe doubles the wait, up to thirty times the first", async 
 
 test("a conversation that was under way when it opened neither closes it nor counts again", async () => {
   const breaker = breakerOf({ minuteMs: 60_000 });
-  const [early, late, failing] = await Promise.all([
-    breaker.enter(never),
-    breaker.enter(never),
-    breaker.enter(never),
-  ]);
+  const early = await enter(breaker);
+  const late = await enter(breaker);
+  const failing = await enter(breaker);
   failing.leave(unreachable);
   expect(early.isCurrent).toBe(false);
   early.leave("works");
@@ -124,37 +130,25 @@ test("a conversation that was under way when it opened neither closes it nor cou
 
 test("a probe that showed nothing lets the next one try at once", async () => {
   const breaker = breakerOf();
-  (await breaker.enter(never)).leave(unreachable);
-  const first = await breaker.enter(never);
-  const second = breaker.enter(never);
+  (await enter(breaker)).leave(unreachable);
+  const first = await enter(breaker);
+  expect(breaker.tryEnter()).toBeNull();
   first.leave("nothing");
-  await second;
+  await enter(breaker);
   expect(breaker.snapshot().state).toBe("half_open");
 });
 
 test("a failure during the slow start opens it again", async () => {
   const breaker = breakerOf();
-  (await breaker.enter(never)).leave(unreachable);
-  (await breaker.enter(never)).leave("works");
-  (await breaker.enter(never)).leave(unreachable);
+  (await enter(breaker)).leave(unreachable);
+  (await enter(breaker)).leave("works");
+  (await enter(breaker)).leave(unreachable);
   expect(breaker.snapshot()).toMatchObject({ state: "open", failures: 1, opened: 2 });
-});
-
-test("a stop signal ends the wait of everybody, and leaves nothing behind", async () => {
-  const breaker = breakerOf({ minuteMs: 60_000 });
-  (await breaker.enter(never)).leave(unreachable);
-  const stop = new AbortController();
-  const waiting = [1, 2, 3].map(() => breaker.enter(stop.signal));
-  expect(breaker.snapshot().waiting).toBe(3);
-  stop.abort(new Error("draining"));
-  const ended = await Promise.allSettled(waiting);
-  expect(ended.map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
-  expect(breaker.snapshot().waiting).toBe(0);
 });
 
 test("the wait for a person, too, has the scale of the retry schedule", async () => {
   const breaker = breakerOf({ minuteMs: 600 });
-  (await breaker.enter(never)).leave(loginRefused);
+  (await enter(breaker)).leave(loginRefused);
   const { nextProbeInMs } = breaker.snapshot();
   expect(nextProbeInMs ?? 0).toBeGreaterThan(250);
   expect(nextProbeInMs ?? 0).toBeLessThanOrEqual(300);
@@ -163,13 +157,6 @@ test("the wait for a person, too, has the scale of the retry schedule", async ()
 describe("a probe", () => {
   const one = { emailId: "1", sender: "a@example.com" };
 
-  /** Opens it, and gives the next passage once another email waits behind it. */
-  async function probeBesideAnother(breaker: ReturnType<typeof breakerOf>) {
-    const probe = await breaker.enter(never);
-    const next = breaker.enter(never);
-    return { probe, next };
-  }
-
   test("is neither the email nor the sender of the failed one while another waits", async () => {
     for (const again of [
       one,
@@ -177,15 +164,15 @@ describe("a probe", () => {
       { ...one, sender: "b@x.test" },
     ]) {
       const breaker = breakerOf();
-      (await breaker.enter(never)).identify({ emailId: "0", sender: "other@example.com" });
-      const first = await breaker.enter(never);
+      (await enter(breaker)).identify({ emailId: "0", sender: "other@example.com" });
+      const first = await enter(breaker);
       expect(first.identify(one)).toBeNull();
       first.leave(unreachable);
-      const { probe, next } = await probeBesideAnother(breaker);
+      const probe = await enter(breaker);
       expect(probe.isProbe).toBe(true);
       expect(probe.identify(again)).toBeGreaterThan(0);
       probe.leave("nothing");
-      const other = await next;
+      const other = await enter(breaker);
       expect(other.identify({ emailId: "3", sender: "c@example.com" })).toBeNull();
       other.leave("works");
       expect(breaker.snapshot().state).toBe("closed");
@@ -194,33 +181,32 @@ describe("a probe", () => {
 
   test("may be of the same sender where there is no other", async () => {
     const breaker = breakerOf();
-    const first = await breaker.enter(never);
+    const first = await enter(breaker);
     first.identify(one);
     first.leave(unreachable);
-    const { probe } = await probeBesideAnother(breaker);
+    const probe = await enter(breaker);
     expect(probe.identify({ ...one, emailId: "2" })).toBeNull();
   });
 
   test("may be the same again when nobody else waits", async () => {
-    const breaker = breakerOf();
-    const first = await breaker.enter(never);
+    const breaker = breakerOf({ hasOthers: false });
+    const first = await enter(breaker);
     first.identify(one);
     first.leave(unreachable);
-    expect((await breaker.enter(never)).identify(one)).toBeNull();
+    expect((await enter(breaker)).identify(one)).toBeNull();
   });
 
   test("is the same again when so many of one sender wait that nobody else is found", async () => {
     const breaker = breakerOf();
-    const first = await breaker.enter(never);
+    const first = await enter(breaker);
     first.identify(one);
     first.leave(unreachable);
-    let { probe, next } = await probeBesideAnother(breaker);
+    let probe = await enter(breaker);
     let turnedAway = 0;
     while (probe.identify(one) !== null) {
       turnedAway += 1;
       probe.leave("nothing");
-      probe = await next;
-      next = breaker.enter(never);
+      probe = await enter(breaker);
     }
     expect(turnedAway).toBe(50);
   });

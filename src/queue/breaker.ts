@@ -8,10 +8,12 @@ import { createSlowStart, type SlowStart } from "./slow-start.ts";
  * waits that double. What works again lets the others through one, two, four … at once.
  */
 export interface Breaker {
-  /** Resolves when this email may be tried; rejects when `signal` aborts. Pair it with `leave`. */
-  enter(signal: AbortSignal): Promise<Pass>;
-  /** The same without waiting; null: not now. */
+  /** The right to try one email, which `leave` ends; null: not now, `onChange` is called later. */
   tryEnter(): Pass | null;
+  /** Set by the one who enters: called when more may be let through than before. */
+  onChange: () => void;
+  /** Nothing holds emails back: no fault, and no slow start after one. */
+  readonly isOpenWide: boolean;
   /** For health, metrics and `doctor`. */
   snapshot(): BreakerSnapshot;
 }
@@ -32,8 +34,6 @@ export interface BreakerSnapshot {
   failures: number;
   /** How often it opened since the process started. */
   opened: number;
-  /** Emails that wait here, unclaimed. */
-  waiting: number;
   /** Emails let through at the same time; below the full number after an outage. */
   limit: number;
 }
@@ -68,6 +68,8 @@ export interface BreakerOptions {
   minuteMs: number;
   /** Name of the transport, for the log. */
   transport: string;
+  /** Whether other emails wait to be the next probe. */
+  hasOthers: () => boolean;
   log: Logger;
   now?: () => Date;
 }
@@ -95,7 +97,8 @@ class TransportBreaker implements Breaker {
   private readonly now: () => Date;
   private readonly log: Logger;
   private readonly pace: SlowStart;
-  private readonly waiters: ((pass: Pass) => void)[] = [];
+  onChange = (): void => {};
+  private readonly hasOthers: () => boolean;
   private timer: Timer | null = null;
   /** What a passage of an earlier generation shows is old news. */
   private generation = 0;
@@ -111,7 +114,8 @@ class TransportBreaker implements Breaker {
   /** The first two that were heard of: with one alone nobody is turned away for another. */
   private readonly senders = new Set<string>();
 
-  constructor({ concurrencyMax, minuteMs, transport, log, now }: BreakerOptions) {
+  constructor({ concurrencyMax, minuteMs, transport, hasOthers, log, now }: BreakerOptions) {
+    this.hasOthers = hasOthers;
     this.minuteMs = minuteMs;
     this.firstWaitMs = Math.max(firstWaitMsMin, minuteMs / 60);
     this.now = now ?? (() => new Date());
@@ -119,26 +123,12 @@ class TransportBreaker implements Breaker {
     this.pace = createSlowStart(concurrencyMax);
   }
 
-  enter(signal: AbortSignal): Promise<Pass> {
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        this.waiters.splice(this.waiters.indexOf(grant), 1);
-        this.pump();
-        reject(signal.reason);
-      };
-      function grant(granted: Pass): void {
-        signal.removeEventListener("abort", abort);
-        resolve(granted);
-      }
-      if (signal.aborted) return reject(signal.reason);
-      signal.addEventListener("abort", abort);
-      this.waiters.push(grant);
-      this.pump();
-    });
+  tryEnter(): Pass | null {
+    return this.canPass() ? this.pass() : null;
   }
 
-  tryEnter(): Pass | null {
-    return !this.fault && this.pace.hasRoom ? this.pass() : null;
+  get isOpenWide(): boolean {
+    return !this.fault && this.pace.isWide;
   }
 
   snapshot(): BreakerSnapshot {
@@ -152,7 +142,6 @@ class TransportBreaker implements Breaker {
       nextProbeInMs: fault ? Math.ceil(isProbing ? 0 : this.untilProbe()) : null,
       failures,
       opened,
-      waiting: this.waiters.length,
       limit: this.pace.limit,
     };
   }
@@ -166,13 +155,18 @@ class TransportBreaker implements Breaker {
     return this.fault ? !this.isProbing && this.untilProbe() === 0 : this.pace.hasRoom;
   }
 
-  /** Lets through whoever may go; comes back by itself when it is time for a probe. */
-  private pump(): void {
+  /** Says that more may be let through: at once, or when it is time for a probe. */
+  private tell(): void {
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
-    while (this.waiters.length > 0 && this.canPass()) this.waiters.shift()?.(this.pass());
-    if (this.waiters.length === 0 || !this.fault || this.isProbing) return;
-    this.timer = setTimeout(() => this.pump(), Math.ceil(this.untilProbe()));
+    // With nothing held back, an email that ends makes room for one other and no more.
+    if (this.isOpenWide) return;
+    if (this.canPass()) this.onChange();
+    else if (this.fault && !this.isProbing) {
+      this.timer = setTimeout(() => this.onChange(), Math.ceil(this.untilProbe()));
+      // A probe is no reason for the process to stay.
+      this.timer.unref();
+    }
   }
 
   private pass(): Pass {
@@ -200,7 +194,7 @@ class TransportBreaker implements Breaker {
         else if (this.fault) this.endProbe(showed);
         else this.pace.end(showed);
         if (showed === "works") this.failures = 0;
-        this.pump();
+        this.tell();
       },
     };
   }
@@ -210,7 +204,7 @@ class TransportBreaker implements Breaker {
     const last = this.failedWith;
     const isOfSender = last?.sender === sender && this.senders.size > 1;
     const isSame = last?.emailId === emailId || isOfSender;
-    const isTurnedAway = isSame && this.waiters.length > 0 && this.turnedAway < turnedAwayMax;
+    const isTurnedAway = isSame && this.hasOthers() && this.turnedAway < turnedAwayMax;
     this.turnedAway = isTurnedAway ? this.turnedAway + 1 : 0;
     return isTurnedAway ? this.backOffMs() : null;
   }
@@ -244,7 +238,6 @@ class TransportBreaker implements Breaker {
     if (showed === "nothing") return;
     this.log.info("transport works again", {
       duration_ms: this.now().getTime() - (this.openedAt?.getTime() ?? 0),
-      count: this.waiters.length,
     });
     this.fault = null;
     this.openedAt = null;

@@ -20,8 +20,8 @@ import {
 import { type CurrentEmail, openCurrentEmail } from "./current-email.ts";
 import { orUnreadable } from "./decrypt-email.ts";
 import { encryptEdit } from "./encrypt-edit.ts";
-import type { Enqueue } from "./enqueue.ts";
 import { isMessageNeeded } from "./stored-details.ts";
+import type { Ticks } from "./ticks.ts";
 
 /** Which email a person changes. */
 export interface Target {
@@ -43,7 +43,7 @@ export interface EditRequest extends Target {
 }
 
 /**
- * Changes of an email that exists. Each is done, and the queue told, once it resolves; each
+ * Changes of an email that exists. Each is done once it resolves; each
  * throws `not_found`, the code of a 409 that says why not, or `database_unavailable`.
  */
 export interface Change {
@@ -63,9 +63,9 @@ export interface ChangeDeps {
   emails: Pick<Emails, "get">;
   keyRing: KeyRing;
   semaphore: ByteSemaphore;
-  enqueue: Enqueue;
-  workerId: string;
-  horizonMs: number;
+  ticks: Pick<Ticks, "add">;
+  /** Takes claims that a change has revoked out of this process's memory. Default: nobody. */
+  revoke?: (ids: readonly string[]) => void;
   messageBytesMax: number;
 }
 
@@ -75,17 +75,11 @@ const triesMax = 3;
 const copiesAtOnce = 4;
 
 export function createChange(deps: ChangeDeps): Change {
-  const { changes, horizonMs, workerId: queuedBy } = deps;
-  const targetOf = ({ id, claims: as, origin }: Target) => ({
-    id,
-    as,
-    origin,
-    horizonMs,
-    queuedBy,
-  });
-  /** Whoever changes it stands in line for it: an admin's changes are an admin's flood. */
-  function queue({ id, claims }: Target, { wake, delayMs }: Queueable): void {
-    if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs, ownerId: claims.sub });
+  const { changes } = deps;
+  const targetOf = ({ id, claims: as, origin }: Target) => ({ id, as, origin });
+  function tell({ id }: Target, { delayMs }: { delayMs: number | null }): void {
+    deps.revoke?.([id]);
+    if (delayMs !== null) deps.ticks.add({ delayMs });
   }
   const change: Change = {
     async edit(request) {
@@ -93,7 +87,7 @@ export function createChange(deps: ChangeDeps): Change {
       for (let tries = 0; tries < triesMax; tries++) {
         const email = await read(deps, request);
         const answer = await orConflict(() => editOnce(deps, request, target, email));
-        if (answer.kind === "changed") return queue(request, answer);
+        if (answer.kind === "changed") return tell(request, answer);
         if (answer.kind === "unchanged") return;
         if (answer.kind !== "conflict") throw changeRefused(answer.kind);
       }
@@ -107,7 +101,7 @@ export function createChange(deps: ChangeDeps): Change {
         const answer = await orConflict(async () =>
           changes.replay(await prepare(deps, request, target, email)),
         );
-        if (answer.kind === "replayed") return queue(request, answer);
+        if (answer.kind === "replayed") return tell(request, answer);
         if (answer.kind === "not_found") throw noSuchEmail();
         if (answer.kind === "not_a_dead_letter") throw notADeadLetter(answer.state);
       }
@@ -122,19 +116,18 @@ export function createChange(deps: ChangeDeps): Change {
     async hold(target) {
       const kind = await changes.hold(targetOf(target));
       if (kind !== "held") throw changeRefused(kind);
+      deps.revoke?.([target.id]);
     },
     async release({ scheduledAt, ...target }) {
       const time = scheduledAt === undefined ? {} : { scheduledAt };
       const answer = await changes.release({ ...targetOf(target), ...time });
       if (answer.kind === "not_found") throw noSuchEmail();
       if (answer.kind === "not_held") throw notHeld(answer.state);
-      queue(target, answer);
+      tell(target, answer);
     },
   };
   return change;
 }
-
-type Queueable = { wake: number; delayMs: number | null };
 
 /** That it was changed while its message was read is as good as a refusal by the database. */
 async function orConflict<Answer>(run: () => Promise<Answer>) {

@@ -4,17 +4,16 @@
  * `noFailPoints` does nothing.
  */
 
-/** While an email is accepted and given to the queue. */
+/** While an email is accepted. */
 export const acceptPointNames = [
   "insert.before",
   // Committed, and nobody was told yet.
   "insert.after",
-  "enqueue.before",
-  "enqueue.after",
 ] as const;
 
 /** While an email is delivered. */
 export const deliveryPointNames = [
+  // Around the call that claims a batch; failing after it loses its answer.
   "claim.before",
   "claim.after",
   // Claimed, in whichever way, and nothing of it is done yet: failing here forgets the claim.
@@ -29,9 +28,6 @@ export const deliveryPointNames = [
   // Failing here forgets what came of the attempt.
   "settle.before",
   "settle.after",
-  // Around the queue's record that the job is done.
-  "job.before",
-  "job.after",
 ] as const;
 
 export const failPointNames = [...acceptPointNames, ...deliveryPointNames];

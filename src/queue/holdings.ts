@@ -13,6 +13,12 @@ export interface Holdings {
   hold(claim: Claim): () => void;
   /** A call that may claim these emails begins. End it, after holding what was granted. */
   ask(ids: readonly string[]): Asking;
+  /** A call begins that may claim emails nobody can name before its answer. */
+  askForAny(): Asking;
+  /** A call under way may claim emails that nobody can name yet. */
+  readonly isAskingForAny: boolean;
+  /** Such a call ended without an answer since this was read last: any email may be claimed. */
+  takeLostAny(): boolean;
   /** Whether the claim is held, or its email part of a call under way. */
   isHeld(claim: Claim): boolean;
   /** Emails whose call ended without an answer within the last minute: they may be claimed. */
@@ -46,6 +52,7 @@ export function createHoldings({
   const held = new Map<string, { claim: Claim; times: number }>();
   const asked = new Map<string, number>();
   const lost = new Map<string, number>();
+  const anyCalls = createAnyCalls(onLost);
 
   function forgetOldLosses(): void {
     for (const [id, at] of lost) {
@@ -88,6 +95,11 @@ export function createHoldings({
         },
       };
     },
+    askForAny: anyCalls.ask,
+    get isAskingForAny() {
+      return anyCalls.isUnderWay;
+    },
+    takeLostAny: anyCalls.takeLost,
     isHeld: (claim) => held.has(keyOf(claim)) || asked.has(claim.id),
     lostIds() {
       forgetOldLosses();
@@ -97,6 +109,36 @@ export function createHoldings({
       return held.size;
     },
     list: () => [...held.values()].map(({ claim }) => claim),
+  };
+}
+
+/** Calls that may claim emails nobody can name before their answer. */
+function createAnyCalls(onLost: () => void) {
+  let count = 0;
+  let hasLost = false;
+  return {
+    get isUnderWay() {
+      return count > 0;
+    },
+    ask(): Asking {
+      count += 1;
+      const end = once(() => {
+        count -= 1;
+      });
+      return {
+        end,
+        lose() {
+          end();
+          hasLost = true;
+          onLost();
+        },
+      };
+    },
+    takeLost(): boolean {
+      const had = hasLost;
+      hasLost = false;
+      return had;
+    },
   };
 }
 

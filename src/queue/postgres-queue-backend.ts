@@ -6,8 +6,7 @@ import type { PgliteDatabase } from "../store/pglite-database.ts";
 import { sleep, within } from "./abortable.ts";
 import { closeAll } from "./close-all.ts";
 import { createOutageLog, type OutageLog } from "./outage-log.ts";
-import { promoteJobs } from "./promote-jobs.ts";
-import type { FoundJobs, QueueBackend } from "./queue-backend.ts";
+import type { QueueBackend } from "./queue-backend.ts";
 import { type QueueHealth, queueOk } from "./queue-health.ts";
 import { workerOptions } from "./queue-options.ts";
 
@@ -18,9 +17,6 @@ type Embedded = Pick<PgliteDatabase, "createPool">;
 
 /** On a pool of ours BullMQ always calls its schema this, and finds it by `search_path`. */
 const schema = "bullmq";
-
-/** The queue lives and dies with the database, so it is never new while that is not. */
-const constantMarker = "in-database";
 
 const retryMs = 1_000;
 const checkTimeoutMs = 2_000;
@@ -35,7 +31,6 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
   const closing = new AbortController();
   const closers: (() => Promise<void>)[] = [];
   const workers: { run(): Promise<void> }[] = [];
-  const queues = new Map<string, Pick<Queue, "getBackend">>();
   pool.on("error", outage.failed);
 
   let isReady = false;
@@ -49,13 +44,13 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
 
   return {
     driver: "postgres",
+    isShared: !("embedded" in deps),
     policy: "noeviction",
     createQueue<Data>(name: string) {
       const whenReady = afterReady(pool, ready);
       const queue = new Queue(name, { connection: whenReady }, createPostgresBackend);
       queue.on("error", outage.failed);
       closers.push(() => queue.close());
-      queues.set(name, queue as unknown as Queue);
       // The same class; its type arguments name Redis unless told otherwise.
       return queue as unknown as Queue<Data>;
     },
@@ -72,13 +67,7 @@ export function createPostgresQueueBackend(deps: PostgresQueueBackendDeps): Queu
       closers.push(() => worker.close(true));
       return worker as unknown as Worker<Data, void>;
     },
-    findJobs: (name, jobIds) => findJobs(pool, name, jobIds),
-    promote: (name, jobIds) => promoteJobs(queues.get(name), jobIds),
     readClock: async () => null,
-    readMarker: async () => constantMarker,
-    writeMarker: async () => constantMarker,
-    // BullMQ removes what it can from wherever it is; here nothing is ever outside all lists.
-    discard: async () => {},
     check: () => (isReady ? check(pool, outage) : Promise.resolve(silent)),
     async close(deadlineMs) {
       closing.abort(new Error("closing"));
@@ -115,22 +104,6 @@ function afterReady(pool: PgPool, ready: Promise<void>): PgPool {
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-}
-
-/** A select of our own on BullMQ's table: through its classes it would be one for every job. */
-async function findJobs(pool: PgPool, name: string, jobIds: string[]): Promise<FoundJobs> {
-  const { rows } = await pool.query<{ id: string; state: string; data: unknown }>(
-    "select id, state::text as state, data from job where queue = $1 and id = any ($2::text[])",
-    [name, jobIds],
-  );
-  const found = new Set(rows.map(({ id }) => id));
-  const delayed = rows.filter(({ state }) => state === "delayed");
-  return {
-    delayed: delayed.map(({ id, data }) => ({ jobId: id, data })),
-    missing: jobIds.filter((id) => !found.has(id)),
-    // The state is a column of the job's own row.
-    orphaned: [],
-  };
 }
 
 function embeddedPool(embedded: Embedded): PgPool {

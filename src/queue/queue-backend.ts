@@ -10,6 +10,8 @@ import { createRedisQueueBackend } from "./redis-queue-backend.ts";
 /** Where BullMQ keeps its jobs. Everything made here tries again by itself after an outage. */
 export interface QueueBackend {
   readonly driver: "redis" | "postgres";
+  /** Whether other processes hear of its jobs; where none can, nothing need be queued. */
+  readonly isShared: boolean;
   /**
    * Redis: its `maxmemory-policy`, read at every (re)connect. Anything but `noeviction` may
    * forget jobs; `unknown` until it was read, or where it is hidden. PostgreSQL: `noeviction`.
@@ -25,18 +27,8 @@ export interface QueueBackend {
     processor: Processor<Data, void>,
     options: { concurrency: number },
   ): Worker<Data, void>;
-  /** Which of these jobs wait for their time, and which cannot run any more. */
-  findJobs(queueName: string, jobIds: string[]): Promise<FoundJobs>;
-  /** Lets delayed jobs run now, whatever their time; one that is not delayed any more is left. */
-  promote(queueName: string, jobIds: string[]): Promise<void>;
-  /** Removes jobs, so that they can be added again; one that is being worked on is left. */
-  discard(queueName: string, jobIds: string[]): Promise<void>;
   /** The clock of the queue's server; null where that is the database. */
   readClock(): Promise<Date | null>;
-  /** The marker in force; null: the queue is empty and new, everything must be queued again. */
-  readMarker(): Promise<string | null>;
-  /** Sets the marker unless there is one, and answers the one in force. */
-  writeMarker(value: string): Promise<string>;
   /**
    * Whether the queue takes jobs: writes a key and reads it back, since a Redis that refuses every
    * write answers PING all the same. Never rejects; hangs for 2 s at most.
@@ -44,17 +36,6 @@ export interface QueueBackend {
   check(): Promise<QueueHealth>;
   /** Closes queues, workers and connections; at the deadline without waiting for answers. */
   close(deadlineMs: number): Promise<void>;
-}
-
-export interface FoundJobs {
-  /** Each with its data, as it was added. */
-  delayed: { jobId: string; data: unknown }[];
-  missing: string[];
-  /**
-   * Their data is there, and no list of the queue names them: the list was deleted, and nothing
-   * would ever run them.
-   */
-  orphaned: string[];
 }
 
 export interface QueueBackendDeps {

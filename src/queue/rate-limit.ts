@@ -4,18 +4,22 @@ import { createHandOverGuard, type HandOver, type HandOverGuard } from "./hand-o
 
 /**
  * Keeps a transport's limit of messages a second. The database spaces the slots of all processes;
- * what stands here claims no more than will get one soon, and lets no slot that was used late
+ * this part admits no more emails than will get a slot soon, and lets no slot that was used late
  * meet the next one: neither of this process, by its own look at what went out, nor of another,
  * by taking a new slot for one that was missed.
  */
 export interface RateLimit {
-  /** Before the claim: resolves when a slot is near. Rejects when `signal` aborts. */
-  admit(signal: AbortSignal): Promise<Admission>;
+  /** Messages a second; null: no limit. */
+  readonly perSecond: number | null;
+  /** Null: a slot is not near. `onRoom` is called once another may be admitted. */
+  tryAdmit(): Admission | null;
+  /** Set by the one who admits. */
+  onRoom: () => void;
 }
 
 /** One email on its way to its hand-over; every step may be left out but `end`. */
 export interface Admission {
-  /** After the claim: takes a slot and waits until it is near. Rejects when `signal` aborts. */
+  /** Takes a slot and waits until it is near. Rejects when `signal` aborts. */
   awaitSlot(signal: AbortSignal): Promise<void>;
   /** Before the fence: waits for the slot, and until it is within the limit. Rejects on abort. */
   approach(signal: AbortSignal): Promise<void>;
@@ -57,19 +61,22 @@ export function createRateLimit(options: RateLimitOptions): RateLimit {
 }
 
 class SharedRateLimit implements RateLimit {
+  onRoom = (): void => {};
+  readonly perSecond: number;
   private readonly gapMs: number;
   private readonly lateMsMax: number;
   private readonly underWayMax: number;
   private readonly guard: HandOverGuard;
   private readonly slots: TransportSlots;
-  private readonly waiters: (() => void)[] = [];
   private timer: Timer | null = null;
+  private isWaitedFor = false;
   private underWay = 0;
   /** Admitted, without a slot yet. */
   private unreserved = 0;
   private lastSlotAt = 0;
 
   constructor({ ratePerSecond, slots }: RateLimitOptions) {
+    this.perSecond = ratePerSecond;
     this.gapMs = 1_000 / ratePerSecond;
     const windowMs = Math.max(1, Math.floor(ratePerSecond)) * this.gapMs;
     this.lateMsMax = windowMs * (1 / sharedSlotMargin - 1) * seenShare;
@@ -78,45 +85,40 @@ class SharedRateLimit implements RateLimit {
     this.slots = slots;
   }
 
-  admit(signal: AbortSignal): Promise<Admission> {
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        this.waiters.splice(this.waiters.indexOf(grant), 1);
-        reject(signal.reason);
-        this.pump();
-      };
-      const grant = (): void => {
-        signal.removeEventListener("abort", abort);
-        resolve(this.admission());
-      };
-      if (signal.aborted) return reject(signal.reason);
-      signal.addEventListener("abort", abort);
-      this.waiters.push(grant);
-      this.pump();
-    });
+  tryAdmit(): Admission | null {
+    if (this.untilRoom() > 0) {
+      this.isWaitedFor = true;
+      this.tellOfRoom();
+      return null;
+    }
+    this.underWay += 1;
+    this.unreserved += 1;
+    return this.admission();
   }
 
   /** Until the slots taken, and those about to be, are no further ahead than they may be. */
   private untilRoom(): number {
+    // One is always let in, however slow the limit is.
+    if (this.underWay === 0) return 0;
+    if (this.underWay >= this.underWayMax) return Number.POSITIVE_INFINITY;
     const aheadOfNowMs = Math.max(0, this.lastSlotAt - performance.now());
     return aheadOfNowMs + this.unreserved * this.gapMs - aheadMs;
   }
 
-  private pump(): void {
+  /** Tells whoever was refused; a limit of messages under way tells when one of them ends. */
+  private tellOfRoom(): void {
+    if (!this.isWaitedFor) return;
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
-    while (this.waiters.length > 0) {
-      // One is always let in, however slow the limit is.
-      if (this.underWay >= this.underWayMax) return;
-      const waitMs = this.underWay === 0 ? 0 : this.untilRoom();
-      if (waitMs > 0) {
-        this.timer = setTimeout(() => this.pump(), Math.ceil(waitMs));
-        return;
-      }
-      this.underWay += 1;
-      this.unreserved += 1;
-      this.waiters.shift()?.();
-    }
+    const waitMs = this.untilRoom();
+    if (waitMs === Number.POSITIVE_INFINITY) return;
+    this.timer = setTimeout(
+      () => {
+        this.isWaitedFor = false;
+        this.onRoom();
+      },
+      Math.ceil(Math.max(0, waitMs)),
+    );
   }
 
   private admission(): Admission {
@@ -136,7 +138,7 @@ class SharedRateLimit implements RateLimit {
       awaitSlot: async (signal) => {
         slot = await this.take(signal);
         reserved();
-        this.pump();
+        this.tellOfRoom();
         await until(slot.at - Math.min(leadMsMax, leadSlots * this.gapMs), signal);
       },
       approach: pass,
@@ -147,14 +149,14 @@ class SharedRateLimit implements RateLimit {
           await pass(signal);
         }
         handedOver();
-        this.pump();
+        this.tellOfRoom();
       },
       answered: () => room?.answered(),
       end: () => {
         room?.answered();
         reserved();
         handedOver();
-        this.pump();
+        this.tellOfRoom();
       },
     };
   }
@@ -180,13 +182,17 @@ function once(run: () => void): () => void {
   };
 }
 
+const freeAdmission: Admission = {
+  awaitSlot: async () => {},
+  approach: async () => {},
+  handOver: async () => {},
+  answered: () => {},
+  end: () => {},
+};
+
 /** Nothing to keep. */
 export const noRateLimit: RateLimit = {
-  admit: async () => ({
-    awaitSlot: async () => {},
-    approach: async () => {},
-    handOver: async () => {},
-    answered: () => {},
-    end: () => {},
-  }),
+  perSecond: null,
+  tryAdmit: () => freeAdmission,
+  onRoom: () => {},
 };

@@ -2,9 +2,7 @@ import type { Logger } from "../log.ts";
 import { endedWithin } from "./abortable.ts";
 import { createAnswerWithin } from "./answer-within.ts";
 import { type ClockSkew, createClockSkew } from "./clock-skew.ts";
-import { createOverdueJobs } from "./overdue-jobs.ts";
 import type { QueueBackend } from "./queue-backend.ts";
-import { createQueueWatch, type QueueWatch } from "./queue-watch.ts";
 import {
   addToReport,
   dueUnclaimedMax,
@@ -13,28 +11,28 @@ import {
   type ReconcileReport,
   type RoundReport,
 } from "./reconcile-report.ts";
-import { adopt, findOverdue, queueDue, type RoundDeps, takeOver } from "./reconcile-round.ts";
+import { type RoundDeps, takeOver } from "./reconcile-round.ts";
 import { createNudge, type Repetition, repeatSteadily } from "./repeat-steadily.ts";
 import type { Settling } from "./settling.ts";
 
 export interface ReconcilerDeps extends RoundDeps {
-  backend: Pick<
-    QueueBackend,
-    "readMarker" | "writeMarker" | "findJobs" | "promote" | "discard" | "readClock"
-  >;
+  backend: Pick<QueueBackend, "readClock">;
   log: Logger;
   /** How often the database is searched for work that nobody knows of. */
   intervalMs: number;
-  newId: () => string;
-  /** Called every second: what of the queue itself somebody has to know. Default: nothing. */
+  /** Called every second, to find out whether the queue takes jobs. Default: nothing. */
   lookAtQueue?: () => Promise<void>;
+  /** Ids of the emails that are decrypted or sent here. Default: none. */
+  begun?: () => readonly string[];
+  /** Claims came back from dead workers: others can send them. */
+  onReturned?: () => void;
   /** Default: one of its own. */
   clockSkew?: ClockSkew;
   /** Whose outcomes are waited for by whoever would take this process's emails over. */
   settling?: Pick<Settling, "repeating">;
 }
 
-/** Rebuilds the queue from the database and frees what dead workers held, steadily. */
+/** Says that this process lives, and takes over what dead workers held, steadily. */
 export interface Reconciler {
   start(): void;
   /** One full round, and what it found. Rejects with what the database throws. */
@@ -45,13 +43,14 @@ export interface Reconciler {
   stop(timeoutMs: number): Promise<void>;
   /** False while the database has not heard of us for longer than others wait. */
   readonly isHeard: boolean;
+  /** Regions in which nothing can send, as of the last round; none until all have been heard. */
+  readonly silentRegions: readonly string[];
 }
 
 const beatMs = 1_000;
-const markerMs = 1_000;
-const headMs = 1_000;
+const lookMs = 1_000;
 const clockTimeoutMs = 1_500;
-const overdueEveryMs = 2_000;
+const clockEveryMs = 2_000;
 const heardWithinMs = 5_000;
 const forgetEveryMs = 60_000;
 
@@ -60,13 +59,13 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const stopping = new AbortController();
   const nudge = createNudge();
   const skew = deps.clockSkew ?? createClockSkew({ log });
-  const rounds = createRounds(deps, createQueueWatch(deps), skew);
+  const rounds = createRounds(deps, skew);
 
   async function beat(): Promise<void> {
-    const { hasDead, hasDue, wasReaped } = await rounds.beat();
-    if (wasReaped) log.warn("others thought this process dead; it is back");
-    // A worker's emails need not wait for the next round, nor need what another process stored.
-    if (hasDead || hasDue) nudge.give();
+    const { hasDead, wasReaped } = await rounds.beat();
+    if (wasReaped) log.warn("heartbeat lost: peers took over this process's claims; resumed");
+    // A worker's emails need not wait for the next round.
+    if (hasDead) nudge.give();
   }
 
   const loops: Promise<void>[] = [];
@@ -86,11 +85,14 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     get isHeard() {
       return rounds.hearing.isHeard;
     },
+    get silentRegions() {
+      // After an outage of the database every region looks silent, until each has been heard.
+      return rounds.hearing.isSteady ? (rounds.report().standing?.deadRegions ?? []) : [];
+    },
     start() {
       loop("beat", beatMs, beat);
-      loop("queue marker", markerMs, rounds.checkQueue);
-      loop("fair places", headMs, async () => await deps.lookAtQueue?.());
-      loop("overdue jobs", overdueEveryMs, rounds.lookForOverdue);
+      loop("queue health", lookMs, async () => await deps.lookAtQueue?.());
+      loop("queue clock", clockEveryMs, rounds.readQueueClock);
       loop("reconcile", deps.intervalMs, () => rounds.runOnce(false), { nudge });
     },
     runOnce: ({ everything = false } = {}) => rounds.runOnce(everything),
@@ -124,10 +126,9 @@ function createHearing() {
 }
 
 /** The rounds and what they add up to. */
-function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) {
+function createRounds(deps: ReconcilerDeps, skew: ClockSkew) {
   const { presence, backend } = deps;
   const totals = emptyReport();
-  const overdue = createOverdueJobs({ ...deps, clockSkew: skew });
   const hearing = createHearing();
   let forgottenAt = Number.NEGATIVE_INFINITY;
   const event = "queue's clock cannot be read; trying again";
@@ -149,13 +150,7 @@ function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) 
 
   async function findAll(round: RoundReport, everything: boolean): Promise<void> {
     await takeOver(deps, round, everything);
-    if ((await queue.check()) !== "gone") {
-      await queueDue(deps, round);
-      // After an outage of the database every region looks silent, until each has been heard.
-      if (hearing.isSteady) await adopt(deps, round);
-      // The next round frees what dead workers hold: it must not wait for a flood to be looked at.
-      await findOverdue(deps.log, overdue, round, { isBrief: true });
-    }
+    if (round.takenOver > 0) deps.onReturned?.();
     if (performance.now() - forgottenAt > forgetEveryMs) {
       await presence.forgetIdempotent();
       forgottenAt = performance.now();
@@ -167,21 +162,12 @@ function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) 
     hearing,
     async beat() {
       const settling = deps.settling?.repeating ?? 0;
-      const beating = presence.beat({ canSend: queue.isSeen, settling });
+      const beating = presence.beat({ begun: deps.begun?.() ?? [], settling });
       await skew.measure("database", async () => (await beating).now);
       hearing.heard();
       return beating;
     },
-    /** A queue that is new is filled at once. */
-    checkQueue: () =>
-      counted(async (round) => {
-        if ((await queue.check()) === "new") await queueDue(deps, round);
-      }),
-    async lookForOverdue() {
-      if (!queue.isSeen) return;
-      await skew.measure("redis", () => clockWithin(backend.readClock()));
-      await counted((round) => findOverdue(deps.log, overdue, round));
-    },
+    readQueueClock: () => skew.measure("redis", () => clockWithin(backend.readClock())),
     async runOnce(everything: boolean): Promise<RoundReport> {
       const startedAt = performance.now();
       const round = await counted((found) => findAll(found, everything));
@@ -192,8 +178,6 @@ function createRounds(deps: ReconcilerDeps, queue: QueueWatch, skew: ClockSkew) 
     },
     report: (): ReconcileReport => ({
       ...totals,
-      adopted: { ...totals.adopted },
-      jobsGivenUp: presence.jobsGivenUp,
       skewMs: { ...skew.skewMs },
       isSkewed: skew.isSkewed,
     }),

@@ -2,9 +2,7 @@ import { Queue, Worker } from "bullmq";
 import { Redis, type RedisOptions } from "ioredis";
 import type { Logger } from "../log.ts";
 import { closeAll } from "./close-all.ts";
-import { findJobs } from "./find-jobs.ts";
 import { createOutageLog } from "./outage-log.ts";
-import { promoteJobs } from "./promote-jobs.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import type { QueueHealth } from "./queue-health.ts";
 import { keyPrefix, workerOptions } from "./queue-options.ts";
@@ -47,8 +45,6 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
   const outage = createOutageLog(log, "redis");
   const connections: Redis[] = [];
   const closers: (() => Promise<void>)[] = [];
-  const queues = new Map<string, Queue>();
-  const markerKey = `${keyPrefix}:marker:${region}`;
   let policy = "unknown";
 
   function connect(options: ConnectionSettings): Redis {
@@ -70,6 +66,7 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
 
   return {
     driver: "redis",
+    isShared: true,
     get policy() {
       return policy;
     },
@@ -78,7 +75,6 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
       const queue = new Queue<Data>(name, { connection, prefix: keyPrefix });
       queue.on("error", outage.failed);
       rejectWhileDown(queue, connection);
-      queues.set(name, queue);
       closers.push(() => queue.close());
       return queue as Queue<Data>;
     },
@@ -94,18 +90,9 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
       closers.push(() => worker.close(true));
       return worker;
     },
-    findJobs: (name, jobIds) => findJobs(control, `${keyPrefix}:${name}`, jobIds),
-    promote: (name, jobIds) => promoteJobs(queues.get(name), jobIds),
-    async discard(name, jobIds) {
-      await Promise.all(jobIds.map((jobId) => queues.get(name)?.remove(jobId)));
-    },
     async readClock() {
       const [seconds, microseconds] = await control.time();
       return new Date(Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000));
-    },
-    readMarker: () => control.get(markerKey),
-    async writeMarker(value) {
-      return (await control.set(markerKey, value, "NX", "GET")) ?? value;
     },
     check: () => check(probe, policy),
     async close(deadlineMs) {

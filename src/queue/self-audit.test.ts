@@ -6,12 +6,13 @@ import type { Database } from "../store/database.ts";
 import { createEmails, type Emails } from "../store/emails.ts";
 import { createHeldClaims } from "../store/held-claims.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
-import type { DueEmail } from "../store/presence.ts";
+import { claimedOne } from "../testing/claim-one.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
 import { adminClaims, newEmail, store } from "../testing/new-email.ts";
 import { runOnce } from "../testing/postgres-server.ts";
 import { createHoldings } from "./holdings.ts";
 import { createSelfAudit } from "./self-audit.ts";
+import type { DueSoon } from "./ticks.ts";
 
 let url: string;
 let database: Database;
@@ -26,16 +27,16 @@ afterAll(() => database.close());
 /** A worker with an audit whose clock the test sets, and what it has queued. */
 function workerOfTest() {
   const workerId = Bun.randomUUIDv7();
-  const claimant = { workerId, region: "local", transport: "capture", horizonMs: 600_000 };
+  const claimant = { workerId, region: "local", transport: "capture" };
   const attempts = createAttempts(database, claimant);
   const clock = { ms: 0 };
   const holdings = createHoldings({ now: () => clock.ms });
-  const queued: DueEmail[] = [];
+  const told: DueSoon[] = [];
   const audit = createSelfAudit({
     holdings,
     attempts,
     claims: createHeldClaims(database, claimant),
-    enqueue: { add: (email) => void queued.push(email) },
+    ticks: { add: (due) => void told.push(due) },
     transport: "capture",
     minuteMs: 60_000,
     random: () => 0,
@@ -43,16 +44,14 @@ function workerOfTest() {
     log: createLogger({ level: "silent" }),
     now: () => clock.ms,
   });
-  return { workerId, attempts, holdings, queued, audit, clock };
+  return { workerId, attempts, holdings, told, audit, clock };
 }
 
 /** Claims one as if it had been so long ago. */
 async function claimOne(attempts: Attempts, { agoMs = 4_000, isFenced = false, fields = {} } = {}) {
   const draft = newEmail(fields);
   await store(emails, [draft]);
-  const answer = await attempts.claim(draft.id, 1);
-  if (answer.kind !== "claimed") throw new Error(answer.kind);
-  const { id, token } = answer.email;
+  const { id, token } = await claimedOne(database, attempts, draft.id);
   if (isFenced) expect(await attempts.fence(id, token, new Date())).toEqual({ granted: true });
   await runOnce(
     url,
@@ -61,28 +60,31 @@ async function claimOne(attempts: Attempts, { agoMs = 4_000, isFenced = false, f
   return { id, token };
 }
 
+/** Whether the database says that it is claimed, and its attempts so far. */
 const read = async (id: string) => {
-  const email = await emails.get(id, adminClaims);
-  return [email?.status, email?.attemptsSpent];
+  const [row] = await runOnce(url, `select state, attempts from mailer.emails where id = '${id}'`);
+  return [row?.state, Number(row?.attempts)];
 };
 
-test("a claim that nobody holds is pending again after two looks, and queued", async () => {
-  const { attempts, audit, queued, clock } = workerOfTest();
+test("a claim that nobody holds is pending again after two looks, and said to be due", async () => {
+  const { attempts, audit, told, clock } = workerOfTest();
   const { id } = await claimOne(attempts);
   await audit.look();
   expect(await read(id)).toEqual(["sending", 0]);
   clock.ms += 5_000;
   await audit.look();
   expect(await read(id)).toEqual(["pending", 0]);
-  expect(queued).toEqual([{ id, wake: 2, delayMs: 0, ownerId: "ada" }]);
+  expect(told).toEqual([{ delayMs: 0 }]);
   expect(audit.report()).toEqual({ held: 0, returned: 1, uncertain: 0 });
-  const entries = (await emails.events(id, adminClaims)) ?? [];
-  expect(entries.at(-1)).toMatchObject({
-    action: "email.released",
+  const [entry] = await runOnce(
+    url,
+    `select action, detail from mailer.journal where email_id = '${id}' order by id desc limit 1`,
+  );
+  expect(entry).toMatchObject({
+    action: "claim.returned",
     detail: { status: "pending", reason: "claim_lost" },
   });
-  // The job that was queued for it is taken, and a token that somebody may remember is not.
-  expect((await attempts.claim(id, 2)).kind).toBe("claimed");
+  await claimedOne(database, attempts, id);
 });
 
 test("one whose answer was lost is returned at the first look, however young", async () => {

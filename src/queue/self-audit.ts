@@ -58,7 +58,8 @@ export function createSelfAudit(deps: SelfAuditDeps): SelfAudit {
   /** Those that are nobody's for certain. */
   async function findUnheld(): Promise<Claim[]> {
     const lost = holdings.lostIds();
-    const listed = await claims.list(lost);
+    const hasLostAny = holdings.takeLostAny();
+    const listed = await claims.list(hasLostAny ? "all" : lost);
     // Asked only now: what was claimed before the list was made and answered since is held.
     const unheld = listed.filter((claim) => !holdings.isHeld(claim));
     const before = unheldSince;
@@ -67,17 +68,16 @@ export function createSelfAudit(deps: SelfAuditDeps): SelfAudit {
     );
     return unheld.filter((claim) => {
       const since = unheldSince.get(nameOf(claim)) ?? now();
-      return claim.isFenced || lost.includes(claim.id) || now() - since >= unheldMs;
+      const isLost = lost.includes(claim.id) || (hasLostAny && !holdings.isAskingForAny);
+      return claim.isFenced || isLost || now() - since >= unheldMs;
     });
   }
 
   async function end(unheld: Claim[]): Promise<void> {
     const { returned, orphans } = await claims.end(unheld);
-    for (const email of returned) deps.enqueue.add(email);
-    totals.returned += returned.length;
-    if (returned.length > 0) {
-      log.warn("claims that nobody held returned", { count: returned.length });
-    }
+    if (returned > 0) deps.ticks.add({ delayMs: 0 });
+    totals.returned += returned;
+    if (returned > 0) log.warn("claims that nobody held returned", { count: returned });
     // What fails is found again by the next look.
     const settled = await Promise.allSettled(orphans.map((orphan) => settleOrphan(deps, orphan)));
     const written = settled.filter(({ status }) => status === "fulfilled").length;

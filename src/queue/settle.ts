@@ -6,12 +6,13 @@ import type { RecipientVerdict, Verdict } from "../mail/classify.ts";
 import { isGreylisting } from "../mail/reply-concern.ts";
 import type { Attempts, ClaimedEmail, FailureIndex, Settlement } from "../store/attempts.ts";
 import type { Orphan } from "../store/presence.ts";
-import type { Enqueue } from "./enqueue.ts";
 import { attemptFailure, failureIndex } from "./failure-index.ts";
+import type { Ticks } from "./ticks.ts";
 
 export interface SettleDeps {
   attempts: Attempts;
-  enqueue: Pick<Enqueue, "add">;
+  /** Told when an email is due again. */
+  ticks: Pick<Ticks, "add">;
   /** Name of the transport, for the record of the attempt. */
   transport: string;
   /** Length of the retry schedule's minute. */
@@ -52,7 +53,6 @@ export async function settle(
     write(
       deps,
       options.isReduced ? wordless(deps, email, ended) : settlementOf(deps, email, dataKey, ended),
-      email.ownerId,
     );
   switch (verdict.kind) {
     case "drop":
@@ -70,7 +70,7 @@ export async function settle(
         delayMs,
       });
       if (!answer.applied) return { kind: "dropped" };
-      enqueueIfNear(deps, email, answer);
+      if (answer.delayMs !== null) deps.ticks.add({ delayMs: answer.delayMs });
       return { kind: "released", reason };
     }
     case "settle": {
@@ -102,19 +102,11 @@ export function settleOrphan(deps: SettleDeps, orphan: Orphan): Promise<Settled>
   });
 }
 
-async function write(deps: SettleDeps, settlement: Settlement, ownerId?: string): Promise<Settled> {
+async function write(deps: SettleDeps, settlement: Settlement): Promise<Settled> {
   const answer = await deps.attempts.settle(settlement);
   if (!answer.applied) return { kind: "dropped" };
-  enqueueIfNear(deps, { id: settlement.id, ownerId }, answer);
+  if (answer.delayMs !== null) deps.ticks.add({ delayMs: answer.delayMs });
   return { kind: "settled", state: answer.state, outcome: settlement.outcome };
-}
-
-function enqueueIfNear(
-  deps: SettleDeps,
-  { id, ownerId }: { id: string; ownerId?: string | undefined },
-  { wake, delayMs }: { wake: number; delayMs: number | null },
-): void {
-  if (delayMs !== null) deps.enqueue.add({ id, wake, delayMs, ownerId });
 }
 
 function nextState(

@@ -41,13 +41,13 @@ function settlingOfTest(refuse: (tries: number, settlement: Settlement) => void)
       const asked = [...(tries.get(settlement.id) ?? []), settlement];
       tries.set(settlement.id, asked);
       refuse(asked.length, settlement);
-      return { applied: true, state: "sent", attempt: 1, wake: 2, delayMs: null };
+      return { applied: true, state: "sent", attempt: 1, delayMs: null };
     },
   } as unknown as Attempts;
   const stream = { write: (line: string) => void lines.push(JSON.parse(line)) };
   const log = createLogger({ level: "info", stream, isForPeople: false });
   const deps = { attempts, holdings, log, keyRing, minuteMs: 1, random: () => 0, transport: "t" };
-  const settling = createSettling({ ...deps, enqueue: { add() {} } } satisfies SettlingDeps, {
+  const settling = createSettling({ ...deps, ticks: { add() {} } } satisfies SettlingDeps, {
     firstPauseMs: 1,
     longestPauseMs: 2,
   });

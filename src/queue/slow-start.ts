@@ -6,6 +6,8 @@
 export interface SlowStart {
   readonly limit: number;
   readonly hasRoom: boolean;
+  /** As many as ever are let through. */
+  readonly isWide: boolean;
   begin(): void;
   end(showed: "works" | "nothing"): void;
   /** From now on, so many as are under way are too many. */
@@ -26,6 +28,9 @@ export function createSlowStart(limitMax: number): SlowStart {
     },
     get hasRoom() {
       return active < Math.floor(limit);
+    },
+    get isWide() {
+      return Math.floor(limit) >= limitMax;
     },
     begin() {
       active += 1;

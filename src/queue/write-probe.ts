@@ -46,7 +46,7 @@ export function createWriteProbe(redis: Redis, key: string): WriteProbe {
   };
 }
 
-const meanwhile = "due emails are sent without it, some seconds late";
+const meanwhile = "due emails are sent without it, about a second late";
 
 /** What an error reply to a write begins with: what is the matter, and what to do about it. */
 const refusals: Record<string, [why: string, advice: string]> = {

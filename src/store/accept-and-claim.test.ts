@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { claimedOne, claimOne } from "../testing/claim-one.ts";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { adminClaims, newEmail, scheduleRequest } from "../testing/new-email.ts";
 import { type Attempts, createAttempts } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
+import { createPauses } from "./pauses.ts";
 import type { NewEmail, ScheduledEmail } from "./stored-email.ts";
 
 setDefaultTimeout(60_000);
@@ -21,7 +23,7 @@ describe.each(drivers)("claimed as it is accepted, over $driver", ({ open }) => 
   beforeAll(async () => {
     opened = await open();
     emails = createEmails(opened.database, claimant);
-    attempts = createAttempts(opened.database, { ...claimant, horizonMs: 600_000 });
+    attempts = createAttempts(opened.database, claimant);
   });
   afterAll(() => opened?.close());
 
@@ -33,9 +35,14 @@ describe.each(drivers)("claimed as it is accepted, over $driver", ({ open }) => 
   }
   const statusOf = async (id: string) => (await emails.get(id, adminClaims))?.status;
 
-  test("what is due is being sent, by a claim that its journal tells of", async () => {
-    const { id, token, delayMs, wake } = await accept(newEmail({ isClaimed: true }));
-    expect({ token, delayMs, wake }).toEqual({ token: 1, delayMs: null, wake: 1 });
+  test("what is due is claimed, which nobody sees before its fence", async () => {
+    const { id, token, delayMs } = await accept(newEmail({ isClaimed: true }));
+    expect({ token, delayMs }).toEqual({ token: 1, delayMs: null });
+    expect(await statusOf(id)).toBe("pending");
+    expect(await emails.events(id, adminClaims)).toHaveLength(1);
+    // Nobody else can claim it, and the token is as good as any.
+    expect(await claimOne(opened.database, attempts, id)).toBeNull();
+    expect(await attempts.fence(id, 1, new Date())).toEqual({ granted: true });
     expect(await statusOf(id)).toBe("sending");
     const events = await emails.events(id, adminClaims);
     expect(events?.map(({ action, sequence }) => [action, sequence])).toEqual([
@@ -46,9 +53,6 @@ describe.each(drivers)("claimed as it is accepted, over $driver", ({ open }) => 
       actor: "worker:local",
       detail: { status: "sending", attempt: 1, transport: "smtp.example:25", region: "local" },
     });
-    // Nobody else can claim it, and the token is as good as any.
-    expect(await attempts.claim(id, 1)).toEqual({ kind: "stale" });
-    expect(await attempts.fence(id, 1, new Date())).toEqual({ granted: true });
   });
 
   test("what can still be cancelled is not sent", async () => {
@@ -60,11 +64,11 @@ describe.each(drivers)("claimed as it is accepted, over $driver", ({ open }) => 
     });
   });
 
-  test("what is given back waits under a new wake", async () => {
+  test("what is given back is claimed again under a new token", async () => {
     const { id } = await accept(newEmail({ isClaimed: true }));
     const release = { id, token: 1, reason: "aborted", delayMs: 0 };
-    expect(await attempts.release(release)).toMatchObject({ applied: true, wake: 2 });
-    expect(await attempts.claim(id, 2)).toMatchObject({ kind: "claimed", email: { token: 2 } });
+    expect(await attempts.release(release)).toEqual({ applied: true, delayMs: 0 });
+    expect(await claimedOne(opened.database, attempts, id)).toMatchObject({ token: 2 });
   });
 
   const later = () => new Date(Date.now() + 60_000);
@@ -83,20 +87,24 @@ describe.each(drivers)("claimed as it is accepted, over $driver", ({ open }) => 
     const first = await accept(email);
     expect(await accept(email)).toEqual(first);
     expect((await accept(email, createEmails(opened.database, stranger))).token).toBeNull();
-    expect(await emails.events(first.id, adminClaims)).toHaveLength(2);
+    expect(await emails.events(first.id, adminClaims)).toHaveLength(1);
     await attempts.fence(first.id, 1, new Date());
     expect((await accept(email)).token).toBeNull();
   });
 
-  test("a claim whose answer was lost is granted again to the same worker alone", async () => {
-    const { id } = await accept(newEmail({ isClaimed: true }));
-    const others = createAttempts(opened.database, { ...stranger, horizonMs: 600_000 });
-    expect(await others.claim(id, 1, { isAgain: true })).toEqual({ kind: "stale" });
-    expect(await attempts.claim(id, 1, { isAgain: true })).toMatchObject({
-      kind: "claimed",
-      email: { token: 2, attempt: 1 },
-    });
-  });
+  test.each(["region", "owner"] as const)(
+    "nothing is claimed while the %s is paused",
+    async (kind) => {
+      const pauses = createPauses(opened.database);
+      const root = { claims: adminClaims, origin: null };
+      const target = { kind, name: kind === "region" ? "local" : "ada" };
+      await pauses.pause({ ...target, reason: "test" }, root);
+      const { id, token, delayMs } = await accept(newEmail({ isClaimed: true }));
+      await pauses.resume(target, root);
+      expect([token, delayMs, await statusOf(id)]).toEqual([null, 0, "pending"]);
+      expect(await claimedOne(opened.database, attempts, id)).toMatchObject({ token: 1 });
+    },
+  );
 
   test("requests with and without a key share a call, and each is answered for itself", async () => {
     const claim = { path: "/p", key: crypto.randomUUID(), fingerprint: "f", response: "kept" };

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { claimedOne, claimOne } from "../testing/claim-one.ts";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { newEmail, store, userClaims } from "../testing/new-email.ts";
-import { type Attempts, type ClaimedEmail, type ClaimOptions, createAttempts } from "./attempts.ts";
+import { type Attempts, type ClaimedEmail, createAttempts } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import type { NewEmail } from "./stored-email.ts";
 
@@ -19,20 +20,17 @@ describe.each(drivers)("attempts in time on $driver", ({ open }) => {
       workerId: Bun.randomUUIDv7(),
       region: "local",
       transport: "smtp.example:25",
-      horizonMs: 600_000,
     });
   }, 60_000);
   afterAll(() => opened.close());
 
   async function claimed(
     fields: Partial<NewEmail>,
-    options: ClaimOptions = {},
+    options: { aheadMs?: number } = {},
   ): Promise<ClaimedEmail> {
     const draft = newEmail(fields);
     await store(emails, [draft]);
-    const answer = await attempts.claim(draft.id, 1, options);
-    if (answer.kind !== "claimed") throw new Error(answer.kind);
-    return answer.email;
+    return await claimedOne(opened.database, attempts, draft.id, options);
   }
 
   describe("an email that is claimed before its time", () => {
@@ -42,10 +40,9 @@ describe.each(drivers)("attempts in time on $driver", ({ open }) => {
     test("is granted to who asks for it so long before", async () => {
       const draft = newEmail({ scheduledAt: new Date(Date.now() + 1_500) });
       await store(emails, [draft]);
-      expect(await attempts.claim(draft.id, 1, { aheadMs: 50 })).toMatchObject({ kind: "not_due" });
-      expect(await attempts.claim(draft.id, 1, { aheadMs: 10_000 })).toMatchObject({
-        kind: "claimed",
-      });
+      const claim = (aheadMs: number) => claimOne(opened.database, attempts, draft.id, { aheadMs });
+      expect(await claim(50)).toBeNull();
+      expect(await claim(10_000)).toMatchObject({ id: draft.id });
     });
 
     test("is fenced at its time and not before, and its attempt begins then", async () => {
@@ -91,7 +88,7 @@ describe.each(drivers)("attempts in time on $driver", ({ open }) => {
       expect(await emails.cancel(cancelled.id, ada, null)).toBe("cancelled");
       const { id, token } = taken;
       await attempts.release({ id, token, reason: "aborted", delayMs: 0 });
-      await attempts.claim(id, 2, { aheadMs: 10_000 });
+      await claimedOne(opened.database, attempts, id, { aheadMs: 10_000 });
       expect((await attempts.findLost(held)).sort()).toEqual([cancelled.id, id].sort());
       expect(await attempts.findLost([{ id: Bun.randomUUIDv7(), token: 1 }])).toHaveLength(1);
     });
@@ -126,7 +123,8 @@ describe.each(drivers)("attempts in time on $driver", ({ open }) => {
         });
         const { id, token } = email;
         await attempts.release({ id, token, reason: "fence_failed", delayMs: 0 });
-        expect(await attempts.claim(id, 2)).toEqual({ kind: end });
+        expect(await claimOne(opened.database, attempts, id)).toBeNull();
+        expect(await emails.get(id, ada)).toMatchObject({ status: end });
       },
     );
 

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { claimedOne, claimOne } from "../testing/claim-one.ts";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
+import { directSql } from "../testing/direct-sql.ts";
 import { newEmail, recipientsOf, store, userClaims } from "../testing/new-email.ts";
 import { type Attempts, type ClaimedEmail, createAttempts, type Settlement } from "./attempts.ts";
 import { partClaims } from "./database.ts";
@@ -13,11 +15,10 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
   let opened: OpenDatabase;
   let emails: Emails;
   let attempts: Attempts;
-  let other: Attempts;
   beforeAll(async () => {
     opened = await open();
     emails = createEmails(opened.database);
-    [attempts, other] = [createWorkerAttempts(), createWorkerAttempts()];
+    attempts = createWorkerAttempts();
   }, 60_000);
 
   function createWorkerAttempts(): Attempts {
@@ -25,7 +26,6 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
       workerId: Bun.randomUUIDv7(),
       region: "local",
       transport: "smtp.example:25",
-      horizonMs: 600_000,
     });
   }
 
@@ -34,14 +34,10 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
   async function claimed(fields: Partial<NewEmail> = {}): Promise<ClaimedEmail> {
     const draft = newEmail(fields);
     await store(emails, [draft]);
-    return claim(draft.id, 1);
+    return claim(draft.id);
   }
 
-  async function claim(id: string, wake: number): Promise<ClaimedEmail> {
-    const answer = await attempts.claim(id, wake);
-    if (answer.kind !== "claimed") throw new Error(`not claimed: ${answer.kind}`);
-    return answer.email;
-  }
+  const claim = (id: string) => claimedOne(opened.database, attempts, id);
 
   const settlement = (email: ClaimedEmail, fields: Partial<Settlement> = {}): Settlement => ({
     id: email.id,
@@ -83,62 +79,48 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     expect(await emails.cancel(email.id, ada, null)).toBe("already_sent");
   });
 
-  test("of many claims for one wake a single one is granted", async () => {
+  test("of many claims of one email a single one is granted", async () => {
     const draft = newEmail();
     await store(emails, [draft]);
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, () => attempts.claim(draft.id, 1)),
-    );
-    expect(answers.filter(({ kind }) => kind === "claimed").length).toBe(1);
-    expect(answers.filter(({ kind }) => kind === "stale").length).toBe(19);
+    const [region, workers] = ["contended", Array.from({ length: 20 }, createWorkerAttempts)];
+    await move(draft.id, region);
+    const batches = await Promise.all(workers.map((worker) => worker.claimDue(request(region))));
+    await move(draft.id, "local");
+    expect(batches.flatMap((batch) => batch.emails.map(({ id }) => id))).toEqual([draft.id]);
   });
 
-  test("a claim whose answer was lost is granted again to its worker, and only until the fence", async () => {
+  test("a claim whose answer was lost is given back by the audit, and its token is stale then", async () => {
     const lost = await claimed();
-    const again = { isAgain: true };
-    expect(await other.claim(lost.id, 1, again)).toEqual({ kind: "stale" });
-    const answer = await attempts.claim(lost.id, 1, again);
-    if (answer.kind !== "claimed") throw new Error(answer.kind);
-    expect(answer.email.token).toBeGreaterThan(lost.token);
+    const database = opened.database;
+    const workerId = await workerOf(lost.id);
+    const audit = { worker_id: workerId, items: [{ id: lost.id, token: lost.token }] };
+    const answer = await database.rpc("return_claims", audit, partClaims("worker", "local"));
+    expect(answer).toMatchObject({ returned: [{ id: lost.id }], orphans: [] });
+    const again = await claim(lost.id);
+    expect(again.token).toBeGreaterThan(lost.token);
     expect(await attempts.fence(lost.id, lost.token, date)).toMatchObject({ granted: false });
-    expect(await attempts.fence(lost.id, answer.email.token, date)).toEqual({ granted: true });
-    expect(await attempts.claim(lost.id, 1, again)).toEqual({ kind: "stale" });
+    expect(await attempts.fence(again.id, again.token, date)).toEqual({ granted: true });
+    expect(await actionsOf(lost.id)).toEqual(["email.scheduled", "email.sending"]);
   });
 
   test("an email is never claimed before its time, and the wait is told", async () => {
-    const draft = newEmail({ scheduledAt: new Date(Date.now() + 3_600_000) });
+    const draft = newEmail({ region: "later", scheduledAt: new Date(Date.now() + 3_600_000) });
     await store(emails, [draft]);
-    const answer = await attempts.claim(draft.id, 1);
-    if (answer.kind !== "not_due") throw new Error(answer.kind);
-    expect(answer.dueInMs).toBeGreaterThan(3_500_000);
-    expect(await attempts.rewake(draft.id, 1)).toMatchObject({ wake: 2 });
-    expect(await attempts.rewake(draft.id, 1)).toBeNull();
-  });
-
-  test("a job of an older wake is stale", async () => {
-    const email = await claimed();
-    await attempts.release({ id: email.id, token: email.token, reason: "aborted", delayMs: 0 });
-    expect(await attempts.claim(email.id, 1)).toEqual({ kind: "stale" });
-    expect((await claim(email.id, 2)).token).toBeGreaterThan(email.token);
-  });
-
-  test("a stale job in the same commit takes nothing from the current one", async () => {
-    const email = await claimed();
-    await attempts.release({ id: email.id, token: email.token, reason: "aborted", delayMs: 0 });
-    const answers = await Promise.all([1, 2, 1].map((wake) => attempts.claim(email.id, wake)));
-    expect(answers.map(({ kind }) => kind)).toEqual(["stale", "claimed", "stale"]);
+    const batch = await attempts.claimDue(request("later"));
+    expect(batch).toMatchObject({ emails: [], hasMore: false });
+    expect(batch.nextDueInMs).toBeGreaterThan(3_500_000);
   });
 
   test("a stale holder in the same commit takes nothing from the current one", async () => {
     const email = await claimed();
     const release = { id: email.id, reason: "aborted", delayMs: 0 };
     await attempts.release({ ...release, token: email.token });
-    const next = await claim(email.id, 2);
+    const next = await claim(email.id);
     const released = await Promise.all(
       [email.token, next.token].map((token) => attempts.release({ ...release, token })),
     );
     expect(released.map(({ applied }) => applied)).toEqual([false, true]);
-    const last = await claim(email.id, 3);
+    const last = await claim(email.id);
     await attempts.fence(last.id, last.token, date);
     const settled = await Promise.all(
       [next, last].map((holder) => attempts.settle(settlement(holder))),
@@ -149,7 +131,7 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
   test("too late and to be dropped: it expires, nothing is sent", async () => {
     const draft = newEmail({ expiresAt: new Date(Date.now() - 1), onLate: "drop" });
     await store(emails, [draft]);
-    expect(await attempts.claim(draft.id, 1)).toEqual({ kind: "expired" });
+    expect(await claimOne(opened.database, attempts, draft.id)).toBeNull();
     expect(await statusOf(draft.id)).toBe("expired");
     expect(await emails.cancel(draft.id, ada, null)).toBe("already_expired");
     expect((await emails.events(draft.id, ada))?.at(-1)).toMatchObject({
@@ -187,7 +169,7 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
   test("a stale holder can neither fence nor settle nor release", async () => {
     const email = await claimed();
     await attempts.release({ id: email.id, token: email.token, reason: "aborted", delayMs: 0 });
-    const next = await claim(email.id, 2);
+    const next = await claim(email.id);
     expect(await attempts.fence(email.id, email.token, date)).toEqual({
       granted: false,
       reason: "stale",
@@ -215,7 +197,8 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
       reason: "transport_refused",
       delayMs: 30_000,
     });
-    expect(answer).toMatchObject({ applied: true, wake: 2 });
+    expect(answer).toMatchObject({ applied: true });
+    expect(answer.applied && answer.delayMs).toBeGreaterThan(29_000);
     const stored = await emails.get(email.id, ada);
     expect(stored).toMatchObject({ status: "pending", attemptsSpent: 0, attempts: [] });
     const delayMs = (stored?.nextAttemptAt?.getTime() ?? 0) - Date.now();
@@ -241,9 +224,10 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     );
     expect(answer).toMatchObject({ applied: true, state: "pending", delayMs: 0 });
     expect(await emails.cancel(email.id, ada, null)).toBe("already_sent");
-    const again = await claim(email.id, 2);
+    const again = await claim(email.id);
     expect(again.recipients.map(({ position }) => position)).toEqual([1]);
     expect(again).toMatchObject({ attempt: 2, sentBefore: 1, bouncedBefore: 1 });
+    await attempts.fence(again.id, again.token, date);
     const events = await emails.events(email.id, ada);
     expect(events?.map(({ action }) => action)).toEqual([
       "email.scheduled",
@@ -261,11 +245,11 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     const uncertain = { outcome: "uncertain", nextState: "pending", retryInMs: 0 } as const;
     await attempts.settle(settlement(email, { ...uncertain, recipients: [] }));
     expect(await emails.cancel(email.id, ada, null)).toBe("outcome_uncertain");
-    const second = await claim(email.id, 2);
+    const second = await claim(email.id);
     expect(second.messageDate).toEqual(date);
     const deferred = { outcome: "deferred", nextState: "pending", retryInMs: 0 } as const;
     await attempts.settle(settlement(second, { ...deferred, recipients: [] }));
-    expect((await claim(email.id, 3)).messageDate).toEqual(date);
+    expect((await claim(email.id)).messageDate).toEqual(date);
   });
 
   test("a dead letter is replayed to those who have not got it, with its tries counted anew", async () => {
@@ -281,13 +265,12 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
     await attempts.settle(
       settlement(email, { outcome: "partial", nextState: "partially_sent", recipients }),
     );
-    const replay = { scheduledAt: null, origin: null, horizonMs: 1000, queuedBy: email.id };
+    const replay = { scheduledAt: null, origin: null };
     expect(await emails.replay(email.id, ada, replay)).toEqual({
       kind: "replayed",
-      wake: 3,
       delayMs: 0,
     });
-    const again = await claim(email.id, 3);
+    const again = await claim(email.id);
     expect(again).toMatchObject({ attempt: 2, attemptsBefore: 1 });
     expect(again.recipients.map(({ position }) => position)).toEqual([1]);
     expect(await emails.replay(email.id, ada, replay)).toMatchObject({ kind: "not_a_dead_letter" });
@@ -302,46 +285,32 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
   });
 
   test("of several claimed in one call each gets its own message, whatever became of others", async () => {
-    const texts = ["first", "l".repeat(100_000), "", "\f,\n behind", "last"];
+    const region = "messages";
+    const late = { expiresAt: new Date(Date.now() - 1), onLate: "drop" as const };
+    const texts = ["first", "l".repeat(100_000), "", "too late", "\f,\n behind", "last"];
     const drafts = texts.map((text) => {
       const message = Buffer.from(text);
-      return newEmail({ message, messageBytes: message.length });
+      const fields = { region, message, messageBytes: message.length };
+      return newEmail({ ...fields, ...(text === "too late" && late) });
     });
     await store(emails, drafts);
-    const wakes = [1, 1, 1, 1, 1, 7];
-    const ids = [...drafts.map(({ id }) => id), drafts[0]?.id ?? ""];
-    const answers = await Promise.all(ids.map((id, at) => attempts.claim(id, wakes[at] ?? 0)));
-    const messages = answers.map((answer) =>
-      answer.kind === "claimed" ? (answer.email.message?.toString() ?? null) : answer.kind,
-    );
-    expect(messages).toEqual(["first", null, "", "\f,\n behind", "last", "stale"]);
+    const batch = await attempts.claimDue(request(region));
+    const messages = drafts.map(({ id }) => {
+      const email = batch.emails.find((one) => one.id === id);
+      return email && (email.message?.toString() ?? null);
+    });
+    expect(messages).toEqual(["first", null, "", undefined, "\f,\n behind", "last"]);
   });
 
-  test("a program of an earlier release finds the message within the answer's JSON", async () => {
-    const draft = newEmail({ message: Buffer.alloc(33), messageBytes: 5 });
-    await store(emails, [draft]);
-    expect(await claimAsBefore(draft.id)).toMatchObject([
-      { kind: "claimed", message: Buffer.from(draft.message).toString("base64") },
-    ]);
+  const request = (region: string) => ({
+    ...{ region, limit: 100, aheadMs: 0, perOwner: 100, holds: {}, after: "", suspects: true },
   });
-
-  test("a program of an earlier release leaves a compressed message to who can read it", async () => {
-    const draft = newEmail({ message: Buffer.alloc(32), messageBytes: 5 });
-    await store(emails, [draft]);
-    // Longer than it keeps an email that is not due, so it gives it back, for a second later.
-    expect(await claimAsBefore(draft.id)).toEqual([{ kind: "not_due", due_in_ms: 3_600_000 }]);
-    expect(await attempts.rewake(draft.id, 1)).toEqual({ wake: 2, delayMs: 1000 });
-    expect(await attempts.claim(draft.id, 2)).toMatchObject({ kind: "claimed" });
-  });
-
-  function claimAsBefore(id: string): Promise<unknown> {
-    const args = {
-      worker_id: Bun.randomUUIDv7(),
-      region: "local",
-      transport: "smtp",
-      inline_bytes_max: 65_536,
-      items: [{ id, wake: 1, isolated: false, again: false }],
-    };
-    return opened.database.rpc("claim_emails", args, partClaims("worker", "local"));
+  async function direct(text: string, values: unknown[]) {
+    const sql = await directSql(opened.database);
+    return await sql.query(text, values).finally(() => sql.close());
   }
+  const move = (id: string, region: string) =>
+    direct("update mailer.emails set region = $2 where id = $1", [id, region]);
+  const workerOf = async (id: string) =>
+    (await direct("select worker_id from mailer.emails where id = $1", [id]))[0]?.worker_id;
 });

@@ -1,6 +1,6 @@
 import type { EmailState, OnUncertain, Outcome, RecipientStatus } from "../email/email.ts";
 import type { FenceAnswer } from "../email/smtp.ts";
-import { isContended } from "./call-error.ts";
+import { withoutCallBudget } from "./call-budget.ts";
 import { type Contended, contended } from "./contended-items.ts";
 import { type AnswerWithTexts, type Database, partClaims } from "./database.ts";
 import { createGroupCommit } from "./group-commit.ts";
@@ -40,17 +40,6 @@ export interface ClaimedEmail {
   bouncedBefore: number;
 }
 
-export type ClaimAnswer =
-  | { kind: "claimed"; email: ClaimedEmail }
-  | { kind: "not_due"; dueInMs: number }
-  | { kind: "stale" }
-  /** Another transaction holds its row; nothing was changed. */
-  | { kind: "locked" }
-  /** Workers died with it: to be claimed again in isolation. */
-  | { kind: "suspect" }
-  | { kind: "expired" }
-  | { kind: "held" };
-
 /** One attempt as it ended, decided by `queue/settle.ts`. */
 export interface Settlement {
   id: string;
@@ -66,7 +55,7 @@ export interface Settlement {
   enhancedCode: string | null;
   /** Ciphertext, column `reply`. */
   reply: string | null;
-  /** Home of the email, when it is not ours: whose queue a retry is left to. */
+  /** Of the email, when it is not ours. */
   region?: string;
   /** What it failed of, as a fingerprint; absent: nobody was refused, or it is not known. */
   failure?: FailureIndex | null;
@@ -88,7 +77,7 @@ export interface FailureIndex {
 }
 
 export type SettleAnswer =
-  | { applied: true; state: EmailState; attempt: number; wake: number; delayMs: number | null }
+  | { applied: true; state: EmailState; attempt: number; delayMs: number | null }
   /** The token is not the email's any more, or this was settled before. */
   | { applied: false; state: EmailState | null };
 
@@ -100,17 +89,40 @@ export interface Release {
   delayMs: number;
 }
 
-export type ReleaseAnswer =
-  | { applied: true; wake: number; delayMs: number | null }
-  | { applied: false };
+export type ReleaseAnswer = { applied: true; delayMs: number | null } | { applied: false };
 
-export interface ClaimOptions {
-  /** No other suspect of a crash is under way in this process. */
-  isIsolated?: boolean;
-  /** An earlier claim for this job had no answer: it may have been granted. */
-  isAgain?: boolean;
-  /** Grant it also when it is not due for so long; who asks waits for the rest. Default 0. */
-  aheadMs?: number | undefined;
+/** What a dispatcher asks `claim_due` for. */
+export interface DueRequest {
+  /** Whose emails: this region, or a silent one that others look after. */
+  region: string;
+  /** At most so many. */
+  limit: number;
+  /** How long before its time an email may be claimed. */
+  aheadMs: number;
+  /** Emails that one owner may hold in this process, of which it holds `holds` already. */
+  perOwner: number;
+  holds: Readonly<Record<string, number>>;
+  /** Of the answer before; "" at first. */
+  after: string;
+  /** Whether a group of suspects may come beside them. */
+  suspects: boolean;
+}
+
+/** Emails that are this process's until it settles or returns them, or its claim is revoked. */
+export interface DueBatch {
+  /** Sending of the region is paused: nothing is claimed, and nothing gets a fence. */
+  isPaused: boolean;
+  /** Owners whose emails are not to be sent now. */
+  pausedOwners: string[];
+  emails: (ClaimedEmail & {
+    /** Workers died with it: sent in a group of its like, which shrinks with every death. */
+    isSuspect: boolean;
+  })[];
+  /** Something is due that was not claimed. */
+  hasMore: boolean;
+  after: string;
+  /** Until the first email that is not due within `aheadMs`; null: there is none. */
+  nextDueInMs: number | null;
 }
 
 /** What a worker holds: an email's id and the token of its claim. */
@@ -118,13 +130,13 @@ export type Claim = Pick<ClaimedEmail, "id" | "token">;
 
 /** Claim, fence, settle, release: each travels with others of its kind in one commit. */
 export interface Attempts {
-  claim(id: string, wake: number, options?: ClaimOptions): Promise<ClaimAnswer>;
-  /** One that was claimed as it was accepted, or before its time: now it is like any other. */
-  adopt(email: ClaimedEmail): void;
+  /**
+   * Claims a batch of what is due before long. When it rejects, emails may have been claimed all the
+   * same: the self-audit returns what this process does not hold.
+   */
+  claimDue(request: DueRequest): Promise<DueBatch>;
   /** The ids of those that are not ours any more: cancelled, or taken over. */
   findLost(held: Claim[]): Promise<string[]>;
-  /** A job came far too early: a new wake, for another job. null: that wake is not current. */
-  rewake(id: string, wake: number): Promise<{ wake: number; delayMs: number } | null>;
   /** Ciphertext of a large message; null when the token is stale. */
   readMessage(claimed: {
     id: string;
@@ -141,26 +153,21 @@ export interface AttemptsOptions {
   region: string;
   /** Name of the transport, for the journal. */
   transport: string;
-  horizonMs: number;
 }
 
 /** Messages up to this size come with the claim. */
 const inlineBytesMax = 65_536;
+/** Of the messages in one answer: it is parsed in one turn of the event loop. */
+const batchBytesMax = 1_000_000;
 /**
  * While others are being claimed or settled nobody is in a hurry: connections are busy with what
  * was claimed before, and given back before what was sent is settled.
  */
 const gatherMs = 4;
-/** A horizon that no time to come lies within. */
-const neverNear = -86_400_000;
 
 export function createAttempts(database: Database, options: AttemptsOptions): Attempts {
   const claims = partClaims("worker", options.region);
-  const queued = { horizon_ms: options.horizonMs, queued_by: options.workerId };
 
-  const isElsewhere = ({ region = options.region }: Settlement) => region !== options.region;
-
-  const claimCommits = createClaims(database, options);
   const fences = createFences(database, options);
   const settles = createGroupCommit<Settlement, SettleAnswer>({
     gatherMs,
@@ -168,7 +175,6 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
     send: async (items, { lockTimeoutMs }) => {
       const args = items.map((item) => ({
         ...settleJson(item),
-        ...(isElsewhere(item) ? { horizon_ms: neverNear, queued_by: null } : queued),
         region: item.region ?? options.region,
       }));
       const answers = await database.rpc("settle_attempts", args, claims, { lockTimeoutMs });
@@ -183,7 +189,6 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
         token,
         reason,
         delay_ms: delayMs,
-        ...queued,
       }));
       const answers = await database.rpc("release_emails", args, claims, { lockTimeoutMs });
       return (answers as SettleJson[]).map(toRelease);
@@ -191,22 +196,26 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   });
 
   return {
-    claim: (id, wake, { isIsolated = false, isAgain = false, aheadMs = 0 } = {}) => {
-      const asked = { id, wake, isolated: isIsolated, again: isAgain, ahead_ms: aheadMs };
-      return claimCommits.add(asked).catch((error: unknown) => {
-        if (!isContended(error)) throw error;
-        return { kind: "locked" };
-      });
-    },
-    adopt() {
-      // The database knows already.
+    async claimDue({ region, limit, aheadMs, perOwner, holds, after, suspects }) {
+      const args = {
+        worker_id: options.workerId,
+        region,
+        limit,
+        ahead_ms: aheadMs,
+        per_owner: perOwner,
+        holds,
+        after,
+        suspects,
+        bytes_max: batchBytesMax,
+        inline_bytes_max: inlineBytesMax,
+      };
+      const answer = await withoutCallBudget(() =>
+        database.rpc("claim_due", args, claims, { hasTexts: true }),
+      );
+      const { json, texts } = answer as AnswerWithTexts;
+      return toBatch(json as BatchJson, texts);
     },
     findLost: async (held) => (await database.rpc("lost_claims", held, claims)) as string[],
-    async rewake(id, wake) {
-      const args = { id, wake, queued_by: options.workerId };
-      const answer = (await database.rpc("rewake_email", args, claims)) as RewakeJson;
-      return answer.wake === null ? null : { wake: answer.wake, delayMs: answer.delay_ms };
-    },
     async readMessage({ id, token, messageBytes: answerBytes }) {
       const answer = await database.rpc("read_message", { id, token }, claims, { answerBytes });
       const { message } = answer as { message: string | null };
@@ -218,56 +227,25 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   };
 }
 
-function createClaims(database: Database, options: AttemptsOptions) {
-  const claims = partClaims("worker", options.region);
-  return createGroupCommit<
-    { id: string; wake: number; isolated: boolean; again: boolean; ahead_ms: number },
-    ClaimAnswer
-  >({
-    gatherMs,
-    keyOf: ({ id }) => id,
-    send: async (items, { isAlone, lockTimeoutMs }) => {
-      const args = {
-        waits: isAlone,
-        worker_id: options.workerId,
-        region: options.region,
-        transport: options.transport,
-        inline_bytes_max: inlineBytesMax,
-        texts_behind: true,
-        reads_packed: true,
-        items,
-      };
-      const call = { hasTexts: true, lockTimeoutMs };
-      const answer = await database.rpc("claim_emails", args, claims, call);
-      const { json, texts } = answer as AnswerWithTexts;
-      return (json as ClaimJson[]).map((claim, index) => {
-        const message = "has_message" in claim && claim.has_message ? texts.shift() : undefined;
-        const { id = "" } = items[index] ?? {};
-        return claim.kind === "locked" ? contended : toClaim(claim, id, message);
-      });
-    },
-  });
-}
-
-function createFences(database: Database, { region }: AttemptsOptions) {
+function createFences(database: Database, { region, transport }: AttemptsOptions) {
   const claims = partClaims("worker", region);
   return createGroupCommit<Claim & { message_date: Date }, FenceAnswer>({
     keyOf: ({ id }) => id,
     send: async (items, { isAlone: waits, lockTimeoutMs }) => {
-      const args = items.map((item) => ({ ...item, waits }));
+      const args = items.map((item) => ({ ...item, transport, region, waits }));
       const answers = await database.rpc("fence_attempts", args, claims, { lockTimeoutMs });
       return (answers as FenceJson[]).map((answer) => toFence(answer));
     },
   });
 }
 
-interface RewakeJson {
-  wake: number | null;
-  delay_ms: number;
+type FenceJson = FenceAnswer | { granted: false; reason: "locked" };
+
+function toFence(answer: FenceJson): FenceAnswer | Contended {
+  return answer.granted || answer.reason !== "locked" ? (answer as FenceAnswer) : contended;
 }
 
 interface ClaimedJson {
-  kind: "claimed";
   token: number;
   attempt: number;
   attempts_before: number;
@@ -288,43 +266,50 @@ interface ClaimedJson {
   bounced_before: number;
 }
 
-type ClaimJson =
-  | ClaimedJson
-  | { kind: "not_due"; due_in_ms: number }
-  | { kind: "stale" | "locked" | "suspect" | "expired" | "held" };
-
-type FenceJson = FenceAnswer | { granted: false; reason: "locked" };
-
-function toFence(answer: FenceJson): FenceAnswer | Contended {
-  return answer.granted || answer.reason !== "locked" ? (answer as FenceAnswer) : contended;
+function toEmail(answer: ClaimedJson, id: string, message: string | undefined): ClaimedEmail {
+  return {
+    id,
+    token: answer.token,
+    attempt: answer.attempt,
+    attemptsBefore: answer.attempts_before,
+    maxRetries: answer.max_retries,
+    maxAgeSeconds: answer.max_age_seconds,
+    ageMs: answer.age_ms,
+    dueInMs: answer.due_in_ms,
+    expiresInMs: answer.expires_in_ms,
+    onUncertain: answer.on_uncertain,
+    ownerId: answer.owner_id,
+    wrappedKey: answer.wrapped_key,
+    sender: answer.sender,
+    messageDate: answer.message_date === null ? null : new Date(answer.message_date),
+    messageBytes: answer.message_bytes,
+    message: message === undefined ? null : Buffer.from(message, "base64"),
+    recipients: answer.recipients ?? [],
+    sentBefore: answer.sent_before,
+    bouncedBefore: answer.bounced_before,
+  };
 }
 
-function toClaim(answer: ClaimJson, id: string, message: string | undefined): ClaimAnswer {
-  if (answer.kind === "not_due") return { kind: "not_due", dueInMs: answer.due_in_ms };
-  if (answer.kind !== "claimed") return { kind: answer.kind };
+interface BatchJson {
+  is_paused: boolean;
+  paused_owners: string[];
+  emails: (ClaimedJson & { id: string; is_suspect: boolean })[];
+  has_more: boolean;
+  after: string;
+  next_due_in_ms: number | null;
+}
+
+function toBatch(answer: BatchJson, texts: string[]): DueBatch {
   return {
-    kind: "claimed",
-    email: {
-      id,
-      token: answer.token,
-      attempt: answer.attempt,
-      attemptsBefore: answer.attempts_before,
-      maxRetries: answer.max_retries,
-      maxAgeSeconds: answer.max_age_seconds,
-      ageMs: answer.age_ms,
-      dueInMs: answer.due_in_ms,
-      expiresInMs: answer.expires_in_ms,
-      onUncertain: answer.on_uncertain,
-      ownerId: answer.owner_id,
-      wrappedKey: answer.wrapped_key,
-      sender: answer.sender,
-      messageDate: answer.message_date === null ? null : new Date(answer.message_date),
-      messageBytes: answer.message_bytes,
-      message: message === undefined ? null : Buffer.from(message, "base64"),
-      recipients: answer.recipients ?? [],
-      sentBefore: answer.sent_before,
-      bouncedBefore: answer.bounced_before,
-    },
+    isPaused: answer.is_paused,
+    pausedOwners: answer.paused_owners,
+    emails: answer.emails.map((email) => ({
+      ...toEmail(email, email.id, email.has_message ? texts.shift() : undefined),
+      isSuspect: email.is_suspect,
+    })),
+    hasMore: answer.has_more,
+    after: answer.after,
+    nextDueInMs: answer.next_due_in_ms,
   };
 }
 
@@ -356,7 +341,6 @@ interface SettleJson {
   applied: boolean;
   state: EmailState;
   attempt: number;
-  wake: number;
   delay_ms: number | null;
 }
 
@@ -366,14 +350,11 @@ function toSettle(json: SettleJson): SettleAnswer {
         applied: true,
         state: json.state,
         attempt: json.attempt,
-        wake: json.wake,
         delayMs: json.delay_ms,
       }
     : { applied: false, state: json.state };
 }
 
 function toRelease(json: SettleJson): ReleaseAnswer {
-  return json.applied
-    ? { applied: true, wake: json.wake, delayMs: json.delay_ms }
-    : { applied: false };
+  return json.applied ? { applied: true, delayMs: json.delay_ms } : { applied: false };
 }

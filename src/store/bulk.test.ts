@@ -18,7 +18,7 @@ const later = new Date("2040-01-01T00:00:00Z");
 function attemptsOn(database: Database): Attempts {
   const [region, transport] = ["local", "smtp.example:25"];
   return createAttempts(database, {
-    ...{ workerId: Bun.randomUUIDv7(), region, transport, horizonMs: 600_000 },
+    ...{ workerId: Bun.randomUUIDv7(), region, transport },
   });
 }
 
@@ -26,11 +26,13 @@ describe.each(drivers)("cancelling many on $driver", ({ open }) => {
   let opened: OpenDatabase;
   let emails: Emails;
   let attempts: Attempts;
+  let worker: { database: Database; attempts: Attempts };
   let bulk: BulkCancel;
   beforeAll(async () => {
     opened = await open();
     emails = createEmails(opened.database);
     attempts = attemptsOn(opened.database);
+    worker = { database: opened.database, attempts };
     bulk = createBulkCancel(opened.database);
   });
   afterAll(() => opened?.close());
@@ -39,7 +41,7 @@ describe.each(drivers)("cancelling many on $driver", ({ open }) => {
   const cancel = (ids: string[], as = ada) => bulk.cancel({ ids, bulk: "b", origin: null }, as);
 
   test("of a claimed one the fence is refused afterwards; a fenced one is left alone", async () => {
-    const [open1, fenced] = await claimed(emails, attempts, [{ tags: ["f"] }, { tags: ["f"] }]);
+    const [open1, fenced] = await claimed(emails, worker, [{ tags: ["f"] }, { tags: ["f"] }]);
     if (!open1 || !fenced) throw new Error("no emails");
     await attempts.fence(fenced.id, fenced.token, new Date());
     expect(await bulk.find({ tag: "f" }, 10, ada)).toEqual({ matched: 1, ids: [open1.id] });
@@ -52,7 +54,7 @@ describe.each(drivers)("cancelling many on $driver", ({ open }) => {
   });
 
   test("what some have got, or may have got, is left alone, as by a single cancel", async () => {
-    const [partly, uncertain] = await claimed(emails, attempts, [
+    const [partly, uncertain] = await claimed(emails, worker, [
       { tags: ["p"], recipients: recipientsOf(2) },
       { tags: ["p"] },
     ]);
@@ -97,14 +99,14 @@ describe("by direct SQL", () => {
   let client: pg.Client;
   let database: Database;
   let emails: Emails;
-  let attempts: Attempts;
+  let worker: { database: Database; attempts: Attempts };
   beforeAll(async () => {
     const { url } = await freshDatabase();
     database = createPostgresDatabase({ url });
     client = new pg.Client({ connectionString: url });
     await client.connect();
     emails = createEmails(database);
-    attempts = attemptsOn(database);
+    worker = { database, attempts: attemptsOn(database) };
   });
   afterAll(async () => {
     await client?.end();
@@ -130,7 +132,7 @@ describe("by direct SQL", () => {
   }
 
   test("row-level security keeps bulk changes and groups to the owner's rows", async () => {
-    const dead = await deadLetters(emails, attempts, [{}, {}]);
+    const dead = await deadLetters(emails, worker, [{}, {}]);
     const open = newEmail({ scheduledAt: later });
     await store(emails, [open]);
     const replay = { ids: dead, start: null, first: 0, bulk: "b" };
@@ -148,7 +150,7 @@ describe("by direct SQL", () => {
   });
 
   test("with row-level security switched off the claims still keep owners apart", async () => {
-    const ids = await deadLetters(emails, attempts, [{}]);
+    const ids = await deadLetters(emails, worker, [{}]);
     const open = newEmail({ scheduledAt: later });
     await store(emails, [open]);
     const bob = userClaims("bob");
@@ -169,10 +171,10 @@ describe("by direct SQL", () => {
 
   test("a bulk replay leaves each email as the single one does", async () => {
     const drafts = () => [{}, { expiresAt: later }, { recipients: recipientsOf(2) }];
-    const single = await deadLetters(emails, attempts, drafts());
-    const many = await deadLetters(emails, attempts, drafts());
+    const single = await deadLetters(emails, worker, drafts());
+    const many = await deadLetters(emails, worker, drafts());
     const scheduledAt = new Date("2041-01-01T00:00:00Z");
-    const options = { scheduledAt, origin: "o", horizonMs: 1, queuedBy: Bun.randomUUIDv7() };
+    const options = { scheduledAt, origin: "o" };
     for (const id of single) await emails.replay(id, userClaims("ada"), options);
     const chunk = { ids: many, start: null, first: 0, ratePerMinute: null, scheduledAt };
     await createDeadLetters(database).replay(

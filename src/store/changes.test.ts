@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { claimedOne, claimOne } from "../testing/claim-one.ts";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { newEmail, recipientsOf, store, userClaims } from "../testing/new-email.ts";
 import { rejection } from "../testing/rejection.ts";
@@ -39,7 +40,6 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
       workerId: Bun.randomUUIDv7(),
       region: "local",
       transport: "smtp.example:25",
-      horizonMs: 600_000,
     });
   });
   afterAll(() => opened.close());
@@ -48,8 +48,6 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
     id,
     as,
     origin: null,
-    horizonMs: 600_000,
-    queuedBy: Bun.randomUUIDv7(),
   });
   const request = (id: string, change: StoredChange, asRead = { version: 1, attempts: 0 }) => ({
     ...target(id),
@@ -58,6 +56,7 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
     fields: ["x"],
     change,
   });
+  const claim = (id: string) => claimedOne(opened.database, attempts, id);
   async function stored(fields: Partial<NewEmail> = {}): Promise<string> {
     const draft = newEmail({ scheduledAt: later, ...fields });
     await store(emails, [draft]);
@@ -72,12 +71,11 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
   /** One attempt after which the first recipient has got it and the second waits. */
   async function partial(outcome: "partial" | "uncertain" | "deferred" = "partial") {
     const id = await stored({ scheduledAt: null, recipients: recipientsOf(2) });
-    const claimed = await attempts.claim(id, 1);
-    if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-    await attempts.fence(id, claimed.email.token, new Date("2026-11-24T03:00:00Z"));
+    const { token } = await claim(id);
+    await attempts.fence(id, token, new Date("2026-11-24T03:00:00Z"));
     await attempts.settle({
       id,
-      token: claimed.email.token,
+      token,
       transport: "smtp.example:25",
       outcome,
       nextState: "pending",
@@ -106,8 +104,7 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
     const change = { scheduledAt: due, content, recipients: [addressee(0, true)], tags: ["t"] };
     expect(await changes.edit(request(id, change))).toEqual({
       kind: "changed",
-      wake: 2,
-      delayMs: null,
+      delayMs: expect.any(Number),
     });
     const email = await read(id);
     expect(email).toMatchObject({
@@ -156,22 +153,22 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
     expect((await read(id)).version).toBe(2);
   });
 
-  test("moved to now it is to be queued, and the old job is stale", async () => {
+  test("moved to now it is due, and in flight once it is fenced", async () => {
     const id = await stored();
+    expect(await claimOne(opened.database, attempts, id)).toBeNull();
     const answer = await changes.edit(request(id, { scheduledAt: null }));
-    expect(answer).toEqual({ kind: "changed", wake: 2, delayMs: 0 });
-    expect((await attempts.claim(id, 1)).kind).toBe("stale");
-    expect((await attempts.claim(id, 2)).kind).toBe("claimed");
+    expect(answer).toEqual({ kind: "changed", delayMs: 0 });
+    const { token } = await claim(id);
+    expect(await attempts.fence(id, token, new Date())).toEqual({ granted: true });
     expect(await changes.edit(request(id, {}, { version: 2, attempts: 0 }))).toEqual({
       kind: "in_flight",
     });
   });
 
-  test("an edit of the content leaves the job that is queued alone", async () => {
+  test("an edit of the content leaves it due as it was, and the next claim has the new content", async () => {
     const id = await stored({ scheduledAt: null });
-    expect(await changes.edit(request(id, { content }))).toMatchObject({ wake: 1, delayMs: null });
-    const claimed = await attempts.claim(id, 1);
-    expect(claimed).toMatchObject({ kind: "claimed", email: { sender: "sender-2" } });
+    expect(await changes.edit(request(id, { content }))).toMatchObject({ delayMs: 0 });
+    expect(await claim(id)).toMatchObject({ sender: "sender-2" });
   });
 
   test.each([
@@ -217,11 +214,12 @@ describe.each(drivers)("changes on $driver", ({ open }) => {
   test("held, no claim gets it; released, it goes out, whatever the worker's crashes were", async () => {
     const id = await stored({ scheduledAt: null });
     expect(await changes.hold(target(id))).toBe("held");
-    expect((await attempts.claim(id, 1)).kind).toBe("stale");
-    expect((await attempts.claim(id, 2)).kind).toBe("stale");
+    expect(await claimOne(opened.database, attempts, id)).toBeNull();
     const released = await changes.release(target(id));
-    expect(released).toEqual({ kind: "released", wake: 3, delayMs: 0 });
-    expect((await attempts.claim(id, 3)).kind).toBe("claimed");
+    expect(released).toEqual({ kind: "released", delayMs: 0 });
+    const { token } = await claim(id);
+    expect(await changes.release(target(id))).toEqual({ kind: "not_held", state: "pending" });
+    await attempts.fence(id, token, new Date());
     expect(await changes.release(target(id))).toEqual({ kind: "not_held", state: "sending" });
   });
 

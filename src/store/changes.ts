@@ -42,9 +42,6 @@ export interface ChangeTarget {
   as: Claims;
   /** The caller's network address; null when unknown. */
   origin: string | null;
-  /** Due within it: marked as queued by `queuedBy`, and to be queued. */
-  horizonMs: number;
-  queuedBy: string;
 }
 
 /** A change of an email as it was read. */
@@ -58,16 +55,16 @@ export interface ChangeRequest extends ChangeTarget {
   change: StoredChange;
 }
 
-/** `delayMs` null: nothing is to be queued. */
+/** `delayMs`: until it is due; null while it is held. */
 export type ChangeAnswer =
-  | { kind: "changed"; wake: number; delayMs: number | null }
+  | { kind: "changed"; delayMs: number | null }
   | { kind: "conflict" }
   | { kind: ChangeRefusal };
 
 export type ChangeRefusal = Exclude<CancelAnswer, "cancelled"> | "already_cancelled";
 
 export type ReleaseAnswer =
-  | { kind: "released"; wake: number; delayMs: number | null }
+  | { kind: "released"; delayMs: number | null }
   | { kind: "not_found" }
   | { kind: "not_held"; state: EmailState };
 
@@ -116,8 +113,8 @@ export function createChanges(database: Database): Changes {
   };
 }
 
-function targetArgs({ id, origin, horizonMs, queuedBy }: ChangeTarget) {
-  return { id, origin, horizon_ms: horizonMs, queued_by: queuedBy };
+function targetArgs({ id, origin }: ChangeTarget) {
+  return { id, origin };
 }
 
 function camel({ delay_ms: delayMs, ...answer }: { kind: string; delay_ms?: number | null }) {

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { claimedOne, claimOne } from "../testing/claim-one.ts";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { claimed, deadLetters as makeDeadLetters, refusal } from "../testing/dead-letters.ts";
 import { adminClaims, newEmail, store, userClaims } from "../testing/new-email.ts";
 import { type Attempts, createAttempts, type Settlement } from "./attempts.ts";
 import { createDeadLetters, type DeadLetters, type ReplayChunk } from "./dead-letters.ts";
 import { createEmails, type Emails } from "./emails.ts";
-import { createPresence } from "./presence.ts";
 import type { NewEmail } from "./stored-email.ts";
 
 setDefaultTimeout(60_000);
@@ -34,7 +34,6 @@ describe.each(drivers)("dead letters on $driver", ({ open }) => {
       workerId: Bun.randomUUIDv7(),
       region: "local",
       transport: "smtp.example:25",
-      horizonMs: 600_000,
     });
   });
   afterAll(() => opened?.close());
@@ -49,7 +48,8 @@ describe.each(drivers)("dead letters on $driver", ({ open }) => {
     drafts: Partial<NewEmail>[],
     request: object,
     settled: Partial<Settlement> = {},
-  ): Promise<string[]> => makeDeadLetters(emails, attempts, drafts, { settled, request });
+  ): Promise<string[]> =>
+    makeDeadLetters(emails, { database: opened.database, attempts }, drafts, { settled, request });
 
   const chunk = (ids: string[], fields: Partial<ReplayChunk> = {}): ReplayChunk => ({
     ids,
@@ -102,7 +102,7 @@ describe.each(drivers)("dead letters on $driver", ({ open }) => {
     await make([{}, {}], request);
     const late = newEmail({ expiresAt: new Date("2020-01-01T00:00:00Z"), onLate: "hold" });
     await store(emails, [late], request);
-    expect(await attempts.claim(late.id, 1)).toEqual({ kind: "held" });
+    expect(await claimOne(opened.database, attempts, late.id)).toBeNull();
     const { groups } = await deadLetters.groups({}, page, as);
     expect(groups.map(({ group, byStatus }) => [group, byStatus])).toEqual([
       ["code-550", { failed: 2 }],
@@ -122,7 +122,12 @@ describe.each(drivers)("dead letters on $driver", ({ open }) => {
       address: "a",
       addressIndex: "i",
     }));
-    const [email] = await claimed(emails, attempts, [{ recipients }], request);
+    const [email] = await claimed(
+      emails,
+      { database: opened.database, attempts },
+      [{ recipients }],
+      request,
+    );
     if (!email) throw new Error("no email");
     const [first, second] = refusal(email).recipients;
     if (!first || !second) throw new Error("no recipients");
@@ -136,10 +141,9 @@ describe.each(drivers)("dead letters on $driver", ({ open }) => {
       }),
     );
     if (!deferred.applied) throw new Error("not applied");
-    const again = await attempts.claim(email.id, deferred.wake);
-    if (again.kind !== "claimed") throw new Error(again.kind);
+    const again = await claimedOne(opened.database, attempts, email.id);
     await attempts.settle(
-      refusal(again.email, {
+      refusal(again, {
         outcome: "sent",
         nextState: "partially_sent",
         recipients: [{ ...second, status: "sent" }],
@@ -149,7 +153,7 @@ describe.each(drivers)("dead letters on $driver", ({ open }) => {
     expect(groups).toMatchObject([{ group: "ggg", byStatus: { partially_sent: 1 } }]);
   });
 
-  test("a replay keeps the record, counts anew, is paced, and leaves the queue to the reconciler", async () => {
+  test("a replay keeps the record, counts anew, is paced, and is claimed when it is due", async () => {
     const { as, request } = owner();
     const ids = (await make([{}, {}, {}, {}], request)).sort();
     const first = await deadLetters.replay(chunk(ids.slice(0, 2), { ratePerMinute: 120 }), as);
@@ -174,17 +178,10 @@ describe.each(drivers)("dead letters on $driver", ({ open }) => {
       action: "email.replayed",
       detail: { status: "pending", from: "failed", bulk: "b1" },
     });
-    const presence = createPresence(opened.database, {
-      workerId: Bun.randomUUIDv7(),
-      region: "local",
-      role: "all",
-      replyTimeoutMs: 1_000,
-      horizonMs: 600_000,
-      deadAfterMs: 5_000,
-    });
-    await presence.beat();
-    const due = await presence.queueDue(1_000);
-    expect(due.emails.map(({ id }) => id)).toEqual(expect.arrayContaining(ids));
+    for (const id of ids) {
+      const again = await claimOne(opened.database, attempts, id, { aheadMs: 60_000 });
+      expect(again).toMatchObject({ attempt: 2, attemptsBefore: 1 });
+    }
   });
 
   test("a time that was asked for is when the first is due, and becomes what they are scheduled at", async () => {

@@ -58,12 +58,7 @@ export interface Emails {
   replay(
     id: string,
     as: Claims,
-    options: {
-      scheduledAt: Date | null;
-      origin: string | null;
-      horizonMs: number;
-      queuedBy: string;
-    },
+    options: { scheduledAt: Date | null; origin: string | null },
   ): Promise<ReplayAnswer>;
   stats(as: Claims): Promise<QueueStats>;
 }
@@ -131,14 +126,10 @@ export function createEmails(database: Database, claimant?: Claimant): Emails {
           id,
           scheduled_at: options.scheduledAt,
           origin: options.origin,
-          horizon_ms: options.horizonMs,
-          queued_by: options.queuedBy,
         },
         as,
       )) as ReplayJson;
-      return answer.kind === "replayed"
-        ? { kind: "replayed", wake: answer.wake, delayMs: answer.delay_ms }
-        : answer;
+      return answer.kind === "replayed" ? { kind: "replayed", delayMs: answer.delay_ms } : answer;
     },
 
     async stats(as) {
@@ -221,7 +212,7 @@ interface StatsJson {
 }
 
 type ReplayJson =
-  | { kind: "replayed"; wake: number; delay_ms: number | null }
+  | { kind: "replayed"; delay_ms: number }
   | { kind: "not_found" }
   | { kind: "not_a_dead_letter"; state: StoredEmail["status"] };
 
@@ -267,8 +258,6 @@ function toScheduled(email: AcceptJson["emails"][number]): ScheduledEmail {
     id: email.id,
     scheduledAt: new Date(email.scheduled_at),
     createdAt: new Date(email.created_at),
-    // An email's first; later ones come with what is changed.
-    wake: 1,
     delayMs: email.delay_ms,
     token: email.token,
   };
@@ -302,9 +291,9 @@ function acceptLines(
   const emails: object[] = [];
   const recipients: object[] = [];
   for (const [index, request] of requests.entries()) {
-    const { ownerId: owner_id, actor, origin, horizonMs, queuedBy } = request;
+    const { ownerId: owner_id, actor, origin } = request;
     const place = { request: index + 1, owner_id };
-    const asked = { ...place, actor, origin, horizon_ms: horizonMs, queued_by: queuedBy };
+    const asked = { ...place, actor, origin };
     for (const email of request.emails) {
       emails.push({ ...asked, ...emailJson(email, claimant, lineOf) });
       for (const { position, kind, address, addressIndex } of email.recipients) {

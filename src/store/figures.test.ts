@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { claimedOne } from "../testing/claim-one.ts";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { newEmail, store } from "../testing/new-email.ts";
 import { createAttempts } from "./attempts.ts";
@@ -25,7 +26,7 @@ describe.each(drivers)("figures on $driver", ({ open }) => {
     expect(Object.values(empty.byStatus)).toEqual([0, 0, 0, 0, 0, 0]);
 
     const workerId = Bun.randomUUIDv7();
-    const options = { workerId, region: "local", horizonMs: 600_000 };
+    const options = { workerId, region: "local" };
     const attempts = createAttempts(database, { ...options, transport: "capture" });
     await createPresence(database, {
       ...options,
@@ -34,14 +35,17 @@ describe.each(drivers)("figures on $driver", ({ open }) => {
       deadAfterMs: 5_000,
     }).beat();
     const later = newEmail({ scheduledAt: new Date(Date.now() + 3_600_000) });
-    const drafts = [newEmail(), newEmail(), newEmail(), later] as const;
+    const drafts = [newEmail(), newEmail(), newEmail(), newEmail(), later] as const;
     await store(createEmails(database), [...drafts]);
-    await attempts.claim(drafts[0].id, 1);
-    const failing = await attempts.claim(drafts[1].id, 1);
-    if (failing.kind !== "claimed") throw new Error(failing.kind);
+    const claim = (at: 0 | 1 | 2) => claimedOne(database, attempts, drafts[at].id);
+    const { id: fencedId, token: fencedToken } = await claim(0);
+    await attempts.fence(fencedId, fencedToken, new Date());
+    // What is only claimed is pending, and due.
+    await claim(2);
+    const { id, token } = await claim(1);
     await attempts.settle({
-      id: failing.email.id,
-      token: failing.email.token,
+      id,
+      token,
       transport: "capture",
       outcome: "bounced",
       nextState: "failed",
@@ -53,8 +57,8 @@ describe.each(drivers)("figures on $driver", ({ open }) => {
     });
 
     const figures = await read();
-    expect(figures.byStatus).toMatchObject({ pending: 2, sending: 1, failed: 1, held: 0 });
-    expect(figures).toMatchObject({ due: 1, workersAlive: 1, workersDied: 0 });
+    expect(figures.byStatus).toMatchObject({ pending: 3, sending: 1, failed: 1, held: 0 });
+    expect(figures).toMatchObject({ due: 2, workersAlive: 1, workersDied: 0 });
     expect(figures.oldestDueMs).toBeGreaterThan(0);
     expect(figures.unsealed).toBeGreaterThanOrEqual(6);
     expect(figures.oldestUnsealedMs).toBeGreaterThan(0);

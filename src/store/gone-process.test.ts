@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { claimedOne } from "../testing/claim-one.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
 import { adminClaims, newEmail, store } from "../testing/new-email.ts";
 import { runOnce } from "../testing/postgres-server.ts";
@@ -21,9 +22,8 @@ test("a process whose row is gone leaves nothing: what it had fenced is an orpha
   const drafts = [newEmail({ region: "gone" }), newEmail({ region: "gone" })];
   await store(emails, drafts);
   for (const [index, { id }] of drafts.entries()) {
-    const claimed = await gone.attempts.claim(id, 1);
-    if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-    if (index === 0) await gone.attempts.fence(id, claimed.email.token, new Date());
+    const { token } = await claimedOne(database, gone.attempts, id);
+    if (index === 0) await gone.attempts.fence(id, token, new Date());
   }
   await runOnce(url, `delete from mailer.workers where id = '${gone.workerId}'`);
   await runOnce(

@@ -1,19 +1,18 @@
 import type { Claim } from "./attempts.ts";
 import { type Database, partClaims } from "./database.ts";
-import { type DueEmail, type Orphan, type OrphanJson, toOrphan } from "./presence.ts";
+import { type Orphan, type OrphanJson, toOrphan } from "./presence.ts";
 
 /** What the database says that one worker has claimed; for its self-audit. */
 export interface HeldClaims {
   /**
    * Fenced claims, claims over a second old, and those of the `lost` emails, whose claim had no
-   * answer.
+   * answer; all claims, when a claim of any emails had none.
    */
-  list(lost: readonly string[]): Promise<(Claim & { isFenced: boolean })[]>;
+  list(lost: readonly string[] | "all"): Promise<(Claim & { isFenced: boolean })[]>;
   /**
-   * Ends claims that nobody holds: what is not fenced is pending again and is to be queued here,
-   * the rest is to be settled as uncertain. Claims that are not this worker's stay as they are.
+   * Ends claims that nobody holds: what is not fenced is pending again, the rest is to be settled as uncertain. Claims that are not this worker's stay as they are.
    */
-  end(claims: readonly Claim[]): Promise<{ returned: DueEmail[]; orphans: Orphan[] }>;
+  end(claims: readonly Claim[]): Promise<{ returned: number; orphans: Orphan[] }>;
 }
 
 export function createHeldClaims(
@@ -23,7 +22,8 @@ export function createHeldClaims(
   const as = partClaims("worker", region);
   return {
     async list(lost) {
-      const args = { worker_id: workerId, lost };
+      const isAll = lost === "all";
+      const args = { worker_id: workerId, lost: isAll ? [] : lost, is_all: isAll };
       const answer = (await database.rpc("list_claims", args, as)) as ListedJson[];
       return answer.map(({ id, token, is_fenced: isFenced }) => ({ id, token, isFenced }));
     },
@@ -32,12 +32,7 @@ export function createHeldClaims(
       const args = { worker_id: workerId, items };
       const { returned, orphans } = (await database.rpc("return_claims", args, as)) as EndedJson;
       return {
-        returned: returned.map(({ id, wake, owner_id: ownerId, delay_ms: delayMs }) => ({
-          id,
-          wake,
-          delayMs,
-          ownerId,
-        })),
+        returned: returned.length,
         orphans: orphans.map(toOrphan),
       };
     },
@@ -51,6 +46,6 @@ interface ListedJson {
 }
 
 interface EndedJson {
-  returned: { id: string; wake: number; owner_id: string; delay_ms: number }[];
+  returned: unknown[];
   orphans: OrphanJson[];
 }

@@ -20,7 +20,6 @@ beforeAll(async () => {
     role: "all",
     replyTimeoutMs: 1_000,
     deadAfterMs: 5_000,
-    horizonMs: 600_000,
   });
 }, 60_000);
 afterAll(() => database?.close());

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { until } from "../testing/child-server.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
 import { newEmail, store } from "../testing/new-email.ts";
@@ -12,6 +12,10 @@ let url: string;
 beforeAll(async () => {
   ({ url } = await freshDatabase());
 }, 60_000);
+
+const due = {
+  ...{ region: "local", aheadMs: 0, perOwner: 10_000, holds: {}, after: "", suspects: true },
+};
 
 /** How PostgreSQL found rows of a table since the database was made: `read` is what indexes gave. */
 async function scansOf(table: string) {
@@ -35,8 +39,8 @@ test("no step of an email's way reads a whole table, though its plans are from a
   const database = createPostgresDatabase({ url, poolSize: 1 });
   const claimant = { workerId: Bun.randomUUIDv7(), region: "local", transport: "smtp.example:25" };
   const emails = createEmails(database, claimant);
-  const attempts = createAttempts(database, { ...claimant, horizonMs: 600_000 });
-  const auditor = { ...claimant, workerId: Bun.randomUUIDv7(), horizonMs: 600_000 };
+  const attempts = createAttempts(database, claimant);
+  const auditor = { ...claimant, workerId: Bun.randomUUIDv7() };
   const heldClaims = createHeldClaims(database, auditor);
   for (let n = 0; n < 12; n++) {
     const drafts = Array.from({ length: 20 }, () => newEmail());
@@ -46,18 +50,16 @@ test("no step of an email's way reads a whole table, though its plans are from a
       emails,
       Array.from({ length: 20 }, () => newEmail({ isClaimed: true })),
     );
-    const [forgotten] = drafts.slice(2);
-    const lost = await createAttempts(database, auditor).claim(forgotten?.id ?? "", 1);
-    if (lost.kind !== "claimed") throw new Error(lost.kind);
-    const { id: lostId, token: lostToken } = lost.email;
+    const [lost] = (await createAttempts(database, auditor).claimDue({ ...due, limit: 1 })).emails;
+    if (!lost) throw new Error("nothing was claimed");
+    const { id: lostId, token: lostToken } = lost;
     expect(await heldClaims.list([])).toEqual([]);
     const claims = await heldClaims.list([lostId]);
     expect(claims).toEqual([{ id: lostId, token: lostToken, isFenced: false }]);
-    expect((await heldClaims.end(claims)).returned.map(({ id }) => id)).toEqual([lostId]);
-    for (const { id } of drafts.slice(0, 2)) {
-      const answer = await attempts.claim(id, 1);
-      if (answer.kind !== "claimed") throw new Error(answer.kind);
-      const { token, recipients } = answer.email;
+    expect(await heldClaims.end(claims)).toMatchObject({ returned: 1 });
+    const batch = await attempts.claimDue({ ...due, limit: 2 });
+    expect(batch.emails).toHaveLength(2);
+    for (const { id, token, recipients } of batch.emails) {
       expect(await attempts.fence(id, token, new Date())).toEqual({ granted: true });
       const sent = recipients.map(({ position }) => ({
         position,
@@ -93,3 +95,58 @@ test("no step of an email's way reads a whole table, though its plans are from a
     expect(read).toBeLessThanOrEqual(2 * byIndex);
   }
 }, 60_000);
+
+describe("claim_due", () => {
+  const limit = 50;
+  const worker = { workerId: Bun.randomUUIDv7(), region: "flood", transport: "smtp.example:25" };
+  const asked = { ...due, region: "flood", limit };
+
+  /** Many emails at once, as they lie after an accept or a claim. */
+  const insert = (count: number, owner: string, state: string, due: string) =>
+    runOnce(
+      url,
+      `set session_replication_role = replica;
+       insert into mailer.emails (id, owner_id, region, created_at, scheduled_at, next_attempt_at,
+         age_from, on_late, on_uncertain, max_retries, max_age_seconds, message_bytes, wrapped_key,
+         sender, state, worker_id, claim_token, claimed_at)
+       select gen_random_uuid(), ${owner}, 'flood', now(), now(), ${due}, now(), 'send', 'retry', 3,
+         3600, 5, 'wrapped', 'sender', '${state}',
+         case '${state}' when 'sending' then gen_random_uuid() end, 1, now()
+       from generate_series(1, ${count}) n`,
+    );
+
+  /** What the indexes of emails gave for each call, and whether the whole table was ever read. */
+  async function readPerCall(calls: number, work: () => Promise<void>) {
+    const before = await scansOf("emails");
+    await work();
+    await until("the counts are there", async () => {
+      return (await scansOf("emails")).byIndex >= before.byIndex + 5 * calls;
+    });
+    const after = await scansOf("emails");
+    return { whole: after.whole - before.whole, read: (after.read - before.read) / calls };
+  }
+
+  test("reads as much for a batch beside many that wait, are claimed or are sent as beside none", async () => {
+    await insert(20_000, "'flood'", "pending", "now() - n * interval '1 ms'");
+    await insert(5_000, "'owner-' || n", "pending", "now() + interval '1 hour'");
+    await insert(5_000, "'flood'", "sending", "now()");
+    await insert(5_000, "'flood'", "sent", "now()");
+    const claim = async (calls: number) => {
+      // One connection, which tells what it counted when it ends.
+      const database = createPostgresDatabase({ url, poolSize: 1 });
+      const attempts = createAttempts(database, worker);
+      for (let call = 0; call < calls; call += 1) {
+        expect((await attempts.claimDue(asked)).emails).toHaveLength(limit);
+      }
+      await database.close();
+    };
+    const first = await readPerCall(2, () => claim(2));
+    // A flood was claimed, and what is left of it in the indexes is not read over and over.
+    const flood = await readPerCall(150, () => claim(150));
+    const later = await readPerCall(2, () => claim(2));
+    for (const { whole, read } of [first, flood, later]) {
+      expect(whole).toBe(0);
+      expect(read).toBeLessThan(20 * limit);
+    }
+  }, 60_000);
+});

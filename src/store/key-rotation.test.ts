@@ -121,7 +121,6 @@ describe.each(drivers)("a change of keys on $driver", ({ open }) => {
         region: "keys",
         role: "api",
         replyTimeoutMs: 1,
-        horizonMs: 1,
         deadAfterMs: 5_000,
       });
     const named = process(Bun.randomUUIDv7());

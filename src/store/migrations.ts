@@ -74,6 +74,13 @@ import beatCounter from "../../supabase/migrations/20261124000034_beat_counter.s
 };
 import keptKeys from "../../supabase/migrations/20261124000035_kept_keys.sql" with { type: "text" };
 
+import pauses from "../../supabase/migrations/20261124000089_pauses.sql" with { type: "text" };
+import claimDue from "../../supabase/migrations/20261124000090_claim_due.sql" with { type: "text" };
+import oneWay from "../../supabase/migrations/20261124000091_one_way.sql" with { type: "text" };
+import oneWayMended from "../../supabase/migrations/20261124000092_one_way_mended.sql" with {
+  type: "text",
+};
+
 /** One file of `supabase/migrations`, carried in the program. */
 export interface Migration {
   /** Timestamp that starts the file's name; the order of application. */
@@ -119,6 +126,10 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000033", name: "full_transactions", sql: fullTransactions },
   { version: "20261124000034", name: "beat_counter", sql: beatCounter },
   { version: "20261124000035", name: "kept_keys", sql: keptKeys },
+  { version: "20261124000089", name: "pauses", sql: pauses },
+  { version: "20261124000090", name: "claim_due", sql: claimDue },
+  { version: "20261124000091", name: "one_way", sql: oneWay },
+  { version: "20261124000092", name: "one_way_mended", sql: oneWayMended },
 ];
 
 /** The version of the schema that this program was written for. */

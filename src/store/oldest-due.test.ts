@@ -1,8 +1,14 @@
-import { expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import pg from "pg";
 import { until } from "../testing/child-server.ts";
+import { claimedOne } from "../testing/claim-one.ts";
+import { drivers, type OpenDatabase } from "../testing/databases.ts";
+import { type DirectSql, directSql } from "../testing/direct-sql.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
+import { newEmail, store } from "../testing/new-email.ts";
 import { runOnce } from "../testing/postgres-server.ts";
+import { joinRegion } from "../testing/region-process.ts";
+import { createEmails } from "./emails.ts";
 
 /** How PostgreSQL found emails since the database was made: `read` is what indexes gave. */
 async function scansOf(url: string) {
@@ -37,3 +43,61 @@ test("how long an email has been due is read off the ends of indexes, however ma
   const { whole, read } = await scans();
   expect([whole, read < 100]).toEqual([0, true]);
 }, 60_000);
+
+describe.each(drivers)("how long an email has been due on $driver", ({ open }) => {
+  let opened: OpenDatabase;
+  let sql: DirectSql;
+  beforeAll(async () => {
+    opened = await open();
+    sql = await directSql(opened.database);
+  }, 60_000);
+  afterAll(async () => {
+    await sql.close();
+    await opened.close();
+  }, 30_000);
+
+  test("given back without an attempt it is due since its own time; a retry is not due", async () => {
+    const { presence, attempts } = await joinRegion(opened.database, "returned");
+    const draft = newEmail({ region: "returned" });
+    await store(createEmails(opened.database), [draft]);
+    const oldest = async () => (await presence.standing(10)).oldestDueMs;
+    const claim = () => claimedOne(opened.database, attempts, draft.id);
+    const giveBack = async (reason: string) => {
+      const { id, token } = await claim();
+      return await attempts.release({ id, token, reason, delayMs: 60_000 });
+    };
+    const age = () =>
+      sql.query(
+        `update mailer.emails set next_attempt_at = next_attempt_at - interval '60 seconds',
+           returned_until = returned_until - interval '60 seconds',
+           due_since = due_since - interval '60 seconds' where region = 'returned'`,
+      );
+    await age();
+    await giveBack("transport_unreachable");
+    expect(await oldest()).toBeGreaterThanOrEqual(60_000);
+    // Returned again after the wait, and while it is tried: still since its own time.
+    await age();
+    await giveBack("transport_unreachable");
+    expect(await oldest()).toBeGreaterThanOrEqual(120_000);
+    await age();
+    const { id, token } = await claim();
+    expect(await oldest()).toBeGreaterThanOrEqual(180_000);
+    await attempts.settle({
+      id,
+      token,
+      transport: "capture",
+      outcome: "deferred",
+      nextState: "pending",
+      retryInMs: 60_000,
+      smtpCode: 451,
+      enhancedCode: null,
+      reply: null,
+      recipients: [],
+    });
+    expect(await oldest()).toBe(0);
+    // A domain's own back-off is that mail's retry.
+    await age();
+    await giveBack("destination_backed_off");
+    expect(await oldest()).toBe(0);
+  });
+});

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { claimedOne } from "../testing/claim-one.ts";
 import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import { newEmail, store, userClaims } from "../testing/new-email.ts";
 import { joinRegion } from "../testing/region-process.ts";
-import { createToldLooks } from "../testing/told-looks.ts";
 import type { Attempts, ClaimedEmail } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
@@ -23,44 +23,38 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
   const process = (region: string, fields: Partial<PresenceOptions> = {}) =>
     joinRegion(opened.database, region, fields);
 
-  async function claimedBy(
-    attempts: Attempts,
-    region: string,
-    queuedBy: string,
-  ): Promise<ClaimedEmail> {
+  async function claimedBy(attempts: Attempts, region: string): Promise<ClaimedEmail> {
     const draft = newEmail({ region });
-    await store(emails, [draft], { queuedBy });
-    const answer = await attempts.claim(draft.id, 1);
-    if (answer.kind !== "claimed") throw new Error(answer.kind);
-    return answer.email;
+    await store(emails, [draft]);
+    return await claimedOne(opened.database, attempts, draft.id);
   }
 
-  test("what a stopped worker had not fenced is pending again, and goes to the queue at once", async () => {
+  test("what a stopped worker had not fenced is anybody's to claim at once", async () => {
     const dead = await process("stopped");
     const alive = await process("stopped");
-    const email = await claimedBy(dead.attempts, "stopped", dead.workerId);
+    const email = await claimedBy(dead.attempts, "stopped");
     await dead.presence.stop();
     const taken = await alive.presence.takeOver({ everything: false });
     expect(taken.released).toBeGreaterThanOrEqual(1);
     expect(await emails.get(email.id, ada)).toMatchObject({ status: "pending", attemptsSpent: 0 });
-    const { emails: due } = await alive.presence.queueDue(100);
-    expect(due).toContainEqual({ id: email.id, wake: 2, delayMs: 0, ownerId: "ada" });
-    expect((await alive.presence.queueDue(100)).emails).toEqual([]);
+    const again = await claimedOne(opened.database, alive.attempts, email.id);
+    expect(again).toMatchObject({ id: email.id, token: email.token + 1, attempt: 1 });
   });
 
   test("a living worker's email is left alone", async () => {
     const worker = await process("living");
     const other = await process("living");
-    const email = await claimedBy(worker.attempts, "living", worker.workerId);
+    const email = await claimedBy(worker.attempts, "living");
     await other.presence.takeOver({ everything: false });
-    expect((await emails.get(email.id, ada))?.status).toBe("sending");
+    const { id, token } = email;
+    expect(await worker.attempts.findLost([{ id, token }])).toEqual([]);
   });
 
   test("a fenced email of a dead worker is an orphan only after its reply timeout", async () => {
     const patient = await process("fenced", { replyTimeoutMs: 600_000 });
     const brief = await process("fenced", { replyTimeoutMs: 1 });
-    const held = await claimedBy(patient.attempts, "fenced", patient.workerId);
-    const lost = await claimedBy(brief.attempts, "fenced", brief.workerId);
+    const held = await claimedBy(patient.attempts, "fenced");
+    const lost = await claimedBy(brief.attempts, "fenced");
     await patient.attempts.fence(held.id, held.token, new Date());
     await brief.attempts.fence(lost.id, lost.token, new Date());
     await patient.presence.stop();
@@ -80,77 +74,13 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
 
   test("at the boot of an embedded database all that is sending is taken over", async () => {
     const before = await process("boot");
-    const fenced = await claimedBy(before.attempts, "boot", before.workerId);
-    const free = await claimedBy(before.attempts, "boot", before.workerId);
+    const fenced = await claimedBy(before.attempts, "boot");
+    const free = await claimedBy(before.attempts, "boot");
     await before.attempts.fence(fenced.id, fenced.token, new Date());
     const after = await process("boot");
     const { orphans } = await after.presence.takeOver({ everything: true });
     expect(orphans.map(({ id }) => id)).toContain(fenced.id);
     expect((await emails.get(free.id, ada))?.status).toBe("pending");
-  });
-
-  test("what a dead process had queued is queued again by another", async () => {
-    const dead = await process("queued");
-    const [accepted] = await store(emails, [newEmail({ region: "queued" })], {
-      queuedBy: dead.workerId,
-    });
-    const alive = await process("queued");
-    expect((await alive.presence.queueDue(100)).emails).toEqual([]);
-    await dead.presence.stop();
-    await alive.presence.takeOver({ everything: false });
-    const { emails: due } = await alive.presence.queueDue(100);
-    expect(due.map(({ id }) => id)).toEqual([accepted?.id ?? ""]);
-  });
-
-  test("what a crashed process had queued and is due gets a new wake, what is not due keeps its", async () => {
-    const crashed = await process("crashed");
-    const later = newEmail({ region: "crashed", scheduledAt: new Date(Date.now() + 60_000) });
-    const due = newEmail({ region: "crashed" });
-    await store(emails, [due, later], { queuedBy: crashed.workerId });
-    const looks = createToldLooks();
-    const alive = await process("crashed", { looks });
-    looks.tell({ id: crashed.workerId, beats: 1 });
-    await alive.presence.takeOver({ everything: false });
-    const { emails: queued } = await alive.presence.queueDue(100);
-    expect(queued.map(({ id, wake }) => [id, wake])).toEqual([
-      [due.id, 2],
-      [later.id, 1],
-    ]);
-  });
-
-  test("a new queue marker voids what was queued before it", async () => {
-    const { presence, workerId } = await process("flushed");
-    await presence.setQueueMarker("first");
-    const drafts = [newEmail({ region: "flushed" }), newEmail({ region: "flushed" })];
-    await store(emails, drafts, { queuedBy: workerId });
-    expect((await presence.queueDue(100)).emails).toEqual([]);
-    expect(await presence.setQueueMarker("first")).toEqual({ isNew: false });
-    expect(await presence.setQueueMarker("second")).toEqual({ isNew: true });
-    const { emails: due } = await presence.queueDue(100);
-    expect(due.map(({ id }) => id).sort()).toEqual(drafts.map(({ id }) => id).sort());
-    expect((await presence.queueDue(100)).emails).toEqual([]);
-  });
-
-  test("an email beyond the horizon is queued only when its time comes near", async () => {
-    const { presence, workerId } = await process("later");
-    const far = newEmail({ region: "later", scheduledAt: new Date(Date.now() + 3_600_000) });
-    const near = newEmail({ region: "later", scheduledAt: new Date(Date.now() + 300_000) });
-    const answers = await store(emails, [far, near], { queuedBy: workerId });
-    expect(answers[0]?.delayMs).toBeNull();
-    expect(answers[1]?.delayMs).toBeGreaterThan(200_000);
-    expect((await presence.queueDue(100)).emails).toEqual([]);
-  });
-
-  test("a job that was given up is queued again, under the wake it had", async () => {
-    const { presence, workerId } = await process("given-up");
-    const draft = newEmail({ region: "given-up" });
-    await store(emails, [draft], { queuedBy: workerId });
-    await presence.unqueue([{ id: draft.id, wake: 7 }]);
-    expect((await presence.queueDue(100)).emails).toEqual([]);
-    await presence.unqueue([{ id: draft.id, wake: 1 }]);
-    expect((await presence.queueDue(100)).emails).toEqual([
-      { id: draft.id, wake: 1, delayMs: 0, ownerId: "ada" },
-    ]);
   });
 
   test("a database belongs to one key, and to another only when that reads the former", async () => {

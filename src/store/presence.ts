@@ -28,17 +28,6 @@ export interface TakeOver {
   orphans: Orphan[];
 }
 
-/** A job to be put into the queue. */
-export interface DueEmail {
-  id: string;
-  wake: number;
-  delayMs: number;
-  /** Its time by the database's clock, where it is known: exact, however long the answer took. */
-  dueAt?: number;
-  /** Whose it is, for its place among others'; absent: not known here. */
-  ownerId?: string | undefined;
-}
-
 /** How a region stands, by the database's clock. */
 export interface Standing {
   /** How long the region's email that is due longest has waited; 0 when none is due. */
@@ -55,7 +44,8 @@ export interface Standing {
 
 /** What a process says of itself with a beat. */
 export interface BeatState {
-  canSend: boolean;
+  /** Ids of the emails that it decrypts or sends; default none. */
+  begun?: readonly string[];
   /** Outcomes that it knows and could not write yet; default 0. */
   settling?: number;
 }
@@ -67,26 +57,6 @@ export interface Beat {
   wasReaped: boolean;
   /** A process has died whose emails nobody has looked after yet. */
   hasDead: boolean;
-  /** An email of this region is due and not in the queue. */
-  hasDue: boolean;
-}
-
-/** An email that is due, and that nobody has claimed. */
-export interface DueUnclaimed {
-  id: string;
-  wake: number;
-  ownerId: string;
-}
-
-/** A place among the overdue emails; opaque. */
-export type OverdueCursor = { next_attempt_at: string; id: string };
-
-export interface OverduePage {
-  emails: { id: string; wake: number; ownerId: string }[];
-  /** Where the next page begins; null: this was the last. */
-  last: OverdueCursor | null;
-  /** Up to here everything was seen. */
-  until: OverdueCursor;
 }
 
 /** What the database knows an encryption key by; a key ring is one. */
@@ -107,31 +77,14 @@ export async function checkKey(
   return ((await database.rpc("check_key", args, claims)) as { matches: boolean }).matches;
 }
 
-/** Who lives, what dead ones held, and what belongs into the region's queue. */
+/** Who lives, and what dead ones held. */
 export interface Presence {
-  /** Says that this process lives; `canSend`: and so does its region, having a queue. */
+  /** Says that this process lives. */
   beat(state?: BeatState): Promise<Beat>;
   /** Leaves in order; what it may still hold is taken over at once. */
   stop(): Promise<void>;
   /** `everything`: all that is sending is an orphan (embedded database at boot). */
   takeOver(options: { everything: boolean }): Promise<TakeOver>;
-  /** Another marker than before means that the queue was lost. */
-  setQueueMarker(marker: string): Promise<{ isNew: boolean }>;
-  queueDue(limit: number): Promise<{ emails: DueEmail[]; hasMore: boolean }>;
-  /** Takes back what could not be put into the queue, or was given up before its claim. */
-  unqueue(jobs: { id: string; wake: number }[]): Promise<void>;
-  /** How many jobs this process has taken back so. */
-  readonly jobsGivenUp: number;
-  /** Emails due for at least `overdueMs` that are queued, and not claimed for all that. */
-  listOverdue(page: {
-    overdueMs: number;
-    limit: number;
-    after: OverdueCursor | null;
-  }): Promise<OverduePage>;
-  /** Emails due for at least `dueMs` that are not claimed, queued or not; longest due first. */
-  listDue(options: { dueMs: number; limit: number }): Promise<DueUnclaimed[]>;
-  /** Takes due emails of silent regions over into this one; they are to be queued here. */
-  adopt(limit: number): Promise<(DueEmail & { fromRegion: string })[]>;
   /** How this region stands; emails are counted up to `countMax`. */
   standing(countMax: number): Promise<Standing>;
   countWorkers(): Promise<number>;
@@ -148,7 +101,6 @@ export interface PresenceOptions {
   region: string;
   role: "all" | "api" | "worker";
   replyTimeoutMs: number;
-  horizonMs: number;
   /** A worker whose beat is silent for this long is not counted as living. */
   deadAfterMs: number;
   /** Tells who is dead; default: whoever gave no new beat in five looks in a row. */
@@ -165,26 +117,25 @@ const forgetBatch = 5_000;
 const forgetMax = 200_000;
 
 export function createPresence(database: Database, options: PresenceOptions): Presence {
-  const { workerId, region, horizonMs, deadAfterMs } = options;
+  const { workerId, region, deadAfterMs } = options;
   const silence = {
     dead_after_ms: deadAfterMs,
     silent_ms: options.silentAfterMs ?? silentAfterMsDefault,
   };
   const me = { worker_id: workerId, region };
   const looks = options.looks ?? createBeatLooks({ region });
-  let jobsGivenUp = 0;
   const claims = partClaims("reconciler", region);
   const call = (fn: string, args: unknown) => database.rpc(fn, args, claims);
 
   return {
-    ...createSearches(call, me, silence),
-    beat: ({ canSend, settling = 0 } = { canSend: true }) =>
+    beat: ({ begun = [], settling = 0 } = {}) =>
       beatAndLook(call, looks, {
         ...me,
         role: options.role,
         reply_timeout_ms: options.replyTimeoutMs,
         dead_after_ms: deadAfterMs,
-        can_send: canSend && options.role !== "api",
+        can_send: options.role !== "api",
+        begun,
         settling,
       }),
     async stop() {
@@ -200,29 +151,16 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
         orphans: answer.orphans.map(toOrphan),
       };
     },
-    async setQueueMarker(marker) {
-      const answer = (await call("set_queue_marker", { region, marker })) as { is_new: boolean };
-      return { isNew: answer.is_new };
-    },
-    async queueDue(limit) {
-      const answer = (await call("queue_due", { ...me, horizon_ms: horizonMs, limit })) as {
-        emails: { id: string; wake: number; delay_ms: number; owner_id: string }[];
-        has_more: boolean;
+    async standing(countMax) {
+      const args = { region, ...silence, count_max: countMax };
+      const answer = (await call("region_standing", args)) as StandingJson;
+      return {
+        oldestDueMs: answer.oldest_due_ms,
+        dueUnclaimed: answer.due_unclaimed,
+        workersAlive: answer.workers_alive,
+        regions: answer.regions,
+        deadRegions: answer.dead_regions,
       };
-      const emails = answer.emails.map(({ id, wake, delay_ms, owner_id }) => ({
-        id,
-        wake,
-        delayMs: delay_ms,
-        ownerId: owner_id,
-      }));
-      return { emails, hasMore: answer.has_more };
-    },
-    async unqueue(jobs) {
-      jobsGivenUp += jobs.length;
-      await call("unqueue", { items: jobs.map(({ id, wake }) => ({ id, wake })) });
-    },
-    get jobsGivenUp() {
-      return jobsGivenUp;
     },
     async countWorkers() {
       return (await call("count_workers", {})) as number;
@@ -252,7 +190,6 @@ async function beatAndLook(call: Call, looks: BeatLooks, args: object): Promise<
     now: new Date(answer.now),
     wasReaped: answer.was_reaped,
     hasDead: answer.others.some(({ id, beats }) => dead.get(id) === beats),
-    hasDue: answer.has_due,
   };
 }
 
@@ -268,68 +205,6 @@ async function schemaVersion(call: Call): Promise<string | null> {
 
 type Call = (fn: string, args: unknown) => Promise<unknown>;
 
-/** What a region's own queue does not tell. */
-function createSearches(
-  call: Call,
-  me: { worker_id: string; region: string },
-  silence: { dead_after_ms: number; silent_ms: number },
-): Pick<Presence, "listOverdue" | "listDue" | "adopt" | "standing"> {
-  const { region } = me;
-  return {
-    async listOverdue({ overdueMs, limit, after }) {
-      const args = { region, overdue_ms: overdueMs, limit, after };
-      const answer = (await call("overdue_emails", args)) as OverdueJson;
-      return {
-        emails: answer.emails.map(({ owner_id: ownerId, ...email }) => ({ ...email, ownerId })),
-        last: answer.last,
-        until: { next_attempt_at: answer.until, id: firstId },
-      };
-    },
-    async listDue({ dueMs, limit }) {
-      const due = (await call("due_emails", { region, due_ms: dueMs, limit })) as DueJson[];
-      return due.map(({ id, wake, owner_id: ownerId }) => ({ id, wake, ownerId }));
-    },
-    async adopt(limit) {
-      const answer = (await call("adopt_emails", { ...me, ...silence, limit })) as {
-        emails: { id: string; wake: number; owner_id: string; from_region: string }[];
-      };
-      return answer.emails.map(({ id, wake, owner_id, from_region }) => ({
-        id,
-        wake,
-        delayMs: 0,
-        ownerId: owner_id,
-        fromRegion: from_region,
-      }));
-    },
-    async standing(countMax) {
-      const args = { region, ...silence, count_max: countMax };
-      const answer = (await call("region_standing", args)) as StandingJson;
-      return {
-        oldestDueMs: answer.oldest_due_ms,
-        dueUnclaimed: answer.due_unclaimed,
-        workersAlive: answer.workers_alive,
-        regions: answer.regions,
-        deadRegions: answer.dead_regions,
-      };
-    },
-  };
-}
-
-/** Before every id there is. */
-const firstId = "00000000-0000-0000-0000-000000000000";
-
-interface DueJson {
-  id: string;
-  wake: number;
-  owner_id: string;
-}
-
-interface OverdueJson {
-  emails: DueJson[];
-  last: OverdueCursor | null;
-  until: string;
-}
-
 interface StandingJson {
   oldest_due_ms: number;
   due_unclaimed: number;
@@ -341,7 +216,6 @@ interface StandingJson {
 interface BeatJson {
   now: string;
   was_reaped: boolean;
-  has_due: boolean;
   others: { id: string; region: string; beats: number; is_stopped: boolean }[];
 }
 

@@ -18,7 +18,7 @@ beforeAll(async () => {
   database = createPostgresDatabase({ url });
   emails = createEmails(database);
   const workerId = Bun.randomUUIDv7();
-  const place = { region: "local", transport: "smtp.example:25", horizonMs: 600_000 };
+  const place = { region: "local", transport: "smtp.example:25" };
   attempts = createAttempts(database, { workerId, ...place });
   other = new pg.Client({ connectionString: url });
   await other.connect();
@@ -41,39 +41,35 @@ async function whileLocked<T>(id: string | undefined, work: () => Promise<T>): P
   return await work().finally(() => other.query("rollback"));
 }
 
+const due = {
+  ...{ region: "local", limit: 100, aheadMs: 0, perOwner: 1_000, holds: {}, after: "" },
+  suspects: true,
+};
+const claimedNow = async (ids: string[]) => {
+  const { emails: found } = await attempts.claimDue(due);
+  return ids.map((id) => found.some((email) => email.id === id));
+};
+
 describe("of emails that are claimed together", () => {
-  test("one that is locked is answered `locked`, the others are claimed, and it is next", async () => {
+  test("one that is locked is passed over, the others are claimed, and it is next", async () => {
     const ids = await accepted(3);
-    const claimed = () => Promise.all(ids.map((id) => attempts.claim(id, 1)));
-    const kinds = (await whileLocked(ids[1], claimed)).map(({ kind }) => kind);
-    expect(kinds).toEqual(["claimed", "locked", "claimed"]);
-    expect(await attempts.claim(ids[1] ?? "", 1)).toMatchObject({ kind: "claimed" });
+    const claimed = await whileLocked(ids[1], () => claimedNow(ids));
+    expect(claimed).toEqual([true, false, true]);
+    expect(await claimedNow(ids)).toEqual([false, true, false]);
   });
 
-  test("a batch does not wait for a lock at all", async () => {
-    const ids = await accepted(2);
-    const items = ids.map((id) => ({ id, wake: 1 }));
-    const worker = { worker_id: Bun.randomUUIDv7(), reads_packed: true };
-    const args = { ...worker, inline_bytes_max: 1_000, items };
-    const call = () => database.rpc("claim_emails", args, partClaims("worker", "local"));
-    const answers = await whileLocked(ids[0], call);
-    expect(answers).toMatchObject([{ kind: "locked" }, { kind: "claimed" }]);
-  });
-
-  test("one whose lock is gone in a moment is claimed after all", async () => {
-    const ids = await accepted(2);
-    const claims = whileLocked(ids[0], async () => ids.map((id) => attempts.claim(id, 1)));
-    expect(await Promise.all(await claims)).toMatchObject([
-      { kind: "claimed" },
-      { kind: "claimed" },
-    ]);
+  test("a batch of which all are locked does not wait, and says that there is more", async () => {
+    const [id] = await accepted(1);
+    const batch = await whileLocked(id, () => attempts.claimDue(due));
+    expect(batch).toMatchObject({ emails: [], hasMore: true });
+    expect(await claimedNow([id ?? ""])).toEqual([true]);
   });
 });
 
 describe("of emails that are fenced or settled together", () => {
   async function claimedIds(count: number): Promise<string[]> {
     const ids = await accepted(count);
-    await Promise.all(ids.map((id) => attempts.claim(id, 1)));
+    expect(await claimedNow(ids)).toEqual(ids.map(() => true));
     return ids;
   }
   const statuses = (outcomes: PromiseSettledResult<unknown>[]) =>

@@ -61,10 +61,6 @@ export interface ScheduleRequest {
   actor: string;
   /** From where: the caller's network address; null when unknown. */
   origin: string | null;
-  /** Emails due within it are marked as queued. */
-  horizonMs: number;
-  /** This process. */
-  queuedBy: string;
   idempotency: IdempotencyClaim | null;
   /** The owner's; absent: none. */
   quota?: Quota | undefined;
@@ -75,8 +71,7 @@ export interface ScheduledEmail {
   id: string;
   scheduledAt: Date;
   createdAt: Date;
-  wake: number;
-  /** Until its time by the database's clock; null: beyond the horizon or claimed, not to be queued. */
+  /** Until its time by the database's clock; null: it is claimed. */
   delayMs: number | null;
   /** Of the claim, with which the attempt may be made; null: it is pending. */
   token: number | null;
@@ -218,7 +213,7 @@ export type ShredAnswer =
   | { kind: "not_found" };
 
 export type ReplayAnswer =
-  | { kind: "replayed"; wake: number; delayMs: number | null }
+  | { kind: "replayed"; delayMs: number }
   | { kind: "not_found" }
   | { kind: "not_a_dead_letter"; state: EmailState };
 

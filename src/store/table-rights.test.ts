@@ -50,6 +50,7 @@ const rights: Record<string, Record<string, string>> = {
   "mailer.sealer": { mailer_service: "select:all update:all" },
   "mailer.dropped_signing_keys": { mailer_service: "select:all insert:all" },
   "mailer.functions": { mailer_service: "select:all" },
+  "mailer.pauses": { mailer_service: "select:all insert:all delete:all" },
   "mailer_api.emails": { authenticated: "select:own" },
   "mailer_api.recipients": { authenticated: "select:own" },
   "mailer_api.events": { authenticated: "select:own" },

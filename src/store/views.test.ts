@@ -112,7 +112,7 @@ describe("the views of mailer_api, by direct SQL", () => {
   test.each(views)("%s cannot be written", async (view) => {
     for (const sql of [
       `delete from mailer_api.${view}`,
-      `update mailer_api.${view} set ${view === "emails" ? "status" : "email_id"} = null`,
+      `update mailer_api.${view} set ${view === "emails" ? "region" : "email_id"} = null`,
       `insert into mailer_api.${view} default values`,
     ]) {
       expect(String(await rejection(as("authenticated", ada, sql)))).toMatch("permission denied");

@@ -11,7 +11,6 @@ export async function compareEmails(model: Model, bench: EmailBench): Promise<vo
     expect(
       row && {
         state: row.state,
-        wake: row.wake,
         token: row.token,
         is_fenced: row.is_fenced && row.state === "sending",
         attempts: row.attempts,
@@ -20,7 +19,6 @@ export async function compareEmails(model: Model, bench: EmailBench): Promise<vo
       },
     ).toEqual({
       state: email.state,
-      wake: email.wake,
       token: email.token,
       is_fenced: email.fencedAt !== null && email.state === "sending",
       attempts: email.attempts,

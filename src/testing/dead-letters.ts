@@ -1,23 +1,19 @@
 import type { Attempts, ClaimedEmail, Settlement } from "../store/attempts.ts";
+import type { Database } from "../store/database.ts";
 import type { Emails } from "../store/emails.ts";
 import type { NewEmail, ScheduleRequest } from "../store/stored-email.ts";
+import { claimedOne } from "./claim-one.ts";
 import { newEmail, store } from "./new-email.ts";
 
 /** Stores emails and claims them, as a worker does. */
 export async function claimed(
   emails: Emails,
-  attempts: Attempts,
+  { database, attempts }: { database: Database; attempts: Attempts },
   drafts: Partial<NewEmail>[],
   fields: Partial<ScheduleRequest> = {},
 ): Promise<ClaimedEmail[]> {
   const stored = await store(emails, drafts.map(newEmail), fields);
-  return Promise.all(
-    stored.map(async ({ id, wake }) => {
-      const answer = await attempts.claim(id, wake);
-      if (answer.kind !== "claimed") throw new Error(`not claimed: ${answer.kind}`);
-      return answer.email;
-    }),
-  );
+  return Promise.all(stored.map(({ id }) => claimedOne(database, attempts, id)));
 }
 
 /** The attempt refused everybody with a 550. */
@@ -39,14 +35,14 @@ export function refusal(email: ClaimedEmail, fields: Partial<Settlement> = {}): 
 /** Emails that were refused for good; their ids, in the order of the drafts. */
 export async function deadLetters(
   emails: Emails,
-  attempts: Attempts,
+  worker: { database: Database; attempts: Attempts },
   drafts: Partial<NewEmail>[],
   {
     settled = {},
     request = {},
   }: { settled?: Partial<Settlement>; request?: Partial<ScheduleRequest> } = {},
 ): Promise<string[]> {
-  const all = await claimed(emails, attempts, drafts, request);
-  await Promise.all(all.map((email) => attempts.settle(refusal(email, settled))));
+  const all = await claimed(emails, worker, drafts, request);
+  await Promise.all(all.map((email) => worker.attempts.settle(refusal(email, settled))));
   return all.map(({ id }) => id);
 }

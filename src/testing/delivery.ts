@@ -1,5 +1,7 @@
 import type { SmtpSettings } from "../config.ts";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
+import { type Delivered, type DeliveryDeps, deliverOne } from "../delivery/delivery.ts";
+import type { Permit } from "../delivery/permits.ts";
 import type { EmailDraft } from "../email/email.ts";
 import { createLogger } from "../log.ts";
 import { createByteSemaphore } from "../mail/byte-semaphore.ts";
@@ -8,19 +10,18 @@ import { createSmtpTransport } from "../mail/smtp-transport.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createBreaker } from "../queue/breaker.ts";
-import { type DeliverDeps, deliver } from "../queue/deliver.ts";
 import { createDestinations } from "../queue/destinations.ts";
-import type { Enqueue } from "../queue/enqueue.ts";
 import { noFailPoints } from "../queue/fail-points.ts";
 import { createHoldings } from "../queue/holdings.ts";
 import { noRateLimit } from "../queue/rate-limit.ts";
 import { createRefusedSenders } from "../queue/refused-senders.ts";
 import type { SettleDeps } from "../queue/settle.ts";
 import { createSettling } from "../queue/settling.ts";
+import type { DueSoon, Ticks } from "../queue/ticks.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
-import type { DueEmail } from "../store/presence.ts";
+import { claimOne } from "./claim-one.ts";
 import { adminClaims } from "./new-email.ts";
 import type { SmtpSink } from "./smtp-sink.ts";
 
@@ -73,13 +74,13 @@ export function draft(fields: Partial<EmailDraft> = {}): EmailDraft {
 }
 
 export interface Delivery {
-  deps: DeliverDeps & SettleDeps & { enqueue: Enqueue };
-  /** What was put into the queue, oldest first. */
-  queued: DueEmail[];
+  deps: DeliveryDeps & SettleDeps & { ticks: Ticks };
+  /** What the dispatchers were told of, oldest first. */
+  told: DueSoon[];
   /** Accepts one email and returns its id. */
   accept(fields?: Partial<EmailDraft>): Promise<string>;
-  /** Takes the newest job of this email and delivers it. */
-  run(id: string): ReturnType<typeof deliver>;
+  /** Claims this email, waits for its time when that is near, and delivers it. */
+  run(id: string): Promise<Delivered | { kind: "not_claimed" }>;
   /** The stored email, with its replies decrypted. */
   read(id: string): Promise<ReadEmail>;
   drain: AbortController;
@@ -104,24 +105,18 @@ export function createDelivery(
   const semaphore = createByteSemaphore({ bytesMax: 100_000_000 });
   const emails = createEmails(database);
   const workerId = Bun.randomUUIDv7();
-  const horizonMs = 3_600_000;
-  const queued: DueEmail[] = [];
-  const enqueue = {
-    add: (email: DueEmail) => void queued.push(email),
-    backlog: 0,
-    flush: async () => {},
-  };
+  const told: DueSoon[] = [];
+  const ticks = { add: (due: DueSoon) => void told.push(due), wakeOthers: () => {} };
   const attempts = createAttempts(database, {
     workerId,
     region: "local",
     transport: sender.name,
-    horizonMs,
   });
   const log = createLogger({ level: "silent" });
   const holdings = createHoldings();
   const ending = {
     attempts,
-    enqueue,
+    ticks,
     transport: sender.name,
     minuteMs: 1,
     random: () => 0,
@@ -140,7 +135,14 @@ export function createDelivery(
       },
     }),
     sender,
-    breaker: createBreaker({ concurrencyMax: 100, minuteMs: 1, transport: sender.name, log }),
+    breaker: createBreaker({
+      ...{ concurrencyMax: 100, minuteMs: 1, transport: sender.name, log },
+      hasOthers: () => false,
+    }),
+    region: "local",
+    begunMax: 100,
+    silentRegions: () => [],
+    onBegun: () => {},
     rateLimit: noRateLimit,
     destinations: createDestinations({ minuteMs: 60_000 }),
     pipe: createPipeSuspicion({ minuteMs: 1 }),
@@ -153,10 +155,8 @@ export function createDelivery(
     emails,
     keyRing,
     semaphore,
-    enqueue,
+    ticks,
     region: "local",
-    workerId,
-    horizonMs,
     messageBytesMax: 36_700_160,
     newId: () => Bun.randomUUIDv7(),
   });
@@ -165,7 +165,7 @@ export function createDelivery(
 
   return {
     deps,
-    queued,
+    told,
     drain,
     end,
     async accept(fields) {
@@ -173,11 +173,14 @@ export function createDelivery(
       const answer = await accept.accept(request);
       return answer.emails[0]?.id ?? "";
     },
-    run(id) {
-      const job = queued.findLast((email) => email.id === id);
-      if (!job) throw new Error("nothing queued for this email");
+    async run(id) {
+      const email = await claimOne(database, deps.attempts, id, { aheadMs: nearMs });
+      if (email === null) return { kind: "not_claimed" };
+      const drop = holdings.hold(email);
+      await Bun.sleep(email.dueInMs);
       const signals = { drain: drain.signal, end: end.signal };
-      return deliver(deps, { emailId: id, wake: job.wake }, signals);
+      const buffered = { email, opened: null, isSuspect: false, heldMs: () => 0 };
+      return await deliverOne(deps, buffered, await enterAlone(deps), signals).finally(drop);
     },
     async read(id) {
       const email = await emails.get(id, adminClaims);
@@ -202,4 +205,28 @@ export function createDelivery(
     },
     close: () => sender.close(),
   };
+}
+
+/** An email due within this is waited for. */
+const nearMs = 5_000;
+
+/** Waits until the breaker lets an email through. */
+async function enterAlone({ breaker, rateLimit }: DeliveryDeps): Promise<Permit> {
+  for (;;) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    breaker.onChange = resolve;
+    const pass = breaker.tryEnter();
+    const admission = pass && rateLimit.tryAdmit();
+    if (pass && admission) {
+      return {
+        pass,
+        admission,
+        release() {
+          pass.leave("nothing");
+          admission.end();
+        },
+      };
+    }
+    await promise;
+  }
 }

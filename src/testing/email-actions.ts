@@ -14,6 +14,7 @@ import {
   letGo,
   type ModelEmail,
   modelEmail,
+  revoke,
   unitMs,
   untried,
 } from "./email-model.ts";
@@ -72,40 +73,36 @@ export const schedule = fc
     ),
   );
 
-const isAlone = fc.constantFrom(false, false, true);
-const wakeOff = fc.constantFrom(0, 0, 0, 0, 0, -1, 1);
+const withSuspects = fc.constantFrom(false, true, true);
 
 export const claim = fc
-  .tuple(pick, aWorker, wakeOff, isAlone, isIdle)
-  .map(([index, by, off, isIsolated, idle]) =>
+  .tuple(pick, aWorker, withSuspects, isIdle)
+  .map(([index, by, suspects, idle]) =>
     onEmail(
       index,
-      `claim(by ${by}, wake ${off}${isIsolated ? ", alone" : ""})`,
+      `claim(by ${by}${suspects ? ", with suspects" : ""})`,
       async (model, email, real) => {
-        const wake = email.wake + off;
-        const expected = judgeClaim(model, email, { wake, isIsolated });
-        const answer = await workerOf(real, by).attempts.claim(email.id, wake, { isIsolated });
-        expect(answer.kind).toBe(expected);
+        const expected = judgeClaim(model, email, { suspects });
+        const { attempts } = workerOf(real, by);
+        const granted = await real.bench.claim(attempts, email.id, { suspects });
+        expect(granted !== null).toBe(expected === "claimed");
         if (expected === "expired" || expected === "held") {
           email.state = expected;
           email.token += 1;
           email.entries += 1;
         }
-        if (answer.kind !== "claimed") return;
-        const { token, attempt, recipients, messageDate, sentBefore } = answer.email;
+        if (granted === null) return;
+        const { token, attempt, recipients, messageDate, sentBefore } = granted;
         expect(token).toBeGreaterThan(email.token);
         expect(attempt).toBe(email.attempts + 1);
         expect(recipients.map(({ position }) => position)).toEqual(untried(email));
         expect(sentBefore).toBe(email.recipients.filter((status) => status === "sent").length);
         expect(messageDate).toEqual(email.wasUncertain ? date : null);
         Object.assign(email, { state: "sending", token, worker: by, claimedAt: model.now });
-        Object.assign(email, { fencedAt: null, isIsolated });
-        email.entries += 1;
-        real.claims.set(email.id, [...(real.claims.get(email.id) ?? []), answer.email]);
+        email.fencedAt = null;
+        real.claims.set(email.id, [...(real.claims.get(email.id) ?? []), granted]);
       },
-      (model, email) =>
-        idle ||
-        !["stale", "not_due"].includes(judgeClaim(model, email, { wake: email.wake, isIsolated })),
+      (model, email) => idle || judgeClaim(model, email, { suspects }) !== "none",
     ),
   );
 
@@ -123,6 +120,7 @@ export const fence = fc.tuple(pick, back, isIdle).map(([index, by, idle]) =>
       expect(email.fencedTokens).not.toContain(held.token);
       email.fencedTokens.push(held.token);
       email.fencedAt = model.now;
+      email.entries += 1;
     },
     (_, email) => canAct(email, by) && (idle || !by.isHeld || email.fencedAt === null),
   ),
@@ -202,8 +200,6 @@ export const release = fc.tuple(pick, back, delay).map(([index, by, units]) =>
       expect(kind).toBe(isOurs ? "released" : "dropped");
       if (!isOurs) return;
       email.state = "pending";
-      email.wake += 1;
-      email.entries += 1;
       email.dueAt = Math.max(email.dueAt, model.now + units);
       letGo(email);
     },
@@ -222,10 +218,9 @@ export const cancel = fc
         const expected = as.sub === "bob" ? "not_found" : judgeCancel(email);
         expect(await real.bench.emails.cancel(email.id, as, null)).toBe(expected);
         if (expected !== "cancelled" || email.state === "cancelled") return;
+        revoke(email);
         email.state = "cancelled";
-        email.wake += 1;
         email.entries += 1;
-        email.worker = null;
       },
       (_, email) => idle || email.state === "sending",
     ),
@@ -242,8 +237,6 @@ export const replay = fc.tuple(pick, fc.constantFrom(0, 1), isIdle).map(([index,
       const { kind } = await real.bench.emails.replay(email.id, ada, {
         scheduledAt: units === 0 ? null : new Date(Date.now() + units * unitMs),
         origin: null,
-        horizonMs: 0,
-        queuedBy: real.keeper.id,
       });
       // What a person does with a held email is told elsewhere.
       if (email.state !== "held") expect(kind === "replayed").toBe(isDeadLetter(email));
@@ -253,7 +246,6 @@ export const replay = fc.tuple(pick, fc.constantFrom(0, 1), isIdle).map(([index,
       const expiresAt =
         email.expiresAt !== null && email.expiresAt > dueAt ? email.expiresAt : null;
       Object.assign(email, { state: "pending", expiresAt, dueAt });
-      email.wake += 1;
       email.entries += 1;
       email.attemptsBefore = email.attempts;
       clear(email);

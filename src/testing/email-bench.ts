@@ -22,7 +22,6 @@ export interface BenchWorker {
 export interface EmailRow {
   id: string;
   state: string;
-  wake: number;
   token: number;
   is_fenced: boolean;
   worker_id: string | null;
@@ -34,8 +33,8 @@ export interface EmailRow {
   outcomes: string[];
 }
 
-const horizonMs = 600_000;
-const deadAfterMs = 5_000;
+/** Longer than a run takes, so that nobody falls silent of himself. */
+const deadAfterMs = 30_000;
 
 export function createBenchWorker(database: Database): BenchWorker {
   const id = Bun.randomUUIDv7();
@@ -43,20 +42,18 @@ export function createBenchWorker(database: Database): BenchWorker {
     workerId: id,
     region: "local",
     transport: "bench",
-    horizonMs,
   });
   const presence = createPresence(database, {
     workerId: id,
     region: "local",
     role: "worker",
     replyTimeoutMs,
-    horizonMs,
     deadAfterMs,
   });
-  const enqueue = { add() {}, backlog: 0, flush: async () => {} };
+  const ticks = { add() {} };
   const keyRing = createKeyRing({ current: "ab".repeat(32), old: [] });
   const rest = { transport: "bench", minuteMs: unitMs, random: () => 0 };
-  const deps = { attempts, enqueue, keyRing, ...rest };
+  const deps = { attempts, ticks, keyRing, ...rest };
   return {
     id,
     attempts,
@@ -77,6 +74,8 @@ export function createBenchWorker(database: Database): BenchWorker {
 export interface EmailBench {
   readonly emails: Emails;
   rows(ids: string[]): Promise<Map<string, EmailRow>>;
+  /** Claims this email and no other; null: it is not to be had, or ended for being late. */
+  claim(by: Attempts, id: string, options: { suspects: boolean }): Promise<ClaimedEmail | null>;
   /** Moves everything about these emails so many units into the past. */
   shift(ids: string[], units: number): Promise<void>;
   /** Makes a worker's heartbeat older than others wait for. */
@@ -86,7 +85,7 @@ export interface EmailBench {
 }
 
 const columns = `
-  e.id, e.state, e.wake, e.claim_token::integer as token, e.fenced_at is not null as is_fenced,
+  e.id, e.state, e.claim_token::integer as token, e.fenced_at is not null as is_fenced,
   e.worker_id, e.attempts, e.attempts_before, e.sequence,
   array(select j.sequence from mailer.journal j
     where j.email_id = e.id and j.sequence is not null order by j.id) as sequences,
@@ -102,6 +101,19 @@ export function createEmailBench(database: Database, sql: DirectSql): EmailBench
       const query = `select ${columns} from mailer.emails e where e.id = any ($1)`;
       const rows = await sql.query(query, [ids]);
       return new Map(rows.map((row) => [String(row.id), row as unknown as EmailRow]));
+    },
+    async claim(by, id, { suspects }) {
+      // A claim is for whatever is due in a region, so that the email is alone in one meanwhile.
+      const region = `alone-${id}`;
+      const move = (to: string) =>
+        sql.query("update mailer.emails set region = $2 where id = $1", [id, to]);
+      const asked = { region, limit: 1, aheadMs: 0, perOwner: 1, holds: {}, after: "", suspects };
+      await move(region);
+      try {
+        return (await by.claimDue(asked)).emails[0] ?? null;
+      } finally {
+        await move("local");
+      }
     },
     async shift(ids, units) {
       const past = `- interval '${units * unitMs} ms'`;

@@ -11,8 +11,8 @@ import {
   settleUncertain,
   settleWithoutFence,
 } from "./email-actions.ts";
-import { always, aWorker, isIdle, type Real, workerOf } from "./email-command.ts";
-import { applyUncertainty, free, isLost, isOrphan, type Model } from "./email-model.ts";
+import { always, aWorker, isIdle, workerOf } from "./email-command.ts";
+import { applyUncertainty, freeAll, isLost, isOrphan } from "./email-model.ts";
 
 const pass = fc.constantFrom(1, 1, 2, 4).map((units) =>
   always(`time passes(${units})`, async (model, real) => {
@@ -31,9 +31,15 @@ const silence = aWorker.map((index) =>
   }),
 );
 
-const beat = aWorker.map((index) =>
-  always(`worker ${index} beats`, async (model, real) => {
-    await workerOf(real, index).presence.beat();
+/** A beat says what the worker has begun: of what it holds all or nothing. */
+const beat = fc.tuple(aWorker, fc.boolean()).map(([index, isBusy]) =>
+  always(`worker ${index} beats${isBusy ? ", busy" : ""}`, async (model, real) => {
+    const held = model.emails.filter(
+      ({ state, worker }) => state === "sending" && worker === index,
+    );
+    const begun = isBusy ? held.map(({ id }) => id) : [];
+    await workerOf(real, index).presence.beat({ begun });
+    model.begun.set(index, new Set(begun));
     model.silent.delete(index);
   }),
 );
@@ -49,23 +55,12 @@ const takeOver = isIdle.map((idle) =>
       expect(settled.filter((id) => ours.has(id)).sort()).toEqual(
         orphans.map(({ id }) => id).sort(),
       );
-      for (const email of lost) free(model, email);
+      freeAll(model, lost);
       for (const email of orphans) applyUncertainty(model, email);
-      await adoptWakes(model, real);
     },
     (model) => idle || model.emails.some((email) => isLost(model, email) || isOrphan(model, email)),
   ),
 );
-
-/** What a dead worker had queued may wake anew; how often is its own test's matter. */
-async function adoptWakes(model: Model, real: Real): Promise<void> {
-  const rows = await real.bench.rows(model.emails.map(({ id }) => id));
-  for (const email of model.emails) {
-    const wake = rows.get(email.id)?.wake ?? 0;
-    expect(wake).toBeGreaterThanOrEqual(email.wake);
-    if (email.state === "pending") email.wake = wake;
-  }
-}
 
 /** Weighted, so that the long chains are reached. */
 export const emailCommands = [

@@ -8,7 +8,6 @@ import { nextStateByReplies, nextStateByUncertainty } from "../email/next-state.
 export interface ModelEmail {
   readonly id: string;
   state: EmailState;
-  wake: number;
   token: number;
   worker: number | null;
   claimedAt: number;
@@ -23,10 +22,8 @@ export interface ModelEmail {
   readonly onUncertain: OnUncertain;
   recipients: RecipientStatus[];
   wasUncertain: boolean;
-  /** Workers that died over it un-fenced, and how many of them had claimed it in isolation. */
+  /** Deaths of workers that it is blamed for. */
   crashes: number;
-  crashesAlone: number;
-  isIsolated: boolean;
   /** Journal entries that carry a sequence. */
   entries: number;
   /** Tokens whose fence was granted. */
@@ -39,6 +36,8 @@ export interface Model {
   readonly emails: ModelEmail[];
   /** Workers whose heartbeat is silent. */
   readonly silent: Set<number>;
+  /** What each worker had begun by its last beat. */
+  readonly begun: Map<number, ReadonlySet<string>>;
 }
 
 /**
@@ -59,7 +58,6 @@ export function modelEmail(
     ...fields,
     id,
     state: "pending",
-    wake: 1,
     token: 0,
     worker: null,
     claimedAt: 0,
@@ -69,25 +67,18 @@ export function modelEmail(
     recipients: Array.from({ length: recipientCount }, () => "pending"),
     wasUncertain: false,
     crashes: 0,
-    crashesAlone: 0,
-    isIsolated: false,
     entries: 1,
     fencedTokens: [],
   };
 }
 
 const suspectFrom = 2;
-const poisonFrom = 3;
+const poisonFrom = 6;
 
-export function judgeClaim(
-  model: Model,
-  email: ModelEmail,
-  { wake, isIsolated }: { wake: number; isIsolated: boolean },
-) {
-  if (email.state !== "pending" || email.wake !== wake) return "stale" as const;
-  if (email.dueAt > model.now) return "not_due" as const;
+export function judgeClaim(model: Model, email: ModelEmail, { suspects }: { suspects: boolean }) {
+  if (email.state !== "pending" || email.dueAt > model.now) return "none" as const;
+  if (email.crashes >= suspectFrom && !suspects) return "none" as const;
   if (isLate(model, email)) return email.onLate === "drop" ? "expired" : "held";
-  if (email.crashes >= suspectFrom && !isIsolated) return "suspect" as const;
   return "claimed" as const;
 }
 
@@ -174,7 +165,6 @@ function end(
 ): void {
   email.state = next.state;
   email.attempts += 1;
-  email.wake += 1;
   email.entries += 1 + bounced;
   if (next.retryInMs !== null) email.dueAt = model.now + next.retryInMs / unitMs;
   clear(email);
@@ -183,18 +173,45 @@ function end(
 
 /** A settled attempt, or a person's word, ends all suspicion. */
 export function clear(email: ModelEmail): void {
-  Object.assign(email, { crashes: 0, crashesAlone: 0, isIsolated: false });
+  email.crashes = 0;
 }
 
-/** Frees a lost email; one that cost its third worker in isolation is the poison, and held. */
-export function free(model: Model, email: ModelEmail): void {
-  const isCrash = email.worker !== null && model.silent.has(email.worker);
-  if (isCrash) email.crashes += 1;
-  if (isCrash && email.isIsolated) email.crashesAlone += 1;
-  const isPoison = isCrash && email.isIsolated && email.crashesAlone >= poisonFrom;
-  Object.assign(email, { state: isPoison ? "held" : "pending", worker: null, isIsolated: false });
-  email.wake += 1;
-  email.entries += 1;
+/** A person's word about an email that is claimed and not fenced takes the claim from its worker. */
+export function revoke(email: ModelEmail): void {
+  if (email.state !== "sending") return;
+  Object.assign(email, { state: "pending", token: email.token + 1 });
+  letGo(email);
+}
+
+/**
+ * Frees what dead workers held. Blamed for a death is what its worker had begun by its last beat, or
+ * came due since; everything that it held when that is nothing. The sixth makes an email poison.
+ */
+export function freeAll(model: Model, lost: readonly ModelEmail[]): void {
+  const suspected = lost.filter((email) => isBegun(model, email));
+  const blamed = lost.filter(
+    (email) =>
+      isDead(model, email) &&
+      (suspected.includes(email) || !suspected.some(({ worker }) => worker === email.worker)),
+  );
+  for (const email of blamed) email.crashes += 1;
+  for (const email of lost) {
+    const isPoison = blamed.includes(email) && email.crashes >= poisonFrom;
+    email.state = isPoison ? "held" : "pending";
+    if (isPoison) email.entries += 1;
+    letGo(email);
+  }
+}
+
+function isDead(model: Model, { worker }: ModelEmail): boolean {
+  return worker !== null && model.silent.has(worker);
+}
+
+/** A silent worker's last beat is a minute old, which is less than a unit. */
+function isBegun(model: Model, email: ModelEmail): boolean {
+  if (!isDead(model, email)) return false;
+  const begun = model.begun.get(email.worker ?? -1);
+  return begun?.has(email.id) === true || email.claimedAt === model.now;
 }
 
 export function letGo(email: ModelEmail): void {

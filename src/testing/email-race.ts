@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import type { Verdict } from "../mail/classify.ts";
 import type { ClaimedEmail } from "../store/attempts.ts";
+import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { directSql } from "./direct-sql.ts";
@@ -24,14 +25,16 @@ export interface EmailRaceOptions {
 }
 
 /** What one client does next; each runs its own list while the others run theirs. */
-type Step =
+type Step = WorkerStep | CallerStep;
+type WorkerStep =
   | { do: "deliver"; email: number; ending: "sent" | "deferred" | "uncertain" | "release" }
   /** Claims, fences and hands the body over, then is never heard of again. */
   | { do: "die"; email: number; isFenced: boolean }
   /** Falls silent between claim and fence, for as long as its pause lasts, and goes on. */
   | { do: "freeze"; email: number; pauseMs: number }
-  | { do: "cancel"; email: number }
   | { do: "take_over" };
+/** An edit changes the content, if nobody has changed it meanwhile; a hold is released again. */
+type CallerStep = { do: "cancel" | "edit" | "hold"; email: number };
 
 const ending = fc.constantFrom(
   "sent" as const,
@@ -41,6 +44,7 @@ const ending = fc.constantFrom(
 );
 const emailCount = 3;
 const email = fc.nat({ max: emailCount - 1 });
+const callers = fc.constantFrom("cancel" as const, "edit", "edit", "edit", "hold");
 const deliver = fc.record({ do: fc.constant("deliver" as const), email, ending });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: deliver },
@@ -56,7 +60,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       pauseMs: fc.integer({ min: 1, max: 30 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("cancel" as const), email }) },
+  { weight: 4, arbitrary: fc.record({ do: callers, email }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("take_over" as const) }) },
 );
 
@@ -68,6 +72,9 @@ interface Seen {
   /** One for each body handed over. */
   readonly taken: Map<string, number>;
   readonly cancelled: Set<string>;
+  /** The number of the last edit of each that was answered as done. */
+  readonly edited: Map<string, number>;
+  edits: number;
 }
 
 type Raced = Seen & { rows: Map<string, EmailRow> };
@@ -79,7 +86,7 @@ const date = new Date("2026-11-24T03:00:00Z");
  * Several clients, each with connections of its own, race for the same few emails: they
  * deliver, die, freeze and come back, cancel, and take over from each other, all at once. At
  * the end no token was granted twice, nothing was handed over twice but after an uncertain
- * attempt, and nothing at all of what was cancelled.
+ * attempt, nothing at all of what was cancelled, and nothing as it was before an edit was answered.
  */
 export async function runEmailRace(options: EmailRaceOptions): Promise<{ bodies: number }> {
   const { url } = await freshDatabase();
@@ -143,6 +150,8 @@ async function race(places: Place[], lists: Step[][]): Promise<Raced> {
     fences: new Map(ids.map((id) => [id, []])),
     taken: new Map(),
     cancelled: new Set(),
+    edited: new Map(),
+    edits: 0,
   };
   await Promise.all(
     lists.map((steps, index) =>
@@ -157,50 +166,77 @@ async function race(places: Place[], lists: Step[][]): Promise<Raced> {
 }
 
 function createClient({ database, bench }: Place, seen: Seen) {
+  const changes = createChanges(database);
   let worker: BenchWorker = createBenchWorker(database);
 
-  async function claim(index: number): Promise<ClaimedEmail | null> {
-    const id = seen.ids[index] ?? "";
+  /** What is due longest, which is this email unless another client has it. */
+  async function claim(index: number): Promise<ClaimedEmail[]> {
     // Whatever wait the last outcome left is over, for all the clients at once.
-    await bench.shift([id], 1_000);
-    const wake = (await bench.rows([id])).get(id)?.wake ?? 0;
-    // Those whose workers died are suspects, and would wait for a turn of their own otherwise.
-    const answer = await worker.attempts.claim(id, wake, { isIsolated: true });
-    if (answer.kind !== "claimed") return null;
-    seen.grants.get(id)?.push(answer.email.token);
-    return answer.email;
+    await bench.shift([seen.ids[index] ?? ""], 1_000);
+    const asked = { region: "local", limit: 1, aheadMs: 0, perOwner: emailCount, holds: {} };
+    // Those whose workers died are suspects, and come beside it.
+    const batch = await worker.attempts.claimDue({ ...asked, after: "", suspects: true });
+    for (const { id, token } of batch.emails) seen.grants.get(id)?.push(token);
+    return batch.emails;
   }
 
   /** True when the body was handed over: the fence allowed it. */
-  async function handOver({ id, token }: ClaimedEmail): Promise<boolean> {
+  async function handOver({ id, token, sender }: ClaimedEmail): Promise<boolean> {
+    const edited = seen.edited.get(id) ?? 0;
     const { granted } = await worker.attempts.fence(id, token, date);
     if (!granted) return false;
+    if (editOf(sender) < edited) throw new Error(`${id}: sent as ${sender} after edit ${edited}`);
     seen.fences.get(id)?.push(token);
     seen.taken.set(id, (seen.taken.get(id) ?? 0) + 1);
     return true;
   }
 
   /** Heard of no more, and what it holds is as old as the others wait for. */
-  async function fallSilent(held: ClaimedEmail): Promise<void> {
+  async function fallSilent(held: ClaimedEmail[]): Promise<void> {
     await bench.silence(worker.id);
-    await bench.shift([held.id], 2);
+    await bench.shift(
+      held.map(({ id }) => id),
+      2,
+    );
+  }
+
+  async function edit(id: string): Promise<void> {
+    const email = await bench.emails.get(id, ada);
+    if (!email) throw new Error(`${id} is lost`);
+    seen.edits += 1;
+    const number = seen.edits;
+    const content = { sender: `sender-${number}`, subject: "subject", details: "details" };
+    const message = Buffer.from(`edit ${number}`);
+    const { kind } = await changes.edit({
+      ...{ id, as: ada, origin: null, wrappedKey: "wrapped", fields: ["subject"] },
+      ...{ version: email.version, attempts: email.attemptsSpent },
+      change: { content: { ...content, message, messageBytes: message.length } },
+    });
+    // Of two edits of one version a single one is done, so that their numbers rise.
+    if (kind === "changed") seen.edited.set(id, number);
+  }
+
+  async function doCallersStep({ do: what, email: index }: CallerStep): Promise<void> {
+    const id = seen.ids[index] ?? "";
+    if (what === "edit") return await edit(id);
+    if (what === "cancel") {
+      if ((await bench.emails.cancel(id, ada, null)) === "cancelled") seen.cancelled.add(id);
+      return;
+    }
+    await changes.hold({ id, as: ada, origin: null });
+    await changes.release({ id, as: ada, origin: null });
   }
 
   async function doStep(next: Step): Promise<void> {
+    if (isCallers(next)) return await doCallersStep(next);
     if (next.do === "take_over") {
       await worker.takeOver();
       return;
     }
-    if (next.do === "cancel") {
-      const id = seen.ids[next.email] ?? "";
-      const kind = await bench.emails.cancel(id, ada, null);
-      if (kind === "cancelled") seen.cancelled.add(id);
-      return;
-    }
     const held = await claim(next.email);
-    if (!held) return;
+    if (held.length === 0) return;
     if (next.do === "die") {
-      if (next.isFenced) await handOver(held);
+      if (next.isFenced) for (const email of held) await handOver(email);
       await fallSilent(held);
       worker = createBenchWorker(database);
       await worker.presence.beat();
@@ -209,11 +245,13 @@ function createClient({ database, bench }: Place, seen: Seen) {
     if (next.do === "freeze") {
       await fallSilent(held);
       await Bun.sleep(next.pauseMs);
-      if (await handOver(held)) await worker.settle(held, verdictOf("sent", held));
+      for (const email of held) {
+        if (await handOver(email)) await worker.settle(email, verdictOf("sent", email));
+      }
       await worker.presence.beat();
       return;
     }
-    await end(held, next.ending);
+    for (const email of held) await end(email, next.ending);
   }
 
   async function end(held: ClaimedEmail, wanted: "sent" | "deferred" | "uncertain" | "release") {
@@ -233,6 +271,15 @@ function createClient({ database, bench }: Place, seen: Seen) {
       for (const next of steps) await doStep(next);
     },
   };
+}
+
+function isCallers(next: Step): next is CallerStep {
+  return ["cancel", "edit", "hold"].includes(next.do);
+}
+
+/** 0: as it was accepted. */
+function editOf(sender: string): number {
+  return Number(/^sender-(\d+)$/.exec(sender)?.[1] ?? 0);
 }
 
 function verdictOf(

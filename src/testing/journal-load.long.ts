@@ -65,7 +65,7 @@ async function load(
   nudge: () => void,
 ): Promise<{ entries: number; fencesMs: number[] }> {
   const emails = createEmails(database);
-  const parts = { emails, attempts: attemptsOf(database) };
+  const parts = { database, emails, attempts: attemptsOf(database) };
   const startedAt = performance.now();
   const fencesMs: number[] = [];
   let entries = 0;

@@ -2,11 +2,12 @@ import { followJournal } from "../journal/follow.ts";
 import { createSealer } from "../journal/seal.ts";
 import { createLogger } from "../log.ts";
 import { type Attempts, createAttempts } from "../store/attempts.ts";
-import { type Claims, serviceClaims } from "../store/database.ts";
+import { type Claims, type Database, serviceClaims } from "../store/database.ts";
 import { createEmails, type Emails } from "../store/emails.ts";
 import { createJournal, type Journal, type JournalEntry } from "../store/journal.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { until } from "./child-server.ts";
+import { claimedOne } from "./claim-one.ts";
 import { type DirectSql, directSql } from "./direct-sql.ts";
 import { newEmail, store, userClaims } from "./new-email.ts";
 
@@ -57,7 +58,7 @@ export async function runJournalLoad(options: JournalLoadOptions): Promise<Journ
   ];
   for (const sealer of sealers) sealer.start();
 
-  const writers = { emails: createEmails(here), attempts: attemptsOf(here) };
+  const writers = { database: here, emails: createEmails(here), attempts: attemptsOf(here) };
   const nudge = () => sealers[0]?.nudge();
   const sampling = sampleLag(createJournal(there), reading.signal);
   const [acked, dawdled] = await Promise.all([
@@ -86,13 +87,12 @@ export function attemptsOf(database: Parameters<typeof createAttempts>[0]): Atte
     workerId,
     region: "local",
     transport: "capture",
-    horizonMs: 600_000,
   });
 }
 
 /** One email from accept to sent, or to its cancel. */
 export async function liveOneEmail(
-  { emails, attempts }: { emails: Emails; attempts: Attempts },
+  { database, emails, attempts }: { database: Database; emails: Emails; attempts: Attempts },
   ownerId: string,
   isCancelled: boolean,
 ): Promise<{ id: string; actions: string[]; fenceMs: number }> {
@@ -102,9 +102,7 @@ export async function liveOneEmail(
     await emails.cancel(draft.id, userClaims(ownerId), null);
     return { id: draft.id, actions: ["email.scheduled", "email.cancelled"], fenceMs: 0 };
   }
-  const claim = await attempts.claim(draft.id, 1);
-  if (claim.kind !== "claimed") throw new Error(`not claimed: ${claim.kind}`);
-  const { id, token } = claim.email;
+  const { id, token } = await claimedOne(database, attempts, draft.id);
   const startedAt = performance.now();
   await attempts.fence(id, token, new Date());
   const fenceMs = performance.now() - startedAt;
@@ -123,7 +121,7 @@ export async function liveOneEmail(
 }
 
 async function liveEmails(
-  parts: { emails: Emails; attempts: Attempts },
+  parts: { database: Database; emails: Emails; attempts: Attempts },
   { emails, writers }: JournalLoadOptions,
   nudge: () => void,
 ): Promise<Map<string, string[]>> {

@@ -45,8 +45,6 @@ export function scheduleRequest(
     ownerId: "ada",
     actor: "ada",
     origin: null,
-    horizonMs: 600_000,
-    queuedBy: "00000000-0000-7000-8000-000000000001",
     idempotency: null,
     emails,
     ...fields,

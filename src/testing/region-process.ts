@@ -16,13 +16,11 @@ export async function joinRegion(
   fields: Partial<PresenceOptions> = {},
 ): Promise<RegionProcess> {
   const workerId = Bun.randomUUIDv7();
-  const horizonMs = 600_000;
   const presence = createPresence(database, {
     workerId,
     region,
     role: "all",
     replyTimeoutMs: 600_000,
-    horizonMs,
     deadAfterMs: 5_000,
     ...fields,
   });
@@ -30,7 +28,6 @@ export async function joinRegion(
     workerId,
     region,
     transport: "capture",
-    horizonMs,
   });
   await presence.beat();
   return { workerId, presence, attempts };

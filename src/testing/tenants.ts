@@ -3,6 +3,7 @@ import { createApiKeys } from "../store/api-keys.ts";
 import { createDroppedSigningKeys } from "../store/dropped-signing-keys.ts";
 import { createEmails } from "../store/emails.ts";
 import { createJournal } from "../store/journal.ts";
+import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence } from "../store/presence.ts";
 import { createSessionStore } from "../store/sessions.ts";
@@ -72,7 +73,6 @@ export async function seedTenants(): Promise<Tenants> {
       region: "local",
       role: "all",
       replyTimeoutMs: 1_000,
-      horizonMs: 1_000,
       deadAfterMs: 5_000,
     });
     await presence.beat();
@@ -83,6 +83,8 @@ export async function seedTenants(): Promise<Tenants> {
       ratePerSecond: 1,
       holder: "tests",
     }).reserve();
+    const pause = { kind: "region", name: "elsewhere", reason: "x" } as const;
+    await createPauses(database).pause(pause, { claims: adminClaims, origin: null });
     await createDroppedSigningKeys(database).drop("kid", adminClaims, null);
     await createJournal(database).seal(1_000);
     return { url, ids };

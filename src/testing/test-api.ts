@@ -65,7 +65,7 @@ export interface TestApi {
   ): Promise<TestAnswer<Data>>;
   /** POST /schedule-mail of a harmless email with these fields over it; its id. */
   schedule(fields?: Record<string, unknown>, request?: ApiRequest): Promise<string>;
-  /** Delivers the newest job of this email; the next hop says `reply` to the dot. */
+  /** Claims and delivers this email; the next hop says `reply` to the dot. */
   deliver(id: string, reply?: SmtpReply): Promise<void>;
   close(): Promise<void>;
 }
@@ -138,13 +138,12 @@ function apiDeps(
   lines: Record<string, unknown>[],
   quota?: Quota,
 ): AppDeps {
-  const { keyRing, enqueue, semaphore } = delivery.deps;
+  const { keyRing, ticks, semaphore } = delivery.deps;
   const emails = createEmails(database);
   const config = {
     role: "all" as const,
     region: "local",
     messageBytesMax,
-    queueHorizonMs: 600_000,
     sender: {
       from: "mailer@example.org",
       fromName: "Mailer",
@@ -176,10 +175,8 @@ function apiDeps(
       emails,
       keyRing,
       semaphore,
-      enqueue,
+      ticks,
       region: config.region,
-      workerId,
-      horizonMs: config.queueHorizonMs,
       messageBytesMax,
       ...(quota === undefined ? {} : { quota }),
       newId: () => Bun.randomUUIDv7(),
@@ -189,12 +186,9 @@ function apiDeps(
       emails,
       keyRing,
       semaphore,
-      enqueue,
-      workerId,
-      horizonMs: config.queueHorizonMs,
+      ticks,
       messageBytesMax,
     }),
-    enqueue,
     keyRing,
     semaphore,
     health: async () => ({ status: "ok", accepting: true, components: {} }),

@@ -4,11 +4,10 @@ import { openBoard } from "../admin/open-board.ts";
 import { createSessions } from "../admin/session.ts";
 import { createAuthenticator, issueToken } from "../auth/jwt.ts";
 import { createLogger } from "../log.ts";
-import type { WakeJob } from "../queue/enqueue.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
-import { emailQueueName, jobOptions } from "../queue/queue-options.ts";
-import { createActions } from "../store/actions.ts";
+import { type TickJob, tickQueueName } from "../queue/ticks.ts";
 import { createEmails } from "../store/emails.ts";
+import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createSessionStore } from "../store/sessions.ts";
 import { createDelivery } from "./delivery.ts";
@@ -31,8 +30,8 @@ export async function startTestBoard(rules: SinkRule[]) {
   const log = createLogger({ level: "silent" });
   const config = { driver: "redis", url: redis.url } as const;
   const backend = createQueueBackend({ config, database, region: "here", log });
-  const queue = backend.createQueue<WakeJob>(emailQueueName);
-  const { enqueue, keyRing } = delivery.deps;
+  const queue = backend.createQueue<TickJob>(tickQueueName);
+  const { ticks, keyRing } = delivery.deps;
   const app = new Hono();
   const sessions = createSessions({ store: createSessionStore(database) });
   const deps: BoardDeps = {
@@ -43,18 +42,17 @@ export async function startTestBoard(rules: SinkRule[]) {
     queue,
     backend,
     emails: createEmails(database),
-    actions: createActions(database),
-    enqueue,
+    pauses: createPauses(database),
+    onResumed: () => {},
+    ticks,
     keyRing,
     region: "here",
-    workerId: Bun.randomUUIDv7(),
-    horizonMs: 600_000,
     peerAddress: () => "192.0.2.7",
     log,
   };
   mountBoard(app, deps);
   const sql = await directSql(database);
-  await queue.add("wake", { emailId: "e1", wake: 1 }, { ...jobOptions, delay: 600_000 });
+  await queue.add("tick", {}, { jobId: "here-1", delay: 600_000 });
 
   return {
     app,

@@ -57,7 +57,7 @@ function judgeAof({ isAppendOnly }: RedisFacts): Finding {
   if (isAppendOnly) return ok(check, "the append-only file is on");
   const saw = isAppendOnly === null ? "cannot be seen" : "the append-only file is off";
   const advice =
-    "Set appendonly yes: without it a restart empties the queue, and it is rebuilt from the " +
-    "database (nothing is lost, some of it is late).";
+    "Set appendonly yes: without it a restart empties the queue, and what is due meanwhile is " +
+    "sent up to a second late.";
   return warning(check, saw, advice);
 }

@@ -45,8 +45,8 @@ function checkDue({ figures }: SeenFigures): Finding {
   }
   if (oldestDueMs > oldestDueMsMax) {
     const advice =
-      "See the findings on smtp and queue, and /health; `taskforce-mailer doctor --fix` queues " +
-      "what was lost.";
+      "See the finding on smtp, and /health; `taskforce-mailer doctor --fix` returns what dead " +
+      "processes had claimed.";
     return warning("work", saw, advice);
   }
   return ok("work", saw);

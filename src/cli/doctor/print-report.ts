@@ -36,18 +36,11 @@ export function printReport({ checks, fix, server }: DoctorReport, io: CommandIo
 }
 
 function fixLines(fix: RoundJson): string[] {
-  const adopted = Object.entries(fix.adopted);
-  const adoptedCount = adopted.reduce((sum, [, count]) => sum + count, 0);
-  const from = adopted.map(([region]) => region).join(", ");
   const rows: [string, number][] = [
-    ["due and in no queue", fix.found_due],
-    ["given to the queue", fix.requeued],
     ["processes found dead", fix.dead_workers],
-    ["emails taken over from them", fix.taken_over],
+    ["claims of theirs returned", fix.taken_over],
     ["of them fenced, now uncertain", fix.orphans_settled],
-    [`adopted from silent regions${from === "" ? "" : ` (${from})`}`, adoptedCount],
     ["held because they kill workers", fix.poison_held],
-    ["overdue jobs made to run", fix.promoted],
   ];
   const found = rows.filter(([, count]) => count > 0);
   if (found.length === 0) return ["Reconciled once: nothing was amiss."];

@@ -25,7 +25,10 @@ function namesServed(): Set<string> {
   const metrics = createMetrics();
   const transport = "smtp.example.net:25";
   const log = createLogger({ level: "silent" });
-  const breaker = createBreaker({ concurrencyMax: 1, minuteMs: 1, transport, log });
+  const breaker = createBreaker({
+    ...{ concurrencyMax: 1, minuteMs: 1, transport, log },
+    hasOthers: () => false,
+  });
   measureAccept(metrics, {} as Accept);
   measureAttempts(metrics, {} as Attempts);
   registerBreakers(metrics, [{ transport, snapshot: () => breaker.snapshot() }]);
@@ -37,12 +40,12 @@ function namesServed(): Set<string> {
   registerReconciler(metrics, () => emptyRound() as ReconcileReport);
   registerStanding(metrics, {
     figures: { read: () => Promise.reject(new Error("not asked")) },
-    queue: { getJobCounts: async () => ({}), isPaused: async () => false },
+    queue: { getJobCounts: async () => ({}) },
     queueHealth: { look: async () => queueOk },
     sealer: { lagMs: 0 },
     semaphore: { inUse: 0 },
     bytesMax: 1,
-    enqueue: { backlog: 0 },
+    delivery: { buffered: 0, active: 0 },
   });
   return new Set(metrics.registry.getMetricsAsArray().map(({ name }) => name));
 }

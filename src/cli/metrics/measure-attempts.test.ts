@@ -1,17 +1,23 @@
 import { expect, test } from "bun:test";
-import type { Attempts } from "../../store/attempts.ts";
+import type { Attempts, DueRequest } from "../../store/attempts.ts";
 import { measureAttempts } from "./measure-attempts.ts";
-import { createMetrics } from "./metrics.ts";
+import { createMetrics, prefix } from "./metrics.ts";
 
-test("a measured claim says all that the claim said", async () => {
+test("a measured claim asks and answers all that the claim does, and counts both", async () => {
   const heard: unknown[] = [];
+  const batch = { emails: [{}, {}], hasMore: true };
   const attempts = {
-    async claim(...job: unknown[]) {
-      heard.push(job);
-      return { kind: "stale" as const };
+    async claimDue(request: DueRequest) {
+      heard.push(request);
+      return batch;
     },
   } as unknown as Attempts;
-  const measured = measureAttempts(createMetrics(), attempts);
-  await measured.claim("an id", 3, { isIsolated: true, isAgain: true });
-  expect(heard).toEqual([["an id", 3, { isIsolated: true, isAgain: true }]]);
+  const metrics = createMetrics();
+  const measured = measureAttempts(metrics, attempts).attempts;
+  const asked = { region: "local", limit: 3 } as DueRequest;
+  expect(await measured.claimDue(asked)).toBe(batch as never);
+  expect(heard).toEqual([asked]);
+  const text = await metrics.text();
+  expect(text).toContain(`${prefix}claims_total 1`);
+  expect(text).toContain(`${prefix}claimed_emails_total 2`);
 });

@@ -10,21 +10,29 @@ const releaseReasons = [
   "sender_refused",
   "destination_backed_off",
   "fence_failed",
+  "paused",
+  "draining",
+  "not_begun_in_time",
   "aborted",
 ] as const;
-const claimKinds = ["claimed", "not_due", "stale", "suspect", "expired", "held"] as const;
 
 /** More emails than any process has under way; forgotten, one is only missing from a histogram. */
 const openMax = 5_000;
 
-/** Counts and times what this process's workers do, between the claim and the settled end. */
-export function measureAttempts(metrics: Metrics, attempts: Attempts): Attempts {
+export interface MeasuredAttempts {
+  attempts: Attempts;
+  /** To be told of every email whose attempt begins. */
+  noteBegun(email: ClaimedEmail): void;
+}
+
+/** Counts and times what this process sends, from the beginning of an attempt to its settled end. */
+export function measureAttempts(metrics: Metrics, attempts: Attempts): MeasuredAttempts {
   const counters = createCounters(metrics);
   const { durations, lateness } = createHistograms(metrics);
-  const open = new Map<string, { email: ClaimedEmail; claimedAt: number }>();
+  const open = new Map<string, { email: ClaimedEmail; begunAt: number }>();
 
-  function remember(email: ClaimedEmail): void {
-    open.set(email.id, { email, claimedAt: performance.now() });
+  function noteBegun(email: ClaimedEmail): void {
+    open.set(email.id, { email, begunAt: performance.now() });
     const oldest = open.size > openMax ? open.keys().next().value : undefined;
     if (oldest !== undefined) open.delete(oldest);
   }
@@ -32,30 +40,19 @@ export function measureAttempts(metrics: Metrics, attempts: Attempts): Attempts 
   function observe({ id, outcome }: Settlement): void {
     const found = open.get(id);
     if (!found) return;
-    durations.observe({ outcome }, (performance.now() - found.claimedAt) / 1000);
+    durations.observe({ outcome }, (performance.now() - found.begunAt) / 1000);
     const { attempt, attemptsBefore, ageMs } = found.email;
     // A second attempt is late by design.
     if (attempt - attemptsBefore === 1) lateness.observe(ageMs / 1000);
   }
 
-  return {
+  const measured: Attempts = {
     ...attempts,
-    // All of its arguments: one that is dropped here is missed far away.
-    async claim(...job) {
-      const answer = await attempts.claim(...job);
-      // One that is claimed before its time is adopted at its time.
-      if (answer.kind === "claimed" && answer.email.dueInMs > 0) return answer;
-      counters.claims.inc({ answer: answer.kind });
-      if (answer.kind === "claimed") remember(answer.email);
-      if (answer.kind === "expired" || answer.kind === "held") {
-        counters.ended.inc({ status: answer.kind });
-      }
-      return answer;
-    },
-    adopt(email) {
-      attempts.adopt(email);
-      counters.claims.inc({ answer: "claimed" });
-      remember(email);
+    async claimDue(request) {
+      counters.claims.inc();
+      const batch = await attempts.claimDue(request);
+      counters.claimed.inc(batch.emails.length);
+      return batch;
     },
     async settle(settlement) {
       const answer = await attempts.settle(settlement);
@@ -74,15 +71,13 @@ export function measureAttempts(metrics: Metrics, attempts: Attempts): Attempts 
       return answer;
     },
   };
+  return { attempts: measured, noteBegun };
 }
 
 function createCounters(metrics: Metrics) {
   return {
-    claims: counterOf(metrics, {
-      name: "claims_total",
-      help: "Answers of the database to this process's claims.",
-      label: { answer: claimKinds },
-    }),
+    claims: plainCounter(metrics, "claims_total", "Claims that this process has asked for."),
+    claimed: plainCounter(metrics, "claimed_emails_total", "Emails that those claims granted."),
     attempts: counterOf(metrics, {
       name: "attempts_total",
       help: "SMTP transactions that this process has settled.",
@@ -99,6 +94,10 @@ function createCounters(metrics: Metrics) {
       label: { reason: releaseReasons },
     }),
   };
+}
+
+function plainCounter({ registry }: Metrics, name: string, help: string): Counter {
+  return new Counter({ name: `${prefix}${name}`, help, registers: [registry] });
 }
 
 /** Every value is there from the start, so that a rate can be told from its first rise. */
@@ -120,7 +119,7 @@ function counterOf<L extends string>(
 function createHistograms({ registry }: Metrics) {
   const durations = new Histogram({
     name: `${prefix}attempt_duration_seconds`,
-    help: "From the claim to the settled end.",
+    help: "From the beginning of an attempt to its settled end.",
     labelNames: ["outcome"],
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600],
     registers: [registry],

@@ -42,12 +42,6 @@ export function registerBreakers(
       read: ofEach(({ nextProbeInMs }) => (nextProbeInMs ?? 0) / 1000),
     },
     {
-      name: "transport_breaker_waiting_emails",
-      help: "Emails of this process that wait behind the breaker, unclaimed.",
-      labelNames,
-      read: ofEach(({ waiting }) => waiting),
-    },
-    {
       name: "transport_breaker_limit",
       help: "Emails let through at once; low while a transport that was down comes back.",
       labelNames,

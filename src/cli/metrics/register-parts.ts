@@ -24,7 +24,7 @@ export function registerParts(parts: Parts, { role, region }: Config): void {
   registerFleet(metrics, parts.fleet);
   // A process that only takes emails in has none under way.
   if (role !== "api") {
-    const { breaker, settling } = parts.delivering;
+    const { breaker, settling } = parts;
     registerClaims(metrics, { selfAudit: parts.selfAudit, settling });
     registerBreakers(metrics, [{ transport: sender.name, snapshot: () => breaker.snapshot() }]);
   }

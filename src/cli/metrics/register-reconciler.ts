@@ -2,15 +2,13 @@ import type { ReconcileReport, RoundReport } from "../../queue/reconcile-report.
 import type { Metrics } from "./metrics.ts";
 import { type Reading, registerReadings } from "./register-readings.ts";
 
-type Total = Exclude<keyof RoundReport, "adopted">;
+type Total = keyof RoundReport;
 
 /** What the reconciler has found since the start, and how its region stands. */
 export function registerReconciler(metrics: Metrics, report: () => ReconcileReport): void {
   registerReadings(metrics, report, [
     total("rounds_total", "Rounds that came to their end.", ({ rounds }) => rounds),
     total("failed_rounds_total", "Rounds that broke off.", ({ failures }) => failures),
-    total("found_due_total", "Due emails that were in no queue.", of("foundDue")),
-    total("requeued_total", "Emails given to the queue by the reconciler.", of("requeued")),
     total("dead_workers_total", "Processes found dead.", of("deadWorkers")),
     total("taken_over_total", "Un-fenced emails of dead processes, freed.", of("takenOver")),
     total(
@@ -19,18 +17,6 @@ export function registerReconciler(metrics: Metrics, report: () => ReconcileRepo
       of("orphansSettled"),
     ),
     total("poison_held_total", "Emails held because they kill workers.", of("poisonHeld")),
-    total("promoted_total", "Due jobs the queue kept waiting, made to run.", of("promoted")),
-    total(
-      "jobs_given_up_total",
-      "Jobs handed back to the database before a claim.",
-      ({ jobsGivenUp }) => jobsGivenUp,
-    ),
-    {
-      ...total("adopted_total", "Due emails taken from silent regions.", () => 0),
-      labelNames: ["from_region"],
-      read: ({ adopted }) =>
-        Object.entries(adopted).map(([from_region, value]) => ({ labels: { from_region }, value })),
-    },
     gauge("last_round_timestamp_seconds", "Unix time of the last round's end.", (found) =>
       found.lastRoundAt === null ? null : found.lastRoundAt.getTime() / 1000,
     ),

@@ -10,13 +10,14 @@ import { registerReadings } from "./register-readings.ts";
 
 export interface StandingDeps {
   figures: FigureReader;
-  queue: Pick<Queue, "getJobCounts" | "isPaused">;
+  /** Of ticks; null where no process can hear of another. */
+  queue: Pick<Queue, "getJobCounts"> | null;
   queueHealth: Pick<QueueHealthWatch, "look">;
   sealer: Pick<Sealer, "lagMs">;
   semaphore: Pick<ByteSemaphore, "inUse">;
   bytesMax: number;
-  /** Emails that wait to be added to the queue. */
-  enqueue: { readonly backlog: number };
+  /** Of this process. */
+  delivery: { readonly buffered: number; readonly active: number };
 }
 
 /** With Redis down a count hangs. */
@@ -44,9 +45,14 @@ export function registerStanding(metrics: Metrics, deps: StandingDeps): void {
       read: ({ bytesMax }) => bytesMax,
     },
     {
-      name: "enqueue_backlog_jobs",
-      help: "Jobs this process has yet to add to the queue; rises while the queue is down.",
-      read: ({ enqueue }) => enqueue.backlog,
+      name: "buffered_emails",
+      help: "Emails this process has claimed that wait for their moment or their turn.",
+      read: ({ delivery }) => delivery.buffered,
+    },
+    {
+      name: "begun_emails",
+      help: "Emails this process decrypts, sends or settles.",
+      read: ({ delivery }) => delivery.active,
     },
   ]);
 }
@@ -95,19 +101,17 @@ function registerFigures(metrics: Metrics, figures: FigureReader): void {
 
 interface QueueFigures {
   counts: Record<string, number>;
-  isPaused: boolean;
   /** It takes writes. */
   isUp: boolean;
 }
 
 function registerQueue(metrics: Metrics, { queue, queueHealth }: StandingDeps): void {
   const look = async (): Promise<QueueFigures> => {
-    const [counts, isPaused, health] = await Promise.all([
-      queue.getJobCounts(...jobStates),
-      queue.isPaused(),
+    const [counts, health] = await Promise.all([
+      queue?.getJobCounts(...jobStates) ?? {},
       queueHealth.look(),
     ]);
-    return { counts, isPaused, isUp: health.state === "ok" };
+    return { counts, isUp: health.state === "ok" };
   };
   const read = cached(() => within(look(), queueTimeoutMs));
   registerReadings<{ found: QueueFigures | null }>(metrics, async () => ({ found: await read() }), [
@@ -120,15 +124,10 @@ function registerQueue(metrics: Metrics, { queue, queueHealth }: StandingDeps): 
   registerReadings<QueueFigures>(metrics, read, [
     {
       name: "queue_jobs",
-      help: "Jobs in the region's queue, by state; delayed ones are not due yet.",
+      help: "Ticks in the region's queue, by state; delayed ones are not due yet.",
       labelNames: ["state"],
       read: ({ counts }) =>
         jobStates.map((state) => ({ labels: { state }, value: counts[state] ?? 0 })),
-    },
-    {
-      name: "queue_paused",
-      help: "1 while somebody has paused the queue: nothing is sent.",
-      read: ({ isPaused }) => (isPaused ? 1 : 0),
     },
   ]);
 }

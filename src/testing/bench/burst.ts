@@ -1,4 +1,4 @@
-import { aheadMax } from "../../queue/direct-delivery.ts";
+import { prefetchMs } from "../../delivery/dispatcher.ts";
 import { productSettings } from "./bench-product.ts";
 import { type BurstRun, ceiling, naive, ourselves } from "./contenders.ts";
 import type { Figure, Outcome } from "./figure.ts";
@@ -108,7 +108,7 @@ function outcome(bench: Bench, runs: Runs, larger: BurstRun[]): Outcome {
     figures,
     settings: {
       mails: burstCount(bench),
-      "claimed ahead": `${aheadMax} at most`,
+      "claimed ahead": `${prefetchMs} ms`,
       ...productSettings(),
       "ceiling pool": 20,
       "naive concurrency": 50,

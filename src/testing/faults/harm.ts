@@ -12,9 +12,6 @@ export async function killNoting(world: World, process: ProductProcess): Promise
   for (const { id } of await heldUnfenced(world, process.workerId)) {
     world.hits.push({ emailId: id, at });
   }
-  for (const id of await takenUnclaimed(world, process.region)) {
-    world.hits.push({ emailId: id, at });
-  }
 }
 
 /** SIGSTOP, with the same note. */
@@ -42,29 +39,4 @@ function heldUnfenced(world: World, workerId: string): Promise<{ id: string }[]>
      and fenced_at is null`,
     [workerId],
   );
-}
-
-/** How long a living worker may hold a job before it has claimed its email. */
-const claimWithinMs = 500;
-
-/**
- * Jobs that a worker took from the queue and did not live to claim: active now and a moment
- * later, with their emails still pending under the same wake.
- */
-async function takenUnclaimed(world: World, region: string): Promise<string[]> {
-  const before = new Set(await activeJobs(world, region));
-  await Bun.sleep(claimWithinMs);
-  const both = (await activeJobs(world, region)).filter((job) => before.has(job));
-  if (both.length === 0) return [];
-  const rows = await world.sql<{ id: string }>(
-    `select id from mailer.emails where state = 'pending' and id || '-' || wake = any ($1)
-     and next_attempt_at < clock_timestamp() - interval '300 ms'`,
-    [both],
-  );
-  return rows.map(({ id }) => id);
-}
-
-async function activeJobs(world: World, region: string): Promise<string[]> {
-  const redis = world.redis(region);
-  return await redis.lrange("{mailer}:emails:active", 0, -1).finally(() => redis.disconnect());
 }

@@ -109,22 +109,7 @@ async function whatIsLeft(world: World): Promise<string> {
     await Bun.sleep(100);
     return `${open.count} emails not at rest`;
   }
-  const jobs = await jobsLeft(world);
-  return jobs === 0 ? "" : `${jobs} jobs left in the queue`;
-}
-
-async function jobsLeft(world: World): Promise<number> {
-  let count = 0;
-  for (const name of world.regionNames) {
-    const redis = world.redis(name);
-    const key = (part: string) => `{mailer}:emails:${part}`;
-    count += await redis.llen(key("wait"));
-    count += await redis.llen(key("active"));
-    count += await redis.zcard(key("prioritized"));
-    count += await redis.zcard(key("delayed"));
-    redis.disconnect();
-  }
-  return count;
+  return "";
 }
 
 /**

@@ -1,0 +1,380 @@
+import { createTurns } from "../mail/turns.ts";
+import type { OpenedEmail } from "../queue/encrypt-email.ts";
+import type { Holdings } from "../queue/holdings.ts";
+import type { Claim, ClaimedEmail } from "../store/attempts.ts";
+import { createPace, type Pace } from "./pace.ts";
+
+/**
+ * Holds what this process has claimed until its moment, then hands it out in turns between owners.
+ * Bounded in count and bytes; one owner can never fill it, so that others' mail always finds room.
+ */
+export interface Buffer {
+  /** What may be claimed into it now. */
+  readonly room: BufferRoom;
+  /** Emails in it, and those handed out and not yet finished. */
+  readonly count: number;
+  /** Suspects among them: a group is in hand while this is above 0. */
+  readonly suspects: number;
+  /** Keeps room for an email that the accepting transaction may claim; null: there is none. */
+  reserve(email: { ownerId: string; messageBytes: number }): Reservation | null;
+  /** Takes an email that `claim_due` granted; it is handed out `dueInMs` from now. */
+  take(email: ClaimedEmail & { isSuspect?: boolean }): void;
+  /** The next email whose moment has come; undefined: none, or only of floods that have their part. */
+  next(): Buffered | undefined;
+  /** Puts an email back that found no permit; it is the first of its owner again. */
+  putBack(email: Buffered): void;
+  /** Ends what `next` handed out; `isAttempted` counts for the pace, which bounds the room. */
+  finish(email: Buffered, isAttempted: boolean): void;
+  /** Takes out what is still here of these ids: their claims were revoked. Answers how many. */
+  revoke(ids: Iterable<string>): number;
+  /** Takes out what has waited too long past its time, for other workers, in order. */
+  takePast(): Claim[];
+  /** Takes out what must not be sent now: everything of the region, or of these owners. */
+  takePaused(paused: { isAll: boolean; owners: readonly string[] }): Claim[];
+  /** Takes out everything that was not handed out, and takes in nothing more. */
+  drain(): Claim[];
+}
+
+export interface BufferRoom {
+  /** Emails that fit; 0 once drained. */
+  free: number;
+  /** Emails that one owner may hold here. */
+  perOwner: number;
+  /** Of owners that hold many: how many. */
+  holds: Record<string, number>;
+}
+
+/** Room for one email while it is being accepted; used up by one of its methods. */
+export interface Reservation {
+  /** It was claimed by the accepting transaction. */
+  deliver(email: ClaimedEmail, opened: OpenedEmail): void;
+  /** It was not, or nobody knows. */
+  forgo(): void;
+}
+
+/** A claimed email in memory. */
+export interface Buffered {
+  readonly email: ClaimedEmail;
+  /** In clear, of one that was accepted just now; null: to be decrypted. */
+  readonly opened: OpenedEmail | null;
+  readonly isSuspect: boolean;
+  /** Milliseconds since it was claimed. */
+  heldMs(): number;
+}
+
+export interface BufferOptions {
+  /** Emails handed out at the same time. */
+  begunMax: number;
+  /** Told of every claim from the moment it is here until it is finished or taken out. */
+  holdings: Pick<Holdings, "hold">;
+  /** Called when emails are ready to be handed out. */
+  onReady: () => void;
+  /** Called when room for a batch has become free. */
+  onRoom: () => void;
+  /** Of many emails about to be due: the ids whose claims no longer stand. Does not reject. */
+  findRevoked: (claims: Claim[]) => Promise<readonly string[]>;
+  /** A steady clock in ms; a test gives its own. */
+  now?: () => number;
+}
+
+/** An owner holds at most what the best pace of the day sends in so many seconds, and this many. */
+const ownerSeconds = 5;
+const ownerMax = 5_000;
+/** Held at least for each email handed out at the same time: nothing is known at the start. */
+const heldPerBegun = 8;
+/** Of all room, what no single owner can fill. */
+const othersShare = 0.2;
+/** Of the emails handed out at the same time, what owners of many leave to the others. */
+const manyShare = 0.8;
+/** With more than this many here an owner is one of many emails. */
+const manyMin = 20;
+/** Of ciphertext and cleartext together. */
+const bytesMax = 48 * 1024 * 1024;
+/** What is held of an email beside its message and addresses, about. */
+const bytesBeside = 1_000;
+/** Larger messages are not kept: the attempt reads them when it begins. */
+const messageBytesMax = 64 * 1024;
+/** Room of this many emails is worth a claim, and no less than a quarter of all room. */
+const roomStepMax = 100;
+/** Due at one moment: from this many on it is asked which claims still stand. */
+const revokedMin = 20;
+/** How long before the moment it is asked. */
+const revokedLeadMs = 250;
+/** An email not handed out this long after its time is returned, so that other workers can take it. */
+const pastMsMax = 10_000;
+
+export function createBuffer(options: BufferOptions): Buffer {
+  return new ClaimBuffer(options);
+}
+
+class Entry implements Buffered {
+  isMany = false;
+  isGone = false;
+  private readonly takenAt: number;
+
+  constructor(
+    readonly email: ClaimedEmail,
+    readonly opened: OpenedEmail | null,
+    readonly isSuspect: boolean,
+    readonly bytes: number,
+    /** Nobody here answers for the claim from then on. */
+    readonly drop: () => void,
+    private readonly now: () => number,
+  ) {
+    this.takenAt = now();
+  }
+
+  heldMs(): number {
+    return this.now() - this.takenAt;
+  }
+
+  isPast(): boolean {
+    const { dueInMs, expiresInMs } = this.email;
+    return this.heldMs() > Math.min(dueInMs + pastMsMax, expiresInMs ?? Number.POSITIVE_INFINITY);
+  }
+}
+
+/** What is due within one millisecond: one timer for all of it. */
+interface Moment {
+  ring: Timer;
+  look: Timer | null;
+  entries: Entry[];
+}
+
+class ClaimBuffer implements Buffer {
+  private readonly entries = new Map<string, Entry>();
+  private readonly owners = new Map<string, number>();
+  private readonly moments = new Map<number, Moment>();
+  private readonly ready = { few: createTurns<Entry>(), many: createTurns<Entry>() };
+  private readonly begun = new Set<Entry>();
+  private begunMany = 0;
+  private reserved = 0;
+  private bytes = 0;
+  private freed = 0;
+  private suspectCount = 0;
+  private isDrained = false;
+  private readonly pace: Pace;
+  private readonly now: () => number;
+
+  constructor(private readonly options: BufferOptions) {
+    this.now = options.now ?? performance.now.bind(performance);
+    this.pace = createPace(this.now);
+  }
+
+  get count(): number {
+    return this.entries.size;
+  }
+
+  get suspects(): number {
+    return this.suspectCount;
+  }
+
+  get room(): BufferRoom {
+    const holds: Record<string, number> = {};
+    // Of owners with few there may be thousands, and their part is far from used up.
+    for (const [owner, count] of this.owners) if (count > manyMin) holds[owner] = count;
+    return { free: this.free, perOwner: this.perOwner, holds };
+  }
+
+  private get free(): number {
+    if (this.isDrained || this.bytes >= bytesMax) return 0;
+    const total = Math.floor(this.perOwner * (1 + othersShare));
+    return Math.max(0, total - this.entries.size - this.reserved);
+  }
+
+  private get perOwner(): number {
+    const least = this.options.begunMax * heldPerBegun;
+    return Math.min(ownerMax, Math.max(least, this.pace.best * ownerSeconds));
+  }
+
+  reserve({ ownerId, messageBytes }: { ownerId: string; messageBytes: number }) {
+    const isFull =
+      this.free === 0 ||
+      (this.owners.get(ownerId) ?? 0) >= this.perOwner ||
+      messageBytes > messageBytesMax ||
+      this.bytes + messageBytes > bytesMax;
+    if (isFull) return null;
+    this.tally(ownerId, 1);
+    this.reserved += 1;
+    this.bytes += messageBytes;
+    const giveUp = () => {
+      this.tally(ownerId, -1);
+      this.reserved -= 1;
+      this.bytes -= messageBytes;
+    };
+    return {
+      deliver: (email: ClaimedEmail, opened: OpenedEmail) => {
+        giveUp();
+        this.add(email, { opened, isSuspect: false, bytes: messageBytes });
+      },
+      forgo: giveUp,
+    };
+  }
+
+  take(email: ClaimedEmail & { isSuspect?: boolean }): void {
+    const { isSuspect = false } = email;
+    this.add(email, { opened: null, isSuspect, bytes: bytesOf(email) });
+  }
+
+  next(): Entry | undefined {
+    const isFull = this.begun.size >= this.options.begunMax;
+    if (isFull) return undefined;
+    const isManyFull = this.begunMany >= Math.max(1, this.options.begunMax * manyShare);
+    const entry = this.ready.few.next() ?? (isManyFull ? undefined : this.ready.many.next());
+    if (!entry) return undefined;
+    if (entry.isGone) return this.next();
+    this.begun.add(entry);
+    if (entry.isMany) this.begunMany += 1;
+    return entry;
+  }
+
+  putBack(email: Buffered): void {
+    const entry = email as Entry;
+    if (this.begun.delete(entry) && entry.isMany) this.begunMany -= 1;
+    this.ready[entry.isMany ? "many" : "few"].addFirst(entry.email.ownerId, entry);
+  }
+
+  finish(email: Buffered, isAttempted: boolean): void {
+    const entry = email as Entry;
+    if (!this.begun.delete(entry)) return;
+    if (entry.isMany) this.begunMany -= 1;
+    if (isAttempted) this.pace.count();
+    this.remove(entry);
+  }
+
+  revoke(ids: Iterable<string>): number {
+    let count = 0;
+    for (const id of ids) {
+      const entry = this.entries.get(id);
+      // What has begun finds out at its fence.
+      if (!entry || this.begun.has(entry)) continue;
+      this.remove(entry);
+      count += 1;
+    }
+    return count;
+  }
+
+  takePast(): Claim[] {
+    const past = this.takeOut((entry) => entry.isPast());
+    // It held more than could be sent, whatever could once.
+    if (past.length > 0) this.pace.forget();
+    return past;
+  }
+
+  takePaused({ isAll, owners }: { isAll: boolean; owners: readonly string[] }): Claim[] {
+    if (!isAll && owners.length === 0) return [];
+    const paused = new Set(owners);
+    return this.takeOut(({ email }) => isAll || paused.has(email.ownerId));
+  }
+
+  drain(): Claim[] {
+    this.isDrained = true;
+    for (const moment of this.moments.values()) stop(moment);
+    this.moments.clear();
+    return this.takeOut(() => true);
+  }
+
+  /** What has begun stays: it finds out at its fence. */
+  private takeOut(isOut: (entry: Entry) => boolean): Claim[] {
+    const out = [...this.entries.values()].filter(
+      (entry) => !this.begun.has(entry) && isOut(entry),
+    );
+    for (const entry of out) this.remove(entry);
+    return out.map(({ email: { id, token } }) => ({ id, token }));
+  }
+
+  private add(
+    email: ClaimedEmail,
+    { opened, isSuspect, bytes }: { opened: OpenedEmail | null; isSuspect: boolean; bytes: number },
+  ): void {
+    const drop = this.options.holdings.hold(email);
+    const entry = new Entry(email, opened, isSuspect, bytes, drop, this.now);
+    this.entries.set(entry.email.id, entry);
+    this.tally(entry.email.ownerId, 1);
+    this.bytes += entry.bytes;
+    if (entry.isSuspect) this.suspectCount += 1;
+    if (entry.email.dueInMs > 0 && !this.isDrained) this.wait(entry);
+    else {
+      this.makeReady(entry);
+      // A turn later, so that whoever is told that it was accepted is told first.
+      setImmediate(this.options.onReady);
+    }
+  }
+
+  private makeReady(entry: Entry): void {
+    if (entry.isGone) return;
+    const { ownerId } = entry.email;
+    entry.isMany = (this.owners.get(ownerId) ?? 0) > manyMin;
+    this.ready[entry.isMany ? "many" : "few"].add(ownerId, entry);
+  }
+
+  private remove(entry: Entry): void {
+    if (entry.isGone) return;
+    entry.isGone = true;
+    entry.drop();
+    // Another claim of the same email may be here under a newer token.
+    if (this.entries.get(entry.email.id) === entry) this.entries.delete(entry.email.id);
+    this.tally(entry.email.ownerId, -1);
+    this.bytes -= entry.bytes;
+    if (entry.isSuspect) this.suspectCount -= 1;
+    this.freed += 1;
+    const step = Math.min(roomStepMax, this.perOwner / 4);
+    if (this.freed < step && this.entries.size > 0) return;
+    this.freed = 0;
+    this.options.onRoom();
+  }
+
+  private tally(ownerId: string, change: 1 | -1): void {
+    const count = (this.owners.get(ownerId) ?? 0) + change;
+    if (count === 0) this.owners.delete(ownerId);
+    else this.owners.set(ownerId, count);
+  }
+
+  private wait(entry: Entry): void {
+    const at = Math.ceil(this.now() + entry.email.dueInMs);
+    const moment = this.moments.get(at);
+    if (moment) {
+      moment.entries.push(entry);
+      return;
+    }
+    const leftMs = at - this.now();
+    const entries = [entry];
+    const look = leftMs < revokedLeadMs ? null : leftMs - revokedLeadMs;
+    this.moments.set(at, {
+      entries,
+      ring: setTimeout(() => this.ring(at), leftMs),
+      look: look === null ? null : setTimeout(() => void this.look(entries), look),
+    });
+  }
+
+  private ring(at: number): void {
+    const moment = this.moments.get(at);
+    if (!moment) return;
+    stop(moment);
+    this.moments.delete(at);
+    for (const entry of moment.entries) this.makeReady(entry);
+    this.options.onReady();
+  }
+
+  /** A cancelled flood would otherwise cost the next hop a conversation for each email. */
+  private async look(entries: Entry[]): Promise<void> {
+    const here = entries.filter(({ isGone }) => !isGone);
+    if (here.length < revokedMin) return;
+    const claims = here.map(({ email: { id, token } }) => ({ id, token }));
+    const revoked = new Set(await this.options.findRevoked(claims));
+    for (const entry of here) {
+      // An answer that comes late still helps what has not begun.
+      if (revoked.has(entry.email.id) && !this.begun.has(entry)) this.remove(entry);
+    }
+  }
+}
+
+function stop({ ring, look }: Moment): void {
+  clearTimeout(ring);
+  if (look) clearTimeout(look);
+}
+
+function bytesOf({ message, recipients }: ClaimedEmail): number {
+  const addresses = recipients.reduce((sum, { address }) => sum + address.length, 0);
+  return (message?.length ?? 0) + addresses + bytesBeside;
+}

@@ -1,0 +1,233 @@
+import type { Logger } from "../log.ts";
+import { within } from "../queue/abortable.ts";
+import { type AttemptDeps, attempt, type DeliverySignals } from "../queue/attempt.ts";
+import type { Breaker } from "../queue/breaker.ts";
+import type { Holdings } from "../queue/holdings.ts";
+import type { RateLimit } from "../queue/rate-limit.ts";
+import type { Settled } from "../queue/settle.ts";
+import type { Repeating, Settling } from "../queue/settling.ts";
+import type { Ticks } from "../queue/ticks.ts";
+import type { Claim, ClaimedEmail } from "../store/attempts.ts";
+import { type Buffer, type Buffered, createBuffer, type Reservation } from "./buffer.ts";
+import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
+import { createPermits, type Permit } from "./permits.ts";
+
+/** Sends the emails of a worker process: buffer, permits and dispatcher together. */
+export interface Delivery {
+  /** Begins to claim and send. Before that, and in a process that only accepts, nothing is taken. */
+  start(): void;
+  /**
+   * Room for an email that is due as it is accepted, so that the accepting transaction may claim
+   * it; null: it is stored as pending, and found by the next claim.
+   */
+  reserve(email: { ownerId: string; messageBytes: number }): Reservation | null;
+  /** Something is due in so many milliseconds. */
+  wake(inMs?: number): void;
+  /** These emails were changed, held or cancelled by this process: their claims are revoked. */
+  revoke(ids: readonly string[]): void;
+  /** Ids of the emails whose content is being decrypted or sent. */
+  readonly begun: readonly string[];
+  /** Emails that are being delivered right now, or whose outcome is yet to be written. */
+  readonly active: number;
+  /** Emails that are claimed and wait for their moment or their turn. */
+  readonly buffered: number;
+  /**
+   * Claims nothing more; returns what is not fenced, without spending an attempt; waits for what
+   * is. At `deadlineMs` whatever is left is settled as uncertain. Never rejects.
+   */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+export interface DeliveryDeps extends AttemptDeps {
+  region: string;
+  breaker: Breaker;
+  rateLimit: RateLimit;
+  holdings: Holdings;
+  settling: Settling;
+  ticks: Pick<Ticks, "wakeOthers">;
+  /** Regions in which nothing can send: their due emails are claimed here too. */
+  silentRegions: () => readonly string[];
+  /** Told of every email whose attempt begins. */
+  onBegun: (email: ClaimedEmail) => void;
+  /** Attempts begun at once. */
+  begunMax: number;
+  log: Logger;
+}
+
+/** At most this much of the drain's time is kept for settling what did not end by itself. */
+const settleReserveMs = 2_000;
+
+export function createDelivery(deps: DeliveryDeps): Delivery {
+  return new SmtpDelivery(deps);
+}
+
+class SmtpDelivery implements Delivery {
+  private readonly drainController = new AbortController();
+  private readonly endController = new AbortController();
+  private readonly running = new Map<string, Promise<Delivered>>();
+  private readonly buffer: Buffer;
+  private readonly dispatcher: Dispatcher;
+  private isStarted = false;
+
+  constructor(private readonly deps: DeliveryDeps) {
+    const { breaker, rateLimit, holdings, settling, attempts } = deps;
+    this.buffer = createBuffer({
+      begunMax: deps.begunMax,
+      holdings,
+      onReady: () => this.dispatcher.pump(),
+      onRoom: () => this.dispatcher.wake(),
+      // A claim that is not told so finds out at its fence.
+      findRevoked: (claims) => attempts.findLost(claims).catch(() => []),
+    });
+    const { buffer } = this;
+    this.dispatcher = createDispatcher<Permit>({
+      ...{ attempts, buffer, region: deps.region, log: deps.log },
+      permits: createPermits({ breaker, rateLimit, buffer, hasRoom: () => settling.hasRoom }),
+      deliver: (email, permit) => this.deliver(email, permit),
+      giveBack: (claims, reason) => this.giveBack(claims, reason),
+      askForBatch: holdings.askForAny,
+      silentRegions: deps.silentRegions,
+      failPoints: deps.failPoints,
+      onFull: () => deps.ticks.wakeOthers(),
+    });
+    const letOn = (): void => {
+      this.dispatcher.pump();
+      this.dispatcher.wake();
+    };
+    breaker.onChange = letOn;
+    rateLimit.onRoom = letOn;
+  }
+
+  get begun(): readonly string[] {
+    return [...this.running.keys()];
+  }
+
+  get active(): number {
+    return this.running.size + this.deps.settling.repeating;
+  }
+
+  get buffered(): number {
+    return this.buffer.count - this.running.size;
+  }
+
+  start(): void {
+    this.isStarted = true;
+    this.dispatcher.wake();
+  }
+
+  // Both are handed on as they are, without this object.
+  readonly reserve = (email: { ownerId: string; messageBytes: number }): Reservation | null => {
+    const { breaker, settling } = this.deps;
+    const isFit = this.dispatcher.isCaughtUp && breaker.isOpenWide && settling.hasRoom;
+    return this.isStarted && isFit ? this.buffer.reserve(email) : null;
+  };
+
+  readonly revoke = (ids: readonly string[]): void => {
+    this.buffer.revoke(ids);
+  };
+
+  wake(inMs?: number): void {
+    if (this.isStarted) this.dispatcher.wake(inMs);
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    const reserveMs = Math.min(settleReserveMs, deadlineMs * 0.15);
+    this.dispatcher.stop();
+    this.drainController.abort(new Error("draining"));
+    const returned = this.giveBack(this.buffer.drain(), "draining");
+    void returned.then(() => this.deps.ticks.wakeOthers());
+    const allEnded = async () => {
+      await Promise.all([returned, ...this.running.values()]);
+      await this.deps.settling.idle();
+    };
+    await within(allEnded(), deadlineMs - reserveMs);
+    this.endController.abort(new Error("out of time"));
+    await within(allEnded(), reserveMs / 2);
+    this.deps.log.info("worker drained", { count: this.active });
+  }
+
+  /** Never rejects; true: an attempt was made. */
+  private async deliver(email: Buffered, permit: Permit): Promise<boolean> {
+    const { id } = email.email;
+    const signals = { drain: this.drainController.signal, end: this.endController.signal };
+    const run = deliverOne(this.deps, email, permit, signals);
+    this.running.set(id, run);
+    const { kind } = await run;
+    if (this.running.get(id) === run) this.running.delete(id);
+    return kind === "settled" || kind === "repeating";
+  }
+
+  /** In calls of many. A claim that is not reached so is found by the self-audit. Never rejects. */
+  private async giveBack(claims: Claim[], reason: string): Promise<void> {
+    const { attempts, holdings, log } = this.deps;
+    const ends = await Promise.allSettled(
+      claims.map(({ id, token }) => {
+        const drop = holdings.hold({ id, token });
+        return attempts.release({ id, token, reason, delayMs: 0 }).finally(drop);
+      }),
+    );
+    const failed = ends.find((end) => end.status === "rejected");
+    if (!failed) return;
+    log.warn("claims could not be returned", { count: claims.length, err: failed.reason });
+  }
+}
+
+/** How an email that was begun left this process again. */
+export type Delivered =
+  | Settled
+  /** It was tried; what came of it is yet to be written, in the background. */
+  | Repeating
+  /** A fault of ours, or the end of the process: the self-audit or others find it. */
+  | { kind: "failed" };
+
+/** Takes a claimed email to its settled end. Never rejects. */
+export async function deliverOne(
+  deps: DeliveryDeps,
+  buffered: Buffered,
+  permit: Permit,
+  signals: DeliverySignals,
+): Promise<Delivered> {
+  const email = aged(buffered);
+  const log = deps.log.with({ email_id: email.id, claim_token: email.token });
+  try {
+    await deps.failPoints("begin.before", email.id);
+    deps.onBegun(email);
+    const { opened } = buffered;
+    const turn = { ...permit, ...(opened && { opened }) };
+    const { verdict, dataKey } = await attempt(deps, email, turn, signals);
+    // Given back before the outcome is written, which may take long.
+    permit.release();
+    await deps.failPoints("settle.before", email.id);
+    const settled = await deps.settling.end({ email, dataKey, verdict }, signals.end);
+    await deps.failPoints("settle.after", email.id);
+    logSettled(log, settled);
+    return settled;
+  } catch (error) {
+    if (!signals.drain.aborted) log.error("delivery failed", { err: error });
+    return { kind: "failed" };
+  } finally {
+    permit.release();
+  }
+}
+
+/** It has grown older since its claim. */
+function aged(buffered: Buffered): ClaimedEmail {
+  const { email } = buffered;
+  return { ...email, ageMs: Math.max(0, email.ageMs + Math.round(buffered.heldMs())) };
+}
+
+function logSettled(log: Logger, settled: Settled | Repeating): void {
+  switch (settled.kind) {
+    case "settled":
+      log.info("attempt settled", { state: settled.state, outcome: settled.outcome });
+      return;
+    case "released":
+      log.info("claim returned", { reason: settled.reason });
+      return;
+    case "repeating":
+      // Its settle says so, and when it is written.
+      return;
+    case "dropped":
+      log.debug("claim was revoked");
+  }
+}
