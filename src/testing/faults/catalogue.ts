@@ -5,6 +5,13 @@ import { clocksOff } from "./clock-faults.ts";
 import { commitLost } from "./durability-faults.ts";
 import { killedAtEveryStep } from "./fail-point-faults.ts";
 import type { Fault } from "./fault.ts";
+import {
+  floodBesideOwners,
+  floodShared,
+  manyOwners,
+  pausedWithoutRedis,
+  redisAbsent,
+} from "./flood-faults.ts";
 import { functionsRefused } from "./function-faults.ts";
 import { hopDown } from "./hop-faults.ts";
 import { ddlBesideTraffic, rowsLocked, slowDatabase } from "./lock-faults.ts";
@@ -48,6 +55,11 @@ export const faults: Fault[] = [
   poisonInFlood,
   killedTwice,
   killedFiveTimes,
+  floodBesideOwners,
+  manyOwners,
+  floodShared,
+  redisAbsent,
+  pausedWithoutRedis,
   redisFlushed,
   ...redisDowns,
   redisHalfOpen,

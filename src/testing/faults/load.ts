@@ -63,18 +63,23 @@ export function nowAndSoon(index: number): Record<string, unknown> {
 const batchMax = 500;
 const retryMs = 100;
 
-export function createLoad(anyApi: ApiUrl, bearer: string): Load {
+/** Requests come from the owners by turns; changes are asked for by the first. */
+export function createLoad(anyApi: ApiUrl, bearers: readonly string[]): Load {
   const acks = new Map<string, Ack>();
   const cancelled = new Map<string, number>();
   const acceptMs: number[] = [];
   let unanswered = 0;
   let isStopped = false;
   let made = 0;
+  let posts = 0;
+  const [first = ""] = bearers;
   let ackListener: (() => void) | null = null;
 
   /** Until it is answered: whoever gets no answer asks again under the same key. */
   async function post<Data>(api: ApiUrl, path: string, body: unknown): Promise<Data> {
     const key = crypto.randomUUID();
+    const bearer = bearers[posts % bearers.length] ?? first;
+    posts += 1;
     while (!isStopped) {
       const startedAt = performance.now();
       try {
@@ -110,7 +115,7 @@ export function createLoad(anyApi: ApiUrl, bearer: string): Load {
   }
 
   const changes = createLoadChanges(async (path, method, body) => {
-    const answer = await request(`${anyApi()}${path}`, method, { body, bearer });
+    const answer = await request(`${anyApi()}${path}`, method, { body, bearer: first });
     return answer.status;
   });
 
@@ -152,7 +157,7 @@ export function createLoad(anyApi: ApiUrl, bearer: string): Load {
     },
     async cancel(id, api = anyApi) {
       try {
-        const answer = await request(`${api()}/api/v1/cancel/${id}`, "DELETE", { bearer });
+        const answer = await request(`${api()}/api/v1/cancel/${id}`, "DELETE", { bearer: first });
         if (answer.status === 200) cancelled.set(id, Date.now());
         return answer.status;
       } catch {

@@ -30,6 +30,8 @@ export interface WorldOptions {
   /** `postgres`: BullMQ on the database, no process knows a Redis; default `redis`. */
   queue?: "redis" | "postgres";
   sink?: SmtpSinkOptions;
+  /** How many owners `others` is of, by turns; default one. */
+  otherOwners?: Record<Scale, number>;
   /** Settings of every process. */
   env?: Record<string, string>;
 }
@@ -79,7 +81,7 @@ export interface World {
   /** The fsynced record of what the next hop took. */
   readonly acceptanceFile: string;
   readonly load: Load;
-  /** The load of a second owner, whose lateness is measured apart from everybody's. */
+  /** The load of a second owner, or of several, whose lateness is measured apart from everybody's. */
   readonly others: Load;
   readonly processes: ProductProcess[];
   readonly hits: Hit[];
@@ -163,8 +165,12 @@ export async function createWorld(settings: WorldSettings): Promise<World> {
     return region;
   }
 
-  const load = createLoad(anyApi, await bearerOf("ada"));
-  const others = createLoad(anyApi, await bearerOf("eve"));
+  const load = createLoad(anyApi, [await bearerOf("ada")]);
+  const otherNames = Array.from(
+    { length: settings.otherOwners?.[scale] ?? 1 },
+    (_, n) => `eve-${n}`,
+  );
+  const others = createLoad(anyApi, await Promise.all(otherNames.map(bearerOf)));
   return {
     scale,
     mails,
