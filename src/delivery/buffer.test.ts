@@ -56,6 +56,22 @@ describe("turns", () => {
     expect(takeAll().map(({ email }) => email.id)).toEqual([a1, b1, a2, a3] as string[]);
   });
 
+  test("what may be handed out before the next beat is told: what two such seconds could take", () => {
+    const { buffer, clock, put, takeAll } = bufferOf({ begunMax: 1 });
+    put(300);
+    for (let n = 0; n < 30; n++) {
+      const told = new Set(buffer.upcoming);
+      const [email] = takeAll();
+      expect(told).toContain(email?.email.id as string);
+      if (email) buffer.finish(email, true);
+    }
+    expect(buffer.upcoming).toHaveLength(60);
+    clock.ms += 3_000;
+    expect(buffer.upcoming).toHaveLength(20);
+    buffer.drain();
+    expect(buffer.upcoming).toEqual([]);
+  });
+
   test("no more are handed out than may have begun, and each that ends makes room for one", () => {
     const { buffer, put, takeAll } = bufferOf({ begunMax: 2 });
     put(5);

@@ -15,6 +15,8 @@ export interface Buffer {
   readonly count: number;
   /** Suspects among them: a group is in hand while this is above 0. */
   readonly suspects: number;
+  /** Ids of those that may be handed out before the next beat; a death then may be their fault. */
+  readonly upcoming: readonly string[];
   /** Keeps room for an email that the accepting transaction may claim; null: there is none. */
   reserve(email: { ownerId: string; messageBytes: number }): Reservation | null;
   /** Takes an email that `claim_due` granted; it is handed out `dueInMs` from now. */
@@ -96,6 +98,8 @@ const bytesBeside = 1_000;
 const messageBytesMax = 64 * 1024;
 /** Room of this many emails is worth a claim, and no less than a quarter of all room. */
 const roomStepMax = 100;
+/** A beat comes every second, and somewhat later on a busy machine. */
+const upcomingSeconds = 2;
 /** Due at one moment: from this many on it is asked which claims still stand. */
 const revokedMin = 20;
 /** How long before the moment it is asked. */
@@ -174,6 +178,13 @@ class ClaimBuffer implements Buffer {
     // Of owners with few there may be thousands, and their part is far from used up.
     for (const [owner, count] of this.owners) if (count > manyMin) holds[owner] = count;
     return { free: this.free, perOwner: this.perOwner, holds };
+  }
+
+  get upcoming(): readonly string[] {
+    const count = Math.max(manyMin, this.pace.recent * upcomingSeconds);
+    return [this.ready.few, this.ready.many].flatMap((turns) =>
+      turns.peek(count).flatMap(({ isGone, email }) => (isGone ? [] : [email.id])),
+    );
   }
 
   private get free(): number {

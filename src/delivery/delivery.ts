@@ -25,7 +25,7 @@ export interface Delivery {
   wake(inMs?: number): void;
   /** These emails were changed, held or cancelled by this process: their claims are revoked. */
   revoke(ids: readonly string[]): void;
-  /** Ids of the emails whose content is being decrypted or sent. */
+  /** Ids of the emails whose content is decrypted or sent now, or may be before the next beat. */
   readonly begun: readonly string[];
   /** Emails that are being delivered right now, or whose outcome is yet to be written. */
   readonly active: number;
@@ -99,7 +99,7 @@ class SmtpDelivery implements Delivery {
   }
 
   get begun(): readonly string[] {
-    return [...this.running.keys()];
+    return [...this.running.keys(), ...this.buffer.upcoming];
   }
 
   get active(): number {

@@ -43,3 +43,14 @@ test("some are taken out of every line, and the others keep their places", () =>
   expect(turns.size).toBe(2);
   expect([turns.next(), turns.next(), turns.next()]).toEqual(["a1", "a3", undefined]);
 });
+
+test("the next so many are told in the order of their turns, and still wait", () => {
+  const turns = createTurns<string>();
+  expect(turns.peek(3)).toEqual([]);
+  for (const waiter of ["a1", "a2", "a3"]) turns.add("ada", waiter);
+  turns.add("bob", "b1");
+  expect(turns.peek(3)).toEqual(["a1", "b1", "a2"]);
+  expect(turns.peek(9)).toEqual(["a1", "b1", "a2", "a3"]);
+  expect(turns.size).toBe(4);
+  expect(Array.from({ length: 4 }, () => turns.next())).toEqual(["a1", "b1", "a2", "a3"]);
+});

@@ -9,6 +9,8 @@ export interface Turns<T> {
   addFirst(ownerId: string, waiter: T): void;
   /** The next one, who waits no more; undefined: nobody waits. */
   next(): T | undefined;
+  /** The next so many, in the order of their turns if nobody comes meanwhile; they still wait. */
+  peek(count: number): T[];
   /** Takes one who waits no more out of the line. */
   remove(ownerId: string, waiter: T): void;
   /** All for whom this holds, who wait no more. */
@@ -45,6 +47,16 @@ export function createTurns<T>(): Turns<T> {
       lines.delete(ownerId);
       if (line.length > 0) lines.set(ownerId, line);
       return waiter;
+    },
+    peek(count) {
+      const found: T[] = [];
+      for (let turn = 0; found.length < Math.min(count, size); turn++) {
+        for (const line of lines.values()) {
+          const waiter = line[turn];
+          if (waiter !== undefined && found.length < count) found.push(waiter);
+        }
+      }
+      return found;
     },
     remove(ownerId, waiter) {
       const line = lines.get(ownerId);
