@@ -117,7 +117,6 @@ function killed(words: string, kills: number): Fault {
     name: `killed-${words}-in-a-flood`,
     what: `SIGKILL ${kills} times in one flood to the process that sends it, from outside: no email is to blame, so none is held and none is sent by itself; a second owner's mail is as punctual as ever.`,
     mails: { small: 400 + kills * 100, full: 5_000 },
-    notYet: "one way out",
     isLongOnly: true,
     limits: {
       // Each kill costs the 5 s until its worker counts as dead; the rest is the flood's length.
