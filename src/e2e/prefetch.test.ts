@@ -34,18 +34,29 @@ async function heldOf(ids: string[]): Promise<number> {
   return (await sql.query(held, [ids])).rowCount ?? 0;
 }
 
-/** Schedules a flood, and waits until so many of its emails are held for their moment. */
+/**
+ * Schedules a flood, and waits until so many of its emails are held for their moment; another one
+ * where a slow machine was not done before that. `before`: what the next hop had taken by then.
+ */
 async function floodOf(
   name: string,
   { fields = {}, heldMin = count }: { fields?: Record<string, unknown>; heldMin?: number } = {},
 ) {
-  const moment = inMs(4_000);
-  const subjects = Array.from({ length: count }, (_, n) => `${name} ${n}`);
-  const tags = [name.replaceAll(" ", "-")];
-  const ids = await scheduleBatch(product, subjects, { scheduled_at: moment, tags, ...fields });
-  await until("they are held", async () => (await heldOf(ids)) >= heldMin, 10_000);
-  expect(Date.now()).toBeLessThan(Date.parse(moment));
-  return { ids, moment: Date.parse(moment), tag: tags[0] };
+  for (let tries = 1; ; tries++) {
+    const moment = inMs(4_000);
+    const subjects = Array.from({ length: count }, (_, n) => `${name} ${n}`);
+    const tag = `${name.replaceAll(" ", "-")}-${tries}`;
+    const ids = await scheduleBatch(product, subjects, {
+      ...{ scheduled_at: moment, tags: [tag] },
+      ...fields,
+    });
+    const isOver = () => Date.now() >= Date.parse(moment);
+    await until("they are held", async () => isOver() || (await heldOf(ids)) >= heldMin);
+    const before = stack.sink.acceptances.length;
+    if (!isOver()) return { ids, moment: Date.parse(moment), tag, before };
+    expect(tries).toBeLessThan(4);
+    for (const id of ids) await statusOf(product, id, ["sent", "expired"], 40_000);
+  }
 }
 
 /** Message-IDs since the moment, of which none may have come before it. */
@@ -60,16 +71,16 @@ const conversations = () => stack.sink.steps.filter(({ phase }) => phase === "ma
 
 test("a flood is claimed before its moment and sent at it, once, and is pending until then", async () => {
   product = await stack.start();
-  const { ids, moment } = await floodOf("held");
+  const { ids, moment, before } = await floodOf("held");
   await statusOf(product, ids.at(-1) ?? "", ["pending"], 500);
   const cancelled = ids.slice(-3);
   for (const id of cancelled) {
     expect((await product.api("DELETE", `/api/v1/cancel/${id}`)).status).toBe(200);
   }
-  const sent = await acceptedFrom(moment, 0, count - cancelled.length);
+  const sent = await acceptedFrom(moment, before, count - cancelled.length);
   for (const id of ids.slice(0, -3)) await statusOf(product, id);
   expect(new Set(sent).size).toBe(count - cancelled.length);
-  expect(stack.sink.acceptances).toHaveLength(count - cancelled.length);
+  expect(stack.sink.acceptances).toHaveLength(before + count - cancelled.length);
   for (const id of cancelled) await statusOf(product, id, ["cancelled"]);
 });
 
@@ -77,11 +88,11 @@ test.each([
   ["this process", "all"],
   ["another process", "worker"],
 ])("of a flood that is cancelled by %s while it is held nobody hears", async (_, role) => {
-  const [accepted, before] = [stack.sink.acceptances.length, conversations()];
   const sender = await stack.start({ ROLE: role });
   product = role === "all" ? sender : await stack.start({ ROLE: "api" });
   helper = sender;
-  const { ids, moment, tag } = await floodOf(`cancelled beside ${role}`);
+  const { ids, moment, tag, before } = await floodOf(`cancelled beside ${role}`);
+  const asked = conversations();
   const answer = await product.api<{ cancelled: number }>("POST", "/api/v1/cancel", { tag });
   const isInTime = Date.now() < moment - 250;
   expect(answer.status).toBe(200);
@@ -90,8 +101,8 @@ test.each([
   if (isInTime) expect(cancelled).toBe(count);
   for (const id of ids) await statusOf(product, id, ["cancelled", "sent"]);
   await Bun.sleep(Math.max(0, moment + 1_000 - Date.now()));
-  expect(stack.sink.acceptances.length - accepted).toBe(count - cancelled);
-  if (isInTime) expect(conversations() - before).toBeLessThanOrEqual(20);
+  expect(stack.sink.acceptances.length - before).toBe(count - cancelled);
+  if (isInTime) expect(conversations() - asked).toBeLessThanOrEqual(20);
 });
 
 test.each([
@@ -100,9 +111,8 @@ test.each([
 ])(
   "what a process holds when it %s another one sends, once, and not before its time",
   async (_, end) => {
-    const before = stack.sink.acceptances.length;
     product = await stack.start();
-    const { ids, moment } = await floodOf("handed on");
+    const { ids, moment, before } = await floodOf("handed on");
     await end(product);
     product = await stack.start();
     const sent = await acceptedFrom(moment, before, count);
@@ -113,10 +123,9 @@ test.each([
 );
 
 test("a process that is killed with a full buffer loses and doubles nothing", async () => {
-  const before = stack.sink.acceptances.length;
   // 32 fill the buffer of one owner; the rest waits in the database.
   product = await stack.start({ WORKER_CONCURRENCY: "4" });
-  const { ids, moment } = await floodOf("full", { heldMin: 32 });
+  const { ids, moment, before } = await floodOf("full", { heldMin: 32 });
   expect(await heldOf(ids)).toBe(32);
   await product.kill();
   product = await stack.start();
@@ -127,14 +136,13 @@ test("a process that is killed with a full buffer loses and doubles nothing", as
 });
 
 test("of a flood that may not be late nothing is sent late, though it was claimed in time", async () => {
-  const before = stack.sink.acceptances.length;
   // Of its 20 connections each takes one in 300 ms: not half of them get out in two seconds.
   stack.sink.setRules(({ phase }) =>
     phase === "rcpt" ? { do: "wait", until: Bun.sleep(300) } : null,
   );
   product = await stack.start();
   const fields = { max_lateness: 2, on_late: "drop" };
-  const { ids, moment } = await floodOf("not late", { fields });
+  const { ids, moment, before } = await floodOf("not late", { fields });
   const states = await Promise.all(
     ids.map(async (id) => (await statusOf(product, id, ["sent", "expired"], 40_000)).status),
   );
