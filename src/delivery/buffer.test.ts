@@ -72,6 +72,16 @@ describe("turns", () => {
     expect(buffer.upcoming).toEqual([]);
   });
 
+  test("what is past its time is not handed out, and is returned", () => {
+    const { buffer, clock, put, takeAll } = bufferOf();
+    const late = put(3, { expiresInMs: 2_000 });
+    const [other] = put(1, { ownerId: "bob" });
+    clock.ms += 2_001;
+    expect(takeAll().map(({ email }) => email.id)).toEqual([other as string]);
+    expect(buffer.takePast().map(({ id }) => id)).toEqual(late);
+    expect(buffer.count).toBe(1);
+  });
+
   test("no more are handed out than may have begun, and each that ends makes room for one", () => {
     const { buffer, put, takeAll } = bufferOf({ begunMax: 2 });
     put(5);

@@ -21,7 +21,10 @@ export interface Buffer {
   reserve(email: { ownerId: string; messageBytes: number }): Reservation | null;
   /** Takes an email that `claim_due` granted; it is handed out `dueInMs` from now. */
   take(email: ClaimedEmail & { isSuspect?: boolean }): void;
-  /** The next email whose moment has come; undefined: none, or only of floods that have their part. */
+  /**
+   * The next email whose moment has come and is not past; undefined: none, or only of floods that
+   * have their part.
+   */
   next(): Buffered | undefined;
   /** Puts an email back that found no permit; it is the first of its owner again. */
   putBack(email: Buffered): void;
@@ -231,9 +234,11 @@ class ClaimBuffer implements Buffer {
     const isFull = this.begun.size >= this.options.begunMax;
     if (isFull) return undefined;
     const isManyFull = this.begunMany >= Math.max(1, this.options.begunMax * manyShare);
-    const entry = this.ready.few.next() ?? (isManyFull ? undefined : this.ready.many.next());
+    const turn = () => this.ready.few.next() ?? (isManyFull ? undefined : this.ready.many.next());
+    let entry = turn();
+    // What is past its time is for `takePast`: its fence would refuse it.
+    while (entry && (entry.isGone || entry.isPast())) entry = turn();
     if (!entry) return undefined;
-    if (entry.isGone) return this.next();
     this.begun.add(entry);
     if (entry.isMany) this.begunMany += 1;
     return entry;
