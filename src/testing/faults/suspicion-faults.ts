@@ -66,7 +66,6 @@ function poisoned(name: string, what: string, flood: Fault["mails"]): Fault {
     name,
     what,
     mails: flood,
-    notYet: "one way out",
     isLongOnly: true,
     limits: { latenessP99Ms: { small: 20_000, full: 60_000 }, othersLatenessP99Ms: noticedMs },
     async run(world) {
@@ -90,11 +89,15 @@ function poisoned(name: string, what: string, flood: Fault["mails"]): Fault {
   });
 }
 
-export const poisonAlone = poisoned(
-  "poison-alone",
-  "One email among few kills its worker within 5 ms of its turn, again and again: it is held after at most 6 deaths, nobody else is.",
-  { small: 5, full: 5 },
-);
+export const poisonAlone = defineFault({
+  ...poisoned(
+    "poison-alone",
+    "One email among few kills its worker within 5 ms of its turn, again and again: it is held after at most 6 deaths, nobody else is.",
+    { small: 5, full: 5 },
+  ),
+  // Whoever is in its group shares up to five of its deaths, 5 s each.
+  notYet: "one way out",
+});
 
 export const poisonInFlood = poisoned(
   "poison-in-a-flood",
