@@ -8735,7 +8735,9 @@ begin
 end
 $$;
 
--- resume_sending: args { kind, name, origin | null }; answer { was_paused }.
+-- resume_sending: args { kind, name, reason | null, origin | null }; answer { was_paused }.
+-- Guarantees: what was paused may be claimed again once it returns; the journal has who resumed it,
+-- why if a reason was given, and whose pause it was.
 create function mailer.resume_sending(args text) returns text
 language plpgsql
 set search_path = ''
@@ -8753,8 +8755,9 @@ begin
   insert into mailer.journal (owner_id, actor, origin, action, detail)
   values (case v_pause.kind when 'owner' then v_pause.name else mailer.claim_sub() end,
     mailer.claim_sub(), v_args ->> 'origin', 'sending.resumed',
-    jsonb_build_object(v_pause.kind, v_pause.name, 'paused_at', v_pause.paused_at,
-      'paused_by', v_pause.paused_by));
+    jsonb_strip_nulls(jsonb_build_object(v_pause.kind, v_pause.name,
+      'paused_at', v_pause.paused_at, 'paused_by', v_pause.paused_by,
+      'reason', v_args ->> 'reason')));
   return '{"was_paused":true}';
 end
 $$;

@@ -1,7 +1,7 @@
 import type { JobCounts, JobStatus, QueueJob, Status } from "@bull-board/api/typings/app";
 import type { EmailState } from "../email/email.ts";
 import { deadLetterStates } from "../email/states.ts";
-import type { Pauses } from "../store/pauses.ts";
+import type { PauseWatch } from "../queue/pause-watch.ts";
 import type { EmailFilter } from "../store/stored-email.ts";
 import { emailsQueueName } from "./board-rules.ts";
 import { DeadLetterAdapter, type DeadLetterAdapterDeps } from "./dead-letter-adapter.ts";
@@ -9,9 +9,7 @@ import { DeadLetterAdapter, type DeadLetterAdapterDeps } from "./dead-letter-ada
 export interface EmailsAdapterDeps extends DeadLetterAdapterDeps {
   /** Whose sending the button pauses. */
   region: string;
-  pauses: Pauses;
-  /** Told when sending was resumed. */
-  onResumed: () => void;
+  pauses: PauseWatch;
 }
 
 /**
@@ -60,7 +58,7 @@ export class EmailsAdapter extends DeadLetterAdapter {
 
   override async isPaused(): Promise<boolean> {
     const { pauses, region } = this.#deps;
-    return (await pauses.list()).some(({ kind, name }) => kind === "region" && name === region);
+    return pauses.last.some(({ kind, name }) => kind === "region" && name === region);
   }
 
   override pause = async (): Promise<never> => {
@@ -71,7 +69,6 @@ export class EmailsAdapter extends DeadLetterAdapter {
 
   override resume = async (): Promise<never> => {
     await this.#deps.pauses.resume(this.#target, this.#deps.who());
-    this.#deps.onResumed();
     return undefined as never;
   };
 

@@ -11,7 +11,6 @@ import type { RateLimits } from "../http/rate-limits.ts";
 import type { Logger } from "../log.ts";
 import { listCaptured, readCaptured } from "../mail/captured.ts";
 import { type TickJob, tickQueueName } from "../queue/ticks.ts";
-import { createPauses } from "../store/pauses.ts";
 import { createSessionStore } from "../store/sessions.ts";
 import { nobodySends, transportWords } from "./health-of-fleet.ts";
 import type { Parts } from "./parts.ts";
@@ -55,8 +54,6 @@ export function createPages(deps: PagesDeps): Hono {
     ...parts,
     // A connection of its own: what somebody looks at must not hold up what is added.
     queue: parts.queue && parts.backend.createQueue<TickJob>(tickQueueName),
-    pauses: createPauses(parts.database),
-    onResumed: () => parts.delivery.wake(),
     region: config.region,
     hasPasswords: deps.passwords !== undefined,
   });

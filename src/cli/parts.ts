@@ -20,6 +20,7 @@ import { type ClockSkew, createClockSkew } from "../queue/clock-skew.ts";
 import { createDestinations } from "../queue/destinations.ts";
 import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
 import { createHoldings } from "../queue/holdings.ts";
+import { createPauseWatch } from "../queue/pause-watch.ts";
 import { createQueueBackend, type QueueBackend } from "../queue/queue-backend.ts";
 import { createQueueHealthWatch } from "../queue/queue-health.ts";
 import {
@@ -52,6 +53,7 @@ import { createFigureReader } from "../store/figures.ts";
 import { createFleetStore } from "../store/fleet.ts";
 import { createHeldClaims } from "../store/held-claims.ts";
 import { createJournal } from "../store/journal.ts";
+import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence, type Presence } from "../store/presence.ts";
 import { createTransportSlots } from "../store/transport-slots.ts";
@@ -138,19 +140,22 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
   });
   const { delivery, breaker, holdings, settling, ending, selfAudit } = work;
   onWake((inMs) => delivery.wake(inMs));
+  const wakeAll = (): void => {
+    delivery.wake();
+    ticks.wakeOthers();
+  };
+  const pauses = createPauseWatch({ pauses: createPauses(database), onResumed: wakeAll, log });
   const known = { breaker, settling, workerId, sender, queueHealth };
   const fleet = createFleetOf(config, database, known, log);
   const reconciler = createReconciler({
     ...ending,
     ...{ presence, backend, clockSkew, log },
     intervalMs: config.reconcileIntervalMs,
-    lookAtQueue: async () => void (await Promise.all([queueHealth.look(), fleet.look()])),
+    lookAround: async () =>
+      void (await Promise.all([queueHealth.look(), fleet.look(), pauses.look()])),
     settling,
     begun: () => delivery.begun,
-    onReturned: () => {
-      delivery.wake();
-      ticks.wakeOthers();
-    },
+    onReturned: wakeAll,
   });
   const { messageBytesMax, quota } = config;
   const writing = { emails, keyRing, semaphore, ticks, messageBytesMax };
@@ -164,7 +169,7 @@ export function createParts(config: Config, opened: Database, secrets: Secrets, 
     emails: revokeCancelled(emails, delivery.revoke),
     ...{ keyRing, semaphore, ticks, presence, backend, queue, queueHealth, clockSkew, log },
     ...{ workerId, database, sender, metrics, sealer, reconciler, selfAudit },
-    ...{ delivery, breaker, holdings, settling, fleet },
+    ...{ delivery, breaker, holdings, settling, fleet, pauses },
     bytesMax: bytesMaxOf(config),
     change: createChange({ ...writing, changes: createChanges(database), revoke: delivery.revoke }),
     accept: measureAccept(metrics, accept),

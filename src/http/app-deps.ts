@@ -8,6 +8,7 @@ import type { Logger } from "../log.ts";
 import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import type { Accept } from "../queue/accept.ts";
 import type { Change } from "../queue/change.ts";
+import type { PauseWatch } from "../queue/pause-watch.ts";
 import type { RoundReport } from "../queue/reconcile-report.ts";
 import type { ApiKeys } from "../store/api-keys.ts";
 import type { Audit } from "../store/audit.ts";
@@ -72,6 +73,8 @@ export interface AppDeps {
   examine: () => Promise<Examined[]>;
   /** One round of the reconciler. */
   reconcile: () => Promise<RoundReport>;
+  /** Stops sending, and lets it go on. */
+  pauses: PauseWatch;
   /** Regions an email may be sent to, beside our own, as of a few seconds ago. Default: none. */
   knownRegions?: () => readonly string[];
   countWorkers: () => Promise<number>;

@@ -30,6 +30,12 @@ import { deadLetterParameters, filterParameters, pageParameters } from "./list-q
 import { createOwnerTurns, type OwnerTurns } from "./owner-turns.ts";
 import { createParseTurns, type ParseTurns } from "./parse-turns.ts";
 import { createPatchEmail } from "./patch-email.ts";
+import {
+  createPauseSending,
+  createResumeSending,
+  pauseSchema,
+  resumeSchema,
+} from "./pause-sending.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { assertQuery } from "./query.ts";
 import { createQueueStats } from "./queue-stats.ts";
@@ -87,7 +93,6 @@ export function routesOf(deps: AppDeps): Route[] {
   const read = { method: "GET", auth: "bearer", needs: "read", query: [] } as const;
   const send = { method: "POST", auth: "bearer", needs: "send", query: [] } as const;
   const keys = { ...send, needs: "keys" } as const;
-  const admin = { ...read, needs: "admin" } as const;
   const probe = { method: "GET", auth: "none" } as const;
   const filters = [...filterParameters, ...pageParameters];
   const deadFilters = [...filters, ...deadLetterParameters];
@@ -176,19 +181,30 @@ export function routesOf(deps: AppDeps): Route[] {
     { ...read, path: `${v1}/api-keys`, query: page, run: createListApiKeys(deps) },
     { ...read, path: `${v1}/api-keys/:id`, run: createGetApiKey(deps) },
     { ...keys, path: `${v1}/api-keys/:id`, method: "DELETE", run: createRevokeApiKey(deps) },
-    { ...admin, path: `${v1}/signing-keys`, run: createListSigningKeys(deps) },
-    {
-      ...admin,
-      path: `${v1}/signing-keys/:kid`,
-      method: "DELETE",
-      run: createDropSigningKey(deps),
-    },
-    { ...admin, path: `${v1}/doctor`, run: createExamine(deps) },
-    { ...admin, path: `${v1}/reconcile`, method: "POST", run: createReconcileNow(deps) },
+    ...adminRoutes(deps, v1),
     { ...probe, path: "/health", run: createHealth(deps) },
     { ...probe, path: "/health/live", run: createLive() },
     { ...probe, path: "/health/ready", run: createReady(deps) },
     { ...probe, path: "/metrics", auth: "metrics", run: createGetMetrics(deps) },
+  ];
+}
+
+/** What the people who run the service do, for everybody. */
+function adminRoutes(deps: AppDeps, v1: string): Route[] {
+  const look = { method: "GET", auth: "bearer", needs: "admin", query: [] } as const;
+  const act = { ...look, method: "POST" } as const;
+  return [
+    { ...look, path: `${v1}/signing-keys`, run: createListSigningKeys(deps) },
+    {
+      ...look,
+      path: `${v1}/signing-keys/:kid`,
+      method: "DELETE",
+      run: createDropSigningKey(deps),
+    },
+    { ...look, path: `${v1}/doctor`, run: createExamine(deps) },
+    { ...act, path: `${v1}/reconcile`, run: createReconcileNow(deps) },
+    { ...act, path: `${v1}/pause`, body: pauseSchema, run: createPauseSending(deps) },
+    { ...act, path: `${v1}/resume`, body: resumeSchema, run: createResumeSending(deps) },
   ];
 }
 

@@ -84,6 +84,8 @@ const rows: Record<string, Row> = {
   "DELETE /api/v1/signing-keys/:kid": admin,
   "GET /api/v1/doctor": admin,
   "POST /api/v1/reconcile": admin,
+  "POST /api/v1/pause": { ...admin, body: () => ({ owner: "nobody", reason: "a test" }) },
+  "POST /api/v1/resume": { ...admin, body: () => ({ owner: "nobody" }) },
 };
 /** No credential of a caller: what watches the service may ask these. */
 const open = ["GET /health", "GET /health/live", "GET /health/ready", "GET /metrics"];

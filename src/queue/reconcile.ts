@@ -20,8 +20,8 @@ export interface ReconcilerDeps extends RoundDeps {
   log: Logger;
   /** How often the database is searched for work that nobody knows of. */
   intervalMs: number;
-  /** Called every second, to find out whether the queue takes jobs. Default: nothing. */
-  lookAtQueue?: () => Promise<void>;
+  /** Called every second, for what this process has to know of the rest. Default: nothing. */
+  lookAround?: () => Promise<void>;
   /** Ids of the emails that are decrypted or sent here. Default: none. */
   begun?: () => readonly string[];
   /** Claims came back from dead workers: others can send them. */
@@ -91,7 +91,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     },
     start() {
       loop("beat", beatMs, beat);
-      loop("queue health", lookMs, async () => await deps.lookAtQueue?.());
+      loop("look around", lookMs, async () => await deps.lookAround?.());
       loop("queue clock", clockEveryMs, rounds.readQueueClock);
       loop("reconcile", deps.intervalMs, () => rounds.runOnce(false), { nudge });
     },

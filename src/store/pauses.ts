@@ -18,8 +18,8 @@ export interface Pause extends PauseTarget {
 export interface Pauses {
   /** Answers the pause in force: an earlier one is left as it is. */
   pause(target: PauseTarget & { reason: string }, by: PauseCaller): Promise<Pause>;
-  /** False: it was not paused. */
-  resume(target: PauseTarget, by: PauseCaller): Promise<boolean>;
+  /** False: it was not paused. Without a reason the journal has none. */
+  resume(target: PauseTarget & { reason?: string | null }, by: PauseCaller): Promise<boolean>;
   /** All that is paused, the oldest first. */
   list(): Promise<Pause[]>;
 }
@@ -36,8 +36,9 @@ export function createPauses(database: Database): Pauses {
       const args = { kind, name, reason, origin };
       return toPause((await database.rpc("pause_sending", args, claims)) as PauseJson);
     },
-    async resume({ kind, name }, { claims, origin }) {
-      const answer = await database.rpc("resume_sending", { kind, name, origin }, claims);
+    async resume({ kind, name, reason = null }, { claims, origin }) {
+      const args = { kind, name, reason, origin };
+      const answer = await database.rpc("resume_sending", args, claims);
       return (answer as { was_paused: boolean }).was_paused;
     },
     async list() {

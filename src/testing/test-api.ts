@@ -11,6 +11,7 @@ import { createLogger } from "../log.ts";
 import type { Transport } from "../mail/transport.ts";
 import { createAccept } from "../queue/accept.ts";
 import { createChange } from "../queue/change.ts";
+import { createPauseWatch } from "../queue/pause-watch.ts";
 import { emptyRound } from "../queue/reconcile-report.ts";
 import { createAudit } from "../store/audit.ts";
 import { createBulkCancel } from "../store/bulk-cancel.ts";
@@ -18,6 +19,7 @@ import { createChanges } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
 import { createDeadLetters } from "../store/dead-letters.ts";
 import { createEmails } from "../store/emails.ts";
+import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import type { Quota } from "../store/stored-email.ts";
 import { createDelivery, type Delivery } from "./delivery.ts";
@@ -191,6 +193,11 @@ function apiDeps(
     }),
     keyRing,
     semaphore,
+    pauses: createPauseWatch({
+      pauses: createPauses(database),
+      onResumed: () => ticks.wakeOthers(),
+      log,
+    }),
     health: async () => ({ status: "ok", accepting: true, components: {} }),
     examine: async () => [],
     reconcile: async () => emptyRound(),

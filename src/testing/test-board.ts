@@ -4,6 +4,7 @@ import { openBoard } from "../admin/open-board.ts";
 import { createSessions } from "../admin/session.ts";
 import { createAuthenticator, issueToken } from "../auth/jwt.ts";
 import { createLogger } from "../log.ts";
+import { createPauseWatch } from "../queue/pause-watch.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { type TickJob, tickQueueName } from "../queue/ticks.ts";
 import { createEmails } from "../store/emails.ts";
@@ -42,8 +43,7 @@ export async function startTestBoard(rules: SinkRule[]) {
     queue,
     backend,
     emails: createEmails(database),
-    pauses: createPauses(database),
-    onResumed: () => {},
+    pauses: createPauseWatch({ pauses: createPauses(database), onResumed: () => {}, log }),
     ticks,
     keyRing,
     region: "here",
