@@ -1,7 +1,7 @@
 import type { Principal } from "../auth/principal.ts";
 import type { CapturedSummary } from "./captured-mails.ts";
 import { shownSize, shownTime } from "./format.ts";
-import { CommandLine, Page } from "./page.tsx";
+import { CommandLine, Page, type PauseNotice } from "./page.tsx";
 
 /** What the example command is made of. */
 export interface ExampleOptions {
@@ -13,15 +13,16 @@ export interface ExampleOptions {
 
 export interface CapturedListPageProps {
   principal: Principal;
+  pause: PauseNotice | null;
   mails: readonly CapturedSummary[];
   /** Most that are listed. */
   limit: number;
   example: ExampleOptions;
 }
 
-export function CapturedListPage({ principal, ...list }: CapturedListPageProps) {
+export function CapturedListPage({ principal, pause, ...list }: CapturedListPageProps) {
   return (
-    <Page title="Captured mails" principal={principal}>
+    <Page title="Captured mails" principal={principal} pause={pause}>
       <div class="heading">
         <h1>Captured mails</h1>
         <p>Nothing leaves this machine: every message stays here instead of being sent.</p>
@@ -34,7 +35,11 @@ export function CapturedListPage({ principal, ...list }: CapturedListPageProps) 
 }
 
 /** The part that the page fetches again every two seconds. */
-export function CapturedList({ mails, limit, example }: Omit<CapturedListPageProps, "principal">) {
+export function CapturedList({
+  mails,
+  limit,
+  example,
+}: Omit<CapturedListPageProps, "principal" | "pause">) {
   if (mails.length === 0) return <Empty example={example} />;
   return (
     <>

@@ -1,7 +1,7 @@
 import type { Principal } from "../auth/principal.ts";
 import type { CapturedMail } from "./captured-mails.ts";
 import { shownSize, shownTime } from "./format.ts";
-import { Page } from "./page.tsx";
+import { Page, type PauseNotice } from "./page.tsx";
 import type { ParsedMessage } from "./parsed-message.ts";
 
 export const messageParts = ["html", "text", "headers"] as const;
@@ -9,17 +9,19 @@ export type MessagePart = (typeof messageParts)[number];
 
 export interface CapturedPageProps {
   principal: Principal;
+  pause: PauseNotice | null;
   emailId: string;
   mail: CapturedMail;
   message: ParsedMessage;
   part: MessagePart;
 }
 
-export function CapturedPage({ principal, emailId, mail, message, part }: CapturedPageProps) {
+export function CapturedPage(props: CapturedPageProps) {
+  const { principal, pause, emailId, mail, message, part } = props;
   const path = `/captured/${emailId}`;
   const subject = message.subject.trim() || "(no subject)";
   return (
-    <Page title={subject} principal={principal}>
+    <Page title={subject} principal={principal} pause={pause}>
       <nav class="back">
         <a href="/">← All mails</a>
       </nav>

@@ -4,7 +4,7 @@ import { type AdmissionOptions, createAdmission } from "./admission.tsx";
 import { CapturedList, CapturedListPage, type ExampleOptions } from "./captured-list.tsx";
 import type { CapturedMail, CapturedMails } from "./captured-mails.ts";
 import { CapturedPage, hasPart, messageParts } from "./captured-page.tsx";
-import { Notice, Page } from "./page.tsx";
+import { Notice, Page, type PauseNotice } from "./page.tsx";
 import { sendDownload, sendFragment, sendMessageHtml, sendPage } from "./page-response.ts";
 import { parseMessage } from "./parsed-message.ts";
 import type { Visitors } from "./visitor.ts";
@@ -13,18 +13,22 @@ const listedMax = 100;
 
 interface OpenedMail {
   principal: Principal;
+  pause: PauseNotice | null;
   emailId: string;
   mail: CapturedMail;
 }
+
+/** What is paused, for this visitor. */
+export type FindPause = (visitor: Principal) => PauseNotice | null;
 
 /** They show everybody's content: admins only. */
 export function mountCaptured(
   app: Hono,
   visitors: Visitors,
   captured: CapturedMails,
-  options: Omit<AdmissionOptions, "reason">,
+  options: Omit<AdmissionOptions, "reason"> & { findPause: FindPause },
 ): void {
-  const { program } = options;
+  const { program, findPause } = options;
   const reason = "Captured mails show everybody's content.";
   const admit = createAdmission(visitors, { ...options, reason });
 
@@ -46,7 +50,7 @@ export function mountCaptured(
       // The id becomes part of a file name further down.
       const mail = /^[\w-]{1,64}$/.test(emailId) ? await captured.read(emailId) : null;
       if (mail === null) return sendMissing(c, principal);
-      return await answer(c, { principal, emailId, mail });
+      return await answer(c, { principal, pause: findPause(principal), emailId, mail });
     };
 
   app.get("/captured/:id", withMail(sendCaptured));
@@ -77,12 +81,12 @@ export function mountCaptured(
 /** What `/` shows to admins while capturing. */
 export async function sendCapturedList(
   c: Context,
-  principal: Principal,
+  visitor: { principal: Principal; pause: PauseNotice | null },
   captured: CapturedMails,
   example: ExampleOptions,
 ): Promise<Response> {
   const mails = await captured.list(listedMax);
-  const list = { principal, mails, limit: listedMax, example };
+  const list = { ...visitor, mails, limit: listedMax, example };
   return sendPage(c, <CapturedListPage {...list} />);
 }
 

@@ -6,6 +6,7 @@ import { createMemorySessions } from "../testing/memory-sessions.ts";
 import type { CapturedMail, CapturedMails } from "./captured-mails.ts";
 import { mountConsole } from "./console.tsx";
 import type { MailTrouble } from "./elsewhere-page.tsx";
+import type { PauseNotice } from "./page.tsx";
 import { createSessions } from "./session.ts";
 import { createSignInLinks } from "./sign-in-link.ts";
 
@@ -80,6 +81,7 @@ interface Settings {
   captured?: CapturedMails | null;
   publicUrl?: string;
   trouble?: MailTrouble;
+  pause?: PauseNotice;
 }
 
 function createConsole(settings: Settings = {}) {
@@ -93,6 +95,7 @@ function createConsole(settings: Settings = {}) {
     captured: settings.captured === undefined ? capturedOf(message) : settings.captured,
     transportName: "smtp.example.com:587",
     findTrouble: async () => settings.trouble ?? null,
+    findPause: () => settings.pause ?? null,
     publicUrl: settings.publicUrl ?? null,
     isBehindProxy: () => false,
     program: "DATA_DIR=/d /opt/mailer",
@@ -250,6 +253,25 @@ describe("admins", () => {
       `<strong>No mail gets out:</strong> ${words}.`,
     );
     expect(await (await refused.get("/")).text()).not.toContain("535");
+  });
+
+  test("see on every page that sending is paused, and strangers do not", async () => {
+    const words = "sending of the region ams is paused by olga (a flood)";
+    const pause = { isStopped: true, words };
+    const capturing = createConsole({ pause });
+    for (const path of ["/", "/captured/e1", "/captured/e1?part=headers"]) {
+      const html = await (await capturing.asAdmin(path)).text();
+      expect([path, html.includes(`<strong>Paused:</strong> ${words}.`)]).toEqual([path, true]);
+    }
+    const sending = createConsole({ captured: null, pause });
+    const html = await (await sending.asAdmin("/")).text();
+    expect(html).toContain(`<strong>Paused:</strong> ${words}.`);
+    expect(html).toContain("<h1>Mails wait</h1>");
+    for (const each of [capturing, sending]) {
+      expect(await (await each.get("/")).text()).not.toContain("olga");
+    }
+    const others = createConsole({ captured: null, pause: { isStopped: false, words } });
+    expect(await (await others.asAdmin("/")).text()).toContain("<h1>Mails are sent</h1>");
   });
 
   test("open a mail: HTML first, in a frame without scripts; blind copies show", async () => {

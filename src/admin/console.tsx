@@ -5,7 +5,7 @@ import type { AppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { mountAssets } from "./assets.ts";
 import type { CapturedMails } from "./captured-mails.ts";
-import { mountCaptured, sendCapturedList } from "./captured-routes.tsx";
+import { type FindPause, mountCaptured, sendCapturedList } from "./captured-routes.tsx";
 import { ElsewherePage, type MailTrouble } from "./elsewhere-page.tsx";
 import { sendPage } from "./page-response.ts";
 import type { Sessions } from "./session.ts";
@@ -26,6 +26,8 @@ export interface ConsoleDeps {
   transportName: string;
   /** Why mails do not get out at the moment, or late; null: they do, in time. */
   findTrouble: () => Promise<MailTrouble | null>;
+  /** What somebody has paused, as far as this visitor may know. */
+  findPause: FindPause;
   publicUrl: string | null;
   /** Whether who connects is a proxy of ours, whose X-Forwarded-Proto counts. */
   isBehindProxy: (c: Context) => boolean;
@@ -40,12 +42,12 @@ export interface ConsoleDeps {
 
 /** `/`, sign-in and -out, the captured mails, and the files that these pages need. */
 export function mountConsole(app: Hono, deps: ConsoleDeps): void {
-  const { captured, transportName, program = "taskforce-mailer" } = deps;
+  const { captured, transportName, findPause, program = "taskforce-mailer" } = deps;
   const signingIn = { program, hasPasswords: deps.passwords !== undefined };
   const visitors = createVisitors(deps);
   mountAssets(app);
   mountSignIn(app, visitors, { ...deps, program });
-  if (captured !== null) mountCaptured(app, visitors, captured, signingIn);
+  if (captured !== null) mountCaptured(app, visitors, captured, { ...signingIn, findPause });
 
   app.get("/", async (c) => {
     const visitor = await visitors.recognise(c);
@@ -56,12 +58,13 @@ export function mountConsole(app: Hono, deps: ConsoleDeps): void {
       const isReloading = c.req.header("Sec-Fetch-Site") === "cross-site";
       return sendPage(c, <SignInPage {...signingIn} isReloading={isReloading} />);
     }
+    const pause = findPause(visitor);
     const example = { baseUrl: visitors.baseUrl(c), program };
     if (captured !== null && visitor.isAdmin) {
-      return await sendCapturedList(c, visitor, captured, example);
+      return await sendCapturedList(c, { principal: visitor, pause }, captured, example);
     }
     const name = captured === null ? transportName : null;
-    const about = { transportName: name, trouble: await deps.findTrouble(), example };
+    const about = { transportName: name, trouble: await deps.findTrouble(), pause, example };
     return sendPage(c, <ElsewherePage principal={visitor} {...about} />);
   });
 }

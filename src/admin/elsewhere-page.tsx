@@ -1,6 +1,6 @@
 import type { Principal } from "../auth/principal.ts";
 import { type ExampleOptions, scheduleCommandOf } from "./captured-list.tsx";
-import { CommandLine, Notice, Page } from "./page.tsx";
+import { CommandLine, Notice, Page, type PauseNotice } from "./page.tsx";
 
 /** What keeps mails from getting out in time. */
 export interface MailTrouble {
@@ -15,14 +15,15 @@ export interface ElsewherePageProps {
   /** Where mails go, as `smtp.example.com:587`; null: they are captured, but not for this visitor. */
   transportName: string | null;
   trouble: MailTrouble | null;
+  pause: PauseNotice | null;
   example: ExampleOptions;
 }
 
 /** What `/` says when there are no captured mails to show. */
 export function ElsewherePage(props: ElsewherePageProps) {
-  const { principal, transportName, trouble, example } = props;
+  const { principal, transportName, trouble, pause, example } = props;
   return (
-    <Page title="Welcome" principal={principal}>
+    <Page title="Welcome" principal={principal} pause={pause}>
       {trouble !== null && (
         <p class="trouble" role="alert">
           <strong>{trouble.isStopped ? "No mail gets out" : "Mail is late"}:</strong>{" "}
@@ -34,7 +35,7 @@ export function ElsewherePage(props: ElsewherePageProps) {
           <p>Nothing is sent. Captured mails show everybody's content, so only admins see them.</p>
         ) : (
           <p>
-            They {trouble?.isStopped ? "are to go" : "go"} out through <code>{transportName}</code>.
+            They {isWaiting(props) ? "are to go" : "go"} out through <code>{transportName}</code>.
           </p>
         )}
         <p>Schedule an e-mail:</p>
@@ -46,8 +47,13 @@ export function ElsewherePage(props: ElsewherePageProps) {
   );
 }
 
-function headingOf({ transportName, trouble }: ElsewherePageProps): string {
-  if (trouble?.isStopped) return "Mails wait";
+function isWaiting({ trouble, pause }: ElsewherePageProps): boolean {
+  return [trouble, pause].some((reason) => reason?.isStopped);
+}
+
+function headingOf(props: ElsewherePageProps): string {
+  if (isWaiting(props)) return "Mails wait";
+  const { transportName } = props;
   return transportName === null ? "Mails are captured" : "Mails are sent";
 }
 

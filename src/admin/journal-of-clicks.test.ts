@@ -23,6 +23,7 @@ beforeAll(async () => {
     captured: null,
     transportName: "smtp.example.com:587",
     findTrouble: async () => null,
+    findPause: () => null,
     publicUrl: base,
     isBehindProxy: () => false,
     peerAddress: () => "192.0.2.7",

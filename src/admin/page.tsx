@@ -1,17 +1,27 @@
 import type { Child } from "hono/jsx";
 import type { Principal } from "../auth/principal.ts";
 
+/** That somebody has stopped sending. */
+export interface PauseNotice {
+  /** Nothing of this visitor's is sent from here; false: it concerns others. */
+  isStopped: boolean;
+  /** Who paused what, since when and why; for a person. */
+  words: string;
+}
+
 export interface PageProps {
   title: string;
   /** null: nobody is signed in. */
   principal: Principal | null;
+  /** What is paused, for this visitor; default: nothing is. */
+  pause?: PauseNotice | null;
   /** Ask for the same page again from within: see `console.tsx`. */
   isReloading?: boolean;
   children?: Child;
 }
 
 /** The frame of every page of the console. */
-export function Page({ title, principal, isReloading = false, children }: PageProps) {
+export function Page({ title, principal, pause = null, isReloading = false, children }: PageProps) {
   return (
     <html lang="en">
       <head>
@@ -34,6 +44,11 @@ export function Page({ title, principal, isReloading = false, children }: PagePr
           </a>
           {principal !== null && <SignedIn principal={principal} />}
         </header>
+        {pause !== null && (
+          <p class="trouble" role="alert">
+            <strong>Paused:</strong> {pause.words}.
+          </p>
+        )}
         <main>{children}</main>
         <p class="offline" role="status">
           The server does not answer. Trying again…

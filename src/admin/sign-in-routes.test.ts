@@ -56,6 +56,7 @@ function startConsole({
     captured: null,
     transportName: "smtp.example.com:587",
     findTrouble: async () => null,
+    findPause: () => null,
     publicUrl,
     isBehindProxy: () => trustProxy,
     peerAddress: () => `192.0.2.${7 + (asked++ % networks)}`,

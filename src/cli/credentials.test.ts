@@ -40,6 +40,7 @@ beforeAll(async () => {
     captured: { list: async () => [], read: async () => null },
     transportName: "",
     findTrouble: async () => null,
+    findPause: () => null,
     publicUrl: null,
     isBehindProxy: () => false,
     log: createLogger({ level: "silent" }),

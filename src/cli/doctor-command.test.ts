@@ -6,6 +6,7 @@ import { Redis } from "ioredis";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
 import { createAttempts } from "../store/attempts.ts";
 import { createEmails } from "../store/emails.ts";
+import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createPresence } from "../store/presence.ts";
 import { freePort } from "../testing/child-server.ts";
@@ -96,6 +97,18 @@ test("a Redis that answers and refuses writes has failed, with what to do", asyn
   await full.stop();
 });
 
+test("what is paused is a warning that says who stopped it, and why", async () => {
+  const { url } = await freshDatabase();
+  const database = createPostgresDatabase({ url });
+  const by = { claims: { role: "admin", sub: "olga" }, origin: null } as const;
+  const asked = { kind: "region", name: "local", reason: "wrong template" } as const;
+  await createPauses(database).pause(asked, by);
+  await database.close();
+  const { of } = await report({ DATABASE_URL: url });
+  expect(of("sending").status).toBe("warning");
+  expect(of("sending").saw).toMatch(/^sending of the region local is paused .* by olga \(wrong te/);
+});
+
 describe("exit 0", () => {
   test("when everything is right, with a line for every part", async () => {
     await beat();
@@ -118,6 +131,7 @@ describe("exit 0", () => {
       "work",
       "dead letters",
       "journal",
+      "sending",
     ]);
     for (const finding of checks) {
       expect(Object.keys(finding)).toEqual(["check", "status", "saw", "advice"]);

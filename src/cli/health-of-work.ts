@@ -37,7 +37,7 @@ export function checkReconciler(
     return degraded(`the last round ended ${seconds(silentMs)} ago; see the log`);
   }
   const oldestDueMs = standing?.oldestDueMs ?? 0;
-  // What waits for a transport, or for somebody who sends, is told there.
+  // What waits for a transport, a pause, or somebody who sends, is told there.
   if (oldestDueMs > oldestDueMsMax && isGettingThrough) {
     return degraded(`an email has been due for ${seconds(oldestDueMs)}, though mail gets through`);
   }

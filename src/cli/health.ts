@@ -15,6 +15,7 @@ import {
   type HealthComponent,
 } from "./health-of-work.ts";
 import type { Parts } from "./parts.ts";
+import { checkPauses } from "./pause-words.ts";
 
 type Status = HealthComponent["status"];
 
@@ -45,28 +46,20 @@ export async function checkHealth(
   const transport = checkTransports(view, parts.sender.name === "capture" ? "capture" : "smtp");
   const isAccepting = database.status !== "down" && !state.isDraining && queue.status !== "down";
   const clock = checkClock(parts);
-  const isGettingThrough = workers.status === "ok" && transport.status === "ok";
+  const sending = checkPauses(parts.pauses.last);
+  const isGettingThrough = [workers, transport, sending].every(({ status }) => status === "ok");
   const reconciler = checkReconciler({ ...parts, isGettingThrough });
   const journal = checkJournal(parts);
   const ownSettling = checkSettling(parts.settling);
   const settling = ownSettling.status === "ok" ? checkOthersSettling(view) : ownSettling;
   const memory = checkMemory(parts);
-  const watched = [queue, workers, transport, reconciler, clock, journal, settling, memory];
-  const isDegraded = watched.some(({ status }) => status !== "ok");
+  const work = { queue, workers, transport, sending, reconciler };
+  const watched = { ...work, clock, journal, settling, memory };
+  const isDegraded = Object.values(watched).some(({ status }) => status !== "ok");
   return {
     status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
     accepting: isAccepting && memory.status === "ok",
-    components: {
-      database,
-      queue,
-      workers,
-      transport,
-      reconciler,
-      clock,
-      journal,
-      settling,
-      memory,
-    },
+    components: { database, ...watched },
   };
 }
 

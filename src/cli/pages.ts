@@ -2,18 +2,23 @@ import { type Context, Hono } from "hono";
 import { mountBoard } from "../admin/board.ts";
 import { mountConsole } from "../admin/console.tsx";
 import type { MailTrouble } from "../admin/elsewhere-page.tsx";
+import type { PauseNotice } from "../admin/page.tsx";
 import { createSessions } from "../admin/session.ts";
 import type { SignInLinks } from "../admin/sign-in-link.ts";
 import type { Authenticator } from "../auth/jwt.ts";
 import type { PasswordSignIn } from "../auth/password-sign-in.ts";
+import type { Principal } from "../auth/principal.ts";
 import type { Config } from "../config.ts";
+import { pausesShownTo } from "../http/pause-sending.ts";
 import type { RateLimits } from "../http/rate-limits.ts";
 import type { Logger } from "../log.ts";
 import { listCaptured, readCaptured } from "../mail/captured.ts";
 import { type TickJob, tickQueueName } from "../queue/ticks.ts";
+import type { Pause } from "../store/pauses.ts";
 import { createSessionStore } from "../store/sessions.ts";
 import { nobodySends, transportWords } from "./health-of-fleet.ts";
 import type { Parts } from "./parts.ts";
+import { pauseWords } from "./pause-words.ts";
 
 export interface PagesDeps {
   config: Config;
@@ -48,6 +53,7 @@ export function createPages(deps: PagesDeps): Hono {
     captured: config.transport.kind === "capture" ? capturedMails(config.dataDir) : null,
     transportName: parts.sender.name,
     findTrouble: () => findTrouble(parts),
+    findPause: (visitor) => findPause(visitor, config, parts),
   });
   mountBoard(pages, {
     ...shared,
@@ -71,6 +77,13 @@ async function findTrouble({ fleet, queueHealth }: Parts): Promise<MailTrouble |
   const { state, detail, advice } = queueHealth.last;
   const words = state === "ok" ? view.otherQueues[0] : `${detail}; ${advice}`;
   return words === undefined ? null : { isStopped: false, words };
+}
+
+function findPause(visitor: Principal, { region }: Config, { pauses }: Parts): PauseNotice | null {
+  const shown = pausesShownTo(visitor, pauses.last);
+  if (shown.length === 0) return null;
+  const stops = ({ kind, name }: Pause) => name === (kind === "region" ? region : visitor.ownerId);
+  return { isStopped: shown.some(stops), words: pauseWords(shown) };
 }
 
 function capturedMails(dataDir: string) {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isOwnerId } from "../auth/principal.ts";
+import { isOwnerId, type Principal } from "../auth/principal.ts";
 import { quoteInput } from "../email/quote-input.ts";
 import type { FieldFault } from "../errors.ts";
 import type { Pause, PauseCaller, PauseTarget } from "../store/pauses.ts";
@@ -54,6 +54,11 @@ export function createResumeSending(deps: AppDeps) {
     const wasPaused = await deps.pauses.resume(wanted, callerOf(c, deps));
     return answer(c, { ...asked, was_paused: wasPaused });
   };
+}
+
+/** Whose emails wait for it may know of a pause: of a region everybody's, of an owner that one's. */
+export function pausesShownTo({ isAdmin, ownerId }: Principal, pauses: readonly Pause[]): Pause[] {
+  return pauses.filter(({ kind, name }) => isAdmin || kind === "region" || name === ownerId);
 }
 
 /** A pause as answers show it. */

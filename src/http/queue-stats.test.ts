@@ -24,6 +24,7 @@ test("counts the caller's own emails, every status named", async () => {
     completed: 1,
     failed: 1,
     paused: 0,
+    sending_paused: [],
     workers: 1,
     oldest_due_ms: expect.any(Number),
     by_status: {
@@ -46,4 +47,26 @@ test("counts everybody's for an admin, and nothing for a newcomer", async () => 
   expect(admin.json.data).toMatchObject({ waiting: 2, by_status: { pending: 3 } });
   const newcomer = await api.request("GET", "/api/v1/queue-stats", { as: "eve" });
   expect(newcomer.json.data).toMatchObject({ waiting: 0, by_status: { pending: 0, sent: 0 } });
+});
+
+test("names what is paused: to everybody a region, an owner to that owner and to admins", async () => {
+  const pausing = async (path: string, body: object) =>
+    (await api.request("POST", `/api/v1/${path}`, { as: "root", role: "admin", body })).status;
+  await pausing("pause", { reason: "wrong template" });
+  await pausing("pause", { owner: "bob", reason: "a flood" });
+  const region = {
+    ...{ kind: "region", name: "local", reason: "wrong template", paused_by: "root" },
+    paused_at: expect.any(String),
+  };
+  const owner = { ...region, kind: "owner", name: "bob", reason: "a flood" };
+  const seenBy = async (as: string, role?: "admin") => {
+    const { json } = await api.request("GET", "/api/v1/queue-stats", { as, ...(role && { role }) });
+    return json.data.sending_paused;
+  };
+  expect(await seenBy("ada")).toEqual([region]);
+  expect(await seenBy("bob")).toEqual([region, owner]);
+  expect(await seenBy("root", "admin")).toEqual([region, owner]);
+  await pausing("resume", {});
+  await pausing("resume", { owner: "bob" });
+  expect(await seenBy("bob")).toEqual([]);
 });

@@ -2,11 +2,20 @@ import { checkClock } from "./check-clock.ts";
 import { checkDatabase } from "./check-database.ts";
 import { checkDisk } from "./check-disk.ts";
 import { checkFleet } from "./check-fleet.ts";
+import { checkPauses } from "./check-pauses.ts";
 import { checkQueue } from "./check-queue.ts";
 import { checkSender } from "./check-sender.ts";
 import { checkSmtp } from "./check-smtp.ts";
 import { checkWork } from "./check-work.ts";
-import { type Finding, failed, ok, type Patient, reasonOf, warning } from "./finding.ts";
+import {
+  type Finding,
+  failed,
+  ok,
+  type Patient,
+  reasonOf,
+  type SeenFigures,
+  warning,
+} from "./finding.ts";
 
 /** Whatever hangs is told after this; every check has shorter limits of its own. */
 const limitMs = 9_000;
@@ -34,8 +43,13 @@ export async function examine(patient: Patient): Promise<Finding[]> {
     ...(seen === null ? [] : [checkClock(seen, queue.redis)]),
     ...sender,
     ...disk,
-    ...(seen === null ? [] : [...checkWork(patient, seen), ...(await checkFleet(patient))]),
+    ...(seen === null ? [] : await checkRunning(patient, seen)),
   ];
+}
+
+async function checkRunning(patient: Patient, seen: SeenFigures): Promise<Finding[]> {
+  const [pauses, fleet] = await Promise.all([checkPauses(patient), checkFleet(patient)]);
+  return [...checkWork(patient, seen), ...pauses, ...fleet];
 }
 
 /** What cannot be used at all never gets here: it is refused with its own report. */

@@ -11,6 +11,7 @@ import { createMetrics } from "./metrics.ts";
 import { registerBreakers } from "./register-breakers.ts";
 import { registerClaims } from "./register-claims.ts";
 import { registerFleet } from "./register-fleet.ts";
+import { registerPauses } from "./register-pauses.ts";
 import { registerReconciler } from "./register-reconciler.ts";
 import { registerStanding } from "./register-standing.ts";
 
@@ -37,6 +38,7 @@ function namesServed(): Set<string> {
     settling: { repeating: 0 },
   });
   registerFleet(metrics, { view: async () => null });
+  registerPauses(metrics, { last: [] });
   registerReconciler(metrics, () => emptyRound() as ReconcileReport);
   registerStanding(metrics, {
     figures: { read: () => Promise.reject(new Error("not asked")) },

@@ -14,6 +14,7 @@ import { measureAttempts } from "./measure-attempts.ts";
 import { measureDatabase } from "./measure-database.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { registerBreakers } from "./register-breakers.ts";
+import { registerPauses } from "./register-pauses.ts";
 import { registerReconciler } from "./register-reconciler.ts";
 import { registerStanding } from "./register-standing.ts";
 
@@ -160,6 +161,18 @@ test("a queue that answers and takes no writes is not up", async () => {
   });
   expect(await read(metrics, name("queue_up"))).toBe(0);
   expect(await read(metrics, name('queue_jobs{state="waiting"}'))).toBe(2);
+});
+
+test("pauses are counted by what they pause", async () => {
+  const metrics = createMetrics();
+  const pause = { name: "ams", pausedAt: new Date(), pausedBy: "olga", reason: "a flood" };
+  const watch = { last: [{ ...pause, kind: "region" as const }] };
+  registerPauses(metrics, watch);
+  const paused = (kind: string) => read(metrics, name(`sending_paused{kind="${kind}"}`));
+  expect([await paused("region"), await paused("owner")]).toEqual([1, 0]);
+  watch.last = [];
+  expect(await paused("region")).toBe(0);
+  expect(await metrics.text()).not.toContain("ams");
 });
 
 test("the reconciler's totals are counters, and what it does not know is left out", async () => {

@@ -4,6 +4,7 @@ import { commit, version } from "../version.ts";
 import { registerBreakers } from "./register-breakers.ts";
 import { registerClaims } from "./register-claims.ts";
 import { registerFleet } from "./register-fleet.ts";
+import { registerPauses } from "./register-pauses.ts";
 import { registerProcess } from "./register-process.ts";
 import { registerReconciler } from "./register-reconciler.ts";
 import { registerStanding } from "./register-standing.ts";
@@ -22,6 +23,7 @@ export function registerParts(parts: Parts, { role, region }: Config): void {
   });
   registerStanding(metrics, parts);
   registerFleet(metrics, parts.fleet);
+  registerPauses(metrics, parts.pauses);
   // A process that only takes emails in has none under way.
   if (role !== "api") {
     const { breaker, settling } = parts;
