@@ -5,6 +5,7 @@ import { doctorCommand } from "./doctor-command.ts";
 import { healthCommand } from "./health-command.ts";
 import { keysCommand } from "./keys-command.ts";
 import { migrateCommand } from "./migrate.ts";
+import { pauseCommand, resumeCommand } from "./pause-command.ts";
 import { serveCommand } from "./serve.ts";
 import { tokenCommand } from "./token.ts";
 import { versionCommand } from "./version-command.ts";
@@ -15,6 +16,8 @@ const commands: readonly Command[] = [
   doctorCommand,
   tokenCommand,
   apiKeysCommand,
+  pauseCommand,
+  resumeCommand,
   auditCommand,
   keysCommand,
   healthCommand,

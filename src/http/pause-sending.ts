@@ -11,13 +11,22 @@ import { readFields } from "./read-fields.ts";
 import { readJson, readOptionalJson } from "./read-json.ts";
 import { invalidContent } from "./to-draft.ts";
 
+/** As REGION may be named. */
+export function isRegionName(name: string): boolean {
+  return /^[A-Za-z0-9][\w.-]{0,62}$/.test(name);
+}
+
+export function isPauseReason(text: string): boolean {
+  return /^[^\p{Cc}\p{Zl}\p{Zp}]{1,500}$/u.test(text);
+}
+
 const reasonExpected = expecting("a reason of 1 to 500 characters on one line");
-const reason = z.string(reasonExpected).regex(/^[^\p{Cc}\p{Zl}\p{Zp}]{1,500}$/u, reasonExpected);
+const reason = z.string(reasonExpected).refine(isPauseReason, reasonExpected);
 // Null is refused: a variable that happens to be empty would pause the region and not the owner.
 const target = {
   region: z
     .string(expecting("the name of a region"))
-    .regex(/^[a-z0-9-]{1,32}$/, expecting("a region of 1 to 32 letters a-z, digits and hyphens"))
+    .refine(isRegionName, expecting("a region of 1 to 63 letters, digits, dots and dashes"))
     .optional(),
   owner: z
     .string(expecting("the id of an owner"))
