@@ -7,6 +7,7 @@ export interface BoardFailure {
   body: { error: { key: string }; message: string; code: ErrorCode };
 }
 
+const notDone: [status: ContentfulStatusCode, headline: string] = [409, "Not done"];
 /** Codes that the queues of the board raise on purpose; everything else is a fault of ours. */
 const headlines: Partial<Record<ErrorCode, [status: ContentfulStatusCode, headline: string]>> = {
   malformed_request: [400, "Not understood"],
@@ -15,6 +16,14 @@ const headlines: Partial<Record<ErrorCode, [status: ContentfulStatusCode, headli
   forbidden: [403, "Not allowed"],
   not_found: [404, "Not found"],
   not_a_dead_letter: [409, "Not replayed"],
+  in_flight: notDone,
+  already_sent: notDone,
+  already_failed: notDone,
+  already_expired: notDone,
+  already_suppressed: notDone,
+  already_cancelled: notDone,
+  outcome_uncertain: notDone,
+  changed_meanwhile: notDone,
   database_unavailable: [503, "Not available right now"],
   overloaded: [503, "Not available right now"],
 };

@@ -13,6 +13,8 @@ const allowedActions: readonly { route: string; queueName: string }[] = [
   { route: "/api/queues/:queueName/pause", queueName: emailsQueueName },
   { route: "/api/queues/:queueName/resume", queueName: emailsQueueName },
   { route: "/api/queues/:queueName/:jobId/retry", queueName: emailsQueueName },
+  { route: "/api/queues/:queueName/:jobId/promote", queueName: emailsQueueName },
+  { route: "/api/queues/:queueName/:jobId/clean", queueName: emailsQueueName },
   { route: "/api/queues/:queueName/:jobId/retry", queueName: deadLetterQueueName },
 ];
 
@@ -21,7 +23,9 @@ export const refuseActions: BeforeHook = (context) =>
     ? undefined
     : { allow: false, status: 403, errorKey: "ERRORS.FORBIDDEN", message: refusal };
 
-const refusal = "The board only pauses and resumes sending, and replays single dead letters.";
+const refusal =
+  "The board pauses and resumes sending; of a single email it replays a dead letter, sends a " +
+  "pending one now, or cancels it.";
 
 function isAllowed({ method, route, request }: HookContext): boolean {
   if (method === "get") return true;

@@ -46,6 +46,8 @@ const journal = (action: string) =>
     "select owner_id, actor, origin, detail from mailer.journal where action = $1 order by id",
     [action],
   );
+/** What is paused, as the database has it. */
+const pauses = () => board.sql.query("select kind, name, paused_by, reason from mailer.pauses");
 const stateOf = async (id: string) => (await board.delivery.read(id)).status;
 const paths = ["", "/", "/queue/emails", "/static/images/logo.svg", "/static/none.js"];
 const readPaths = [...paths, "/api/queues", "/api/redis/stats"];
@@ -70,7 +72,7 @@ describe("who is no admin", () => {
       const response = await board.request("PUT", "/api/queues/emails/pause", { Authorization });
       expect(response.status).toBe(Authorization === user ? 403 : 401);
     }
-    expect(await board.queue.isPaused()).toBe(false);
+    expect(await pauses()).toEqual([]);
   });
 });
 
@@ -159,6 +161,9 @@ describe("what the board offers and we do not", () => {
   const allowed = [
     "put /api/queues/emails/pause",
     "put /api/queues/emails/resume",
+    "put /api/queues/emails/j1/retry",
+    "put /api/queues/emails/j1/promote",
+    "put /api/queues/emails/j1/clean",
     "put /api/queues/dead-letters/j1/retry",
   ];
   const changes = appRoutes.api
@@ -166,7 +171,7 @@ describe("what the board offers and we do not", () => {
     .filter(({ method }) => method !== "get")
     .flatMap(({ method, route }) =>
       [route].flat().flatMap((pattern) =>
-        ["emails", "dead-letters"].map((queue) => ({
+        ["emails", "dead-letters", "ticks"].map((queue) => ({
           method,
           path: pattern
             .replace(":queueName", queue)
@@ -186,6 +191,7 @@ describe("what the board offers and we do not", () => {
     expect(await response.json()).toMatchObject({ error: { key: "ERRORS.FORBIDDEN" } });
     expect(await board.queue.getJobCounts()).toEqual(before);
     expect(await board.queue.isPaused()).toBe(false);
+    expect(await pauses()).toEqual([]);
     expect(await board.sql.query("select from mailer.journal")).toHaveLength(entries.length);
   });
 
@@ -197,20 +203,21 @@ describe("what the board offers and we do not", () => {
 });
 
 describe("pause and resume", () => {
-  test("stop and start the queue, each with an entry that says who and from where", async () => {
+  test("stop and start the region, each with an entry that says who and from where", async () => {
     expect((await board.request("PUT", "/api/queues/emails/pause")).status).toBe(200);
-    expect(await board.queue.isPaused()).toBe(true);
+    const reason = "paused on the board";
+    expect(await pauses()).toEqual([{ kind: "region", name: "here", paused_by: "olga", reason }]);
     expect((await show("emails")).isPaused).toBe(true);
     expect((await board.request("PUT", "/api/queues/emails/resume")).status).toBe(200);
-    expect(await board.queue.isPaused()).toBe(false);
-    const entry = {
-      owner_id: "olga",
-      actor: "olga",
-      origin: "192.0.2.7",
-      detail: { queue: "emails", region: "here" },
-    };
-    expect(await journal("queue.paused")).toEqual([entry]);
-    expect(await journal("queue.resumed")).toEqual([entry]);
+    expect(await pauses()).toEqual([]);
+    expect((await show("emails")).isPaused).toBe(false);
+    const entry = { owner_id: "olga", actor: "olga", origin: "192.0.2.7" };
+    expect(await journal("sending.paused")).toEqual([
+      { ...entry, detail: { region: "here", reason } },
+    ]);
+    expect(await journal("sending.resumed")).toEqual([
+      { ...entry, detail: expect.objectContaining({ region: "here", paused_by: "olga" }) },
+    ]);
   });
 
   test.each([
@@ -226,7 +233,7 @@ describe("pause and resume", () => {
     async (headers) => {
       const response = await board.request("PUT", "/api/queues/emails/pause", headers);
       expect(response.status).toBe(403);
-      expect(await board.queue.isPaused()).toBe(false);
+      expect(await pauses()).toEqual([]);
     },
   );
 
@@ -237,11 +244,11 @@ describe("pause and resume", () => {
   });
 });
 
-describe("the queue emails", () => {
-  test("shows delayed jobs, which hold an id and nothing else", async () => {
-    const { counts, jobs } = await show("emails", "status=delayed&page=1&jobsPerPage=10");
+describe("the queue ticks", () => {
+  test("shows what wakes the workers, which holds nothing of an email", async () => {
+    const { counts, jobs } = await show("ticks", "status=delayed&page=1&jobsPerPage=10");
     expect(counts.delayed).toBe(1);
-    expect(jobs.map(({ data }) => data)).toEqual([{ emailId: "e1", wake: 1 }] as never);
+    expect(jobs.map(({ id, data }) => [id, data])).toEqual([["here-1", {}]] as never);
   });
 });
 
@@ -259,7 +266,7 @@ describe("the queue dead-letters", () => {
     expect(job?.stacktrace.join("\n")).toMatch(/^550 5\.1\.1 No such user[\s\S]*#1 .* bounced/);
 
     const kept = await dumpRedis(board.redis.url);
-    expect(kept).toContain("e1");
+    expect(kept).toContain("here-1");
     expect(kept).not.toMatch(/gone@|No such user|4711/);
   });
 
@@ -284,7 +291,7 @@ describe("the queue dead-letters", () => {
     const response = await board.request("PUT", `/api/queues/dead-letters/${id}/retry`);
     expect(response.status).toBe(204);
     expect(await stateOf(id)).toBe("pending");
-    expect(board.delivery.told.slice(before)).toEqual([{ delayMs: 0 }]);
+    expect(board.delivery.told.slice(before)).toMatchObject([{ delayMs: 0 }]);
     expect((await journal("email.replayed")).at(-1)).toMatchObject({
       owner_id: "ada",
       actor: "olga",
@@ -339,7 +346,7 @@ describe("the queue dead-letters", () => {
 });
 
 describe("with Redis gone", () => {
-  test("it says so within five seconds, and leaves nothing behind to happen later", async () => {
+  test("it says so within five seconds, and sending can be paused all the same", async () => {
     board.redis.pause();
     const startedAt = performance.now();
     const [read, pause] = await Promise.all([
@@ -347,12 +354,12 @@ describe("with Redis gone", () => {
       board.request("PUT", "/api/queues/emails/pause"),
     ]);
     expect(performance.now() - startedAt).toBeLessThan(5_000);
-    expect([read.status, pause.status]).toEqual([503, 503]);
-    const before = await journal("queue.paused");
+    expect([read.status, pause.status]).toEqual([503, 200]);
+    expect(await pauses()).toMatchObject([{ kind: "region", name: "here" }]);
+    expect((await board.request("PUT", "/api/queues/emails/resume")).status).toBe(200);
     board.redis.resume();
     await board.queue.getJobCounts();
-    expect(await board.queue.isPaused()).toBe(false);
-    expect(before).toHaveLength(1);
+    expect((await show("emails")).isPaused).toBe(false);
   });
 });
 

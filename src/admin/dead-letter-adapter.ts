@@ -9,7 +9,7 @@ import type { Emails } from "../store/emails.ts";
 import type { EmailFilter, StoredEmail } from "../store/stored-email.ts";
 import type { Acting } from "./acting.ts";
 import { deadLetterQueueName } from "./board-rules.ts";
-import { deadLetterJob, refuse } from "./dead-letter-job.ts";
+import { emailJob, type JobActions, refuse } from "./dead-letter-job.ts";
 
 export interface DeadLetterAdapterDeps {
   emails: Emails;
@@ -74,7 +74,11 @@ export class DeadLetterAdapter extends BaseAdapter {
   }
 
   #toJob(email: StoredEmail): QueueJob {
-    return deadLetterJob(email, this.#decrypt(email), () => this.#replay(email.id));
+    return emailJob(email, this.#decrypt(email), this.actionsOf(email.id));
+  }
+
+  protected actionsOf(id: string): JobActions {
+    return { retry: () => this.#replay(id), promote: refuse, remove: refuse };
   }
 
   /** Null: its key is not in the ring, or a part of it was changed. */

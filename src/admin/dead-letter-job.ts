@@ -5,19 +5,20 @@ import { AppError } from "../errors.ts";
 import type { DecryptedEmail } from "../queue/decrypt-email.ts";
 import type { StoredAttempt, StoredEmail, StoredRecipient } from "../store/stored-email.ts";
 
+/** What the buttons of a job do. */
+export type JobActions = Record<"retry" | "promote" | "remove", () => Promise<void>>;
+
 /** An email as a job of Bull Board. `decrypted` is null when its key is not in the ring. */
-export function deadLetterJob(
+export function emailJob(
   email: StoredEmail,
   decrypted: DecryptedEmail | null,
-  replay: () => Promise<void>,
+  actions: JobActions,
 ): QueueJob {
   return {
     opts: {},
     toJSON: () => toJson(email, decrypted),
     getState: async () => jobStateOf(email.status),
-    retry: replay,
-    promote: refuse,
-    remove: refuse,
+    ...actions,
   };
 }
 

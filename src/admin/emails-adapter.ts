@@ -1,12 +1,15 @@
 import type { JobCounts, JobStatus, QueueJob, Status } from "@bull-board/api/typings/app";
 import type { EmailState } from "../email/email.ts";
-import { deadLetterStates } from "../email/states.ts";
+import type { Change } from "../queue/change.ts";
+import { changeRefused } from "../queue/change-refusal.ts";
 import type { PauseWatch } from "../queue/pause-watch.ts";
 import type { EmailFilter } from "../store/stored-email.ts";
 import { emailsQueueName } from "./board-rules.ts";
 import { DeadLetterAdapter, type DeadLetterAdapterDeps } from "./dead-letter-adapter.ts";
+import type { JobActions } from "./dead-letter-job.ts";
 
 export interface EmailsAdapterDeps extends DeadLetterAdapterDeps {
+  change: Pick<Change, "sendNow">;
   /** Whose sending the button pauses. */
   region: string;
   pauses: PauseWatch;
@@ -14,8 +17,8 @@ export interface EmailsAdapterDeps extends DeadLetterAdapterDeps {
 
 /**
  * All emails as the jobs of a queue that is none: read from the database when somebody looks, since
- * no job stands for an email. What is due later is delayed, what was sent is completed, dead
- * letters are failed. The button pauses sending of the region.
+ * no job stands for an email. States and counts are those of GET /api/v1/queue-stats. The button
+ * pauses sending of the region; a retry is a replay, a promotion sends now, a removal cancels.
  */
 export class EmailsAdapter extends DeadLetterAdapter {
   readonly #deps: EmailsAdapterDeps;
@@ -31,20 +34,23 @@ export class EmailsAdapter extends DeadLetterAdapter {
 
   override async getJobs(statuses: JobStatus[], start = 0, end = start + 9): Promise<QueueJob[]> {
     const [status] = statuses;
-    return this.listJobs(filterOf(status ?? "delayed", new Date()), start, end);
+    // Asked for all of them it shows the latest, whatever they have come to.
+    const filter = statuses.length === 1 && status ? filterOf(status, new Date()) : everything;
+    return this.listJobs(filter, start, end);
   }
 
   override async getJobCounts(): Promise<JobCounts> {
     const { emails, who } = this.#deps;
     const { byStatus, waiting, delayed } = await emails.stats(who().claims);
-    const count = (states: readonly EmailState[]) =>
-      states.reduce((sum, state) => sum + (byStatus[state] ?? 0), 0);
+    const count = (status: keyof typeof statesOf) =>
+      statesOf[status].reduce((sum, state) => sum + (byStatus[state] ?? 0), 0);
     return {
       waiting,
       delayed,
-      active: count(["sending"]),
-      completed: count(["sent"]),
-      failed: count(deadLetterStates),
+      active: count("active"),
+      completed: count("completed"),
+      failed: count("failed"),
+      paused: count("paused"),
     };
   }
 
@@ -53,7 +59,7 @@ export class EmailsAdapter extends DeadLetterAdapter {
   }
 
   override getJobStatuses(): JobStatus[] {
-    return ["active", "waiting", "delayed", "completed", "failed"];
+    return ["active", "waiting", "delayed", "completed", "failed", "paused"];
   }
 
   override async isPaused(): Promise<boolean> {
@@ -72,6 +78,21 @@ export class EmailsAdapter extends DeadLetterAdapter {
     return undefined as never;
   };
 
+  protected override actionsOf(id: string): JobActions {
+    return {
+      ...super.actionsOf(id),
+      promote: () => this.#deps.change.sendNow({ id, ...this.#deps.who(), versions: null }),
+      remove: () => this.#cancel(id),
+    };
+  }
+
+  async #cancel(id: string): Promise<void> {
+    const { emails, who } = this.#deps;
+    const { claims, origin } = who();
+    const answer = await emails.cancel(id, claims, origin);
+    if (answer !== "cancelled") throw changeRefused(answer);
+  }
+
   get #target() {
     return { kind: "region", name: this.#deps.region } as const;
   }
@@ -87,17 +108,18 @@ const everything: EmailFilter = {
   scheduledBefore: null,
 };
 
+/** As queue-stats counts them; what is pending is delayed until it is due. */
+const statesOf = {
+  active: ["sending"],
+  completed: ["sent", "partially_sent"],
+  failed: ["failed", "uncertain"],
+  paused: ["held"],
+} satisfies Record<string, EmailState[]>;
+
 function filterOf(status: JobStatus, now: Date): EmailFilter {
-  switch (status) {
-    case "active":
-      return { ...everything, statuses: ["sending"] };
-    case "completed":
-      return { ...everything, statuses: ["sent"] };
-    case "failed":
-      return { ...everything, statuses: [...deadLetterStates] };
-    case "waiting":
-      return { ...everything, statuses: ["pending"], scheduledBefore: now };
-    default:
-      return { ...everything, statuses: ["pending"], scheduledAfter: now };
+  if (status in statesOf) {
+    return { ...everything, statuses: statesOf[status as keyof typeof statesOf] };
   }
+  const bound = status === "waiting" ? { scheduledBefore: now } : { scheduledAfter: now };
+  return { ...everything, statuses: ["pending"], ...bound };
 }

@@ -14,6 +14,7 @@ const signInLinks = createSignInLinks();
 
 let board: TestBoard;
 let deadLetter: string;
+let later: string;
 beforeAll(async () => {
   board = await startTestBoard([replyAt("rcpt", "550 5.1.1 No such user")]);
   mountConsole(board.app, {
@@ -29,6 +30,7 @@ beforeAll(async () => {
     peerAddress: () => "192.0.2.7",
     log: createLogger({ level: "silent" }),
   });
+  later = await board.delivery.accept({ scheduledAt: new Date(Date.now() + 600_000) });
   deadLetter = await board.deadLetter("gone@example.com");
 });
 afterAll(() => board?.close());
@@ -68,12 +70,20 @@ const clicks: Record<string, { action: string; actor?: string; press: () => Prom
     press: async () => send("POST", "/sign-out", {}, await signIn()),
   },
   "PUT /admin/queues/api/queues/:queueName/pause": {
-    action: "queue.paused",
+    action: "sending.paused",
     press: async () => send("PUT", `${api}/emails/pause`, undefined, await signIn()),
   },
   "PUT /admin/queues/api/queues/:queueName/resume": {
-    action: "queue.resumed",
+    action: "sending.resumed",
     press: async () => send("PUT", `${api}/emails/resume`, undefined, await signIn()),
+  },
+  "PUT /admin/queues/api/queues/:queueName/:jobId/promote": {
+    action: "email.rescheduled",
+    press: async () => send("PUT", `${api}/emails/${later}/promote`, undefined, await signIn()),
+  },
+  "PUT /admin/queues/api/queues/:queueName/:jobId/clean": {
+    action: "email.cancelled",
+    press: async () => send("PUT", `${api}/emails/${later}/clean`, undefined, await signIn()),
   },
   "PUT /admin/queues/api/queues/:queueName/:jobId/retry": {
     action: "email.replayed",

@@ -27,7 +27,7 @@ interface Installation {
 }
 
 const actionsQuery =
-  "select actor, action, detail ->> 'region' as region from mailer.journal where action ~ '^sending|replayed' order by id";
+  "select actor, action, detail ->> 'region' as region from mailer.journal where action ~ '^sending[.](paused|resumed)|replayed|rescheduled|cancelled' order by id";
 
 async function onRedis(): Promise<Installation> {
   const stack = await startStack({ sink: { rules: [refusedOnce()] } });
@@ -117,7 +117,7 @@ describe.each([
     return queues.find((queue: { name: string }) => queue.name === "emails");
   }
 
-  test("is reached from the console, and shows the queues and an email that is due later", async () => {
+  test("is reached from the console, and shows the queues and a delayed email", async () => {
     const id = await schedule(at.product, { scheduled_at: inMs(300_000) });
     await admin.page.getByRole("link", { name: "Queues" }).click();
     await admin.page.getByRole("link", { name: "dead-letters" }).first().waitFor();
@@ -145,7 +145,25 @@ describe.each([
     expect(admin.faults).toEqual([]);
   });
 
-  test("pauses the queue until it is resumed", async () => {
+  test("sends a delayed email at once, or cancels it", async () => {
+    const subjects = ["Sent at once", "Never sent"];
+    const [sent = "", never = ""] = await Promise.all(
+      subjects.map((subject) => schedule(at.product, { subject, scheduled_at: inMs(400_000) })),
+    );
+    const press = async (id: string, icon: string) => {
+      await admin.page.goto(boardUrl(`/queue/emails/${id}?status=delayed`));
+      await admin.page.locator(`[class*=jobActions] button:has(.lucide-${icon})`).click();
+      await admin.page.getByRole("button", { name: "Confirm" }).click();
+    };
+    await press(sent, "corner-up-left");
+    await statusOf(at.product, sent, ["sent"]);
+    await press(never, "trash-2");
+    await statusOf(at.product, never, ["cancelled"]);
+    expect(at.sink.acceptances.map(subjectOf)).toContain("Sent at once");
+    expect(admin.faults).toEqual([]);
+  });
+
+  test("pauses sending until it is resumed", async () => {
     await admin.page.goto(boardUrl("/queue/emails"));
     await openMenu();
     expect(await admin.page.locator("[role=menuitem]:visible").allInnerTexts()).toEqual(["Pause"]);
@@ -154,11 +172,22 @@ describe.each([
     await admin.page.getByText("[ Paused ]").first().waitFor();
 
     const id = await schedule(at.product, { subject: "While paused" });
-    await until("its job waits", async () => (await emailQueue()).counts.waiting === 1);
+    await until("it waits", async () => (await emailQueue()).counts.waiting === 1);
     expect(await emailQueue()).toMatchObject({ isPaused: true, counts: { active: 0 } });
+    const console = await admin.page.request.get(`${at.product.url}/`);
+    expect(await console.text()).toContain("Paused:");
     await pressInMenu("Resume");
     await statusOf(at.product, id, ["sent"]);
     expect(admin.faults).toEqual([]);
+  });
+
+  test("counts what queue-stats counts", async () => {
+    const token = await at.product.token("olga", "admin");
+    type Stats = Record<string, number>;
+    const { body } = await at.product.api<Stats>("GET", "/api/v1/queue-stats", undefined, token);
+    const { waiting, active, delayed, completed, failed, paused } = body.data;
+    const counted = { waiting, active, delayed, completed, failed, paused };
+    expect((await emailQueue()).counts).toMatchObject(counted);
   });
 
   test("neither shows nor does what would empty or edit a queue", async () => {
@@ -173,7 +202,8 @@ describe.each([
     expect((await emailQueue()).counts).toEqual(before);
     await admin.page.goto(boardUrl("/queue/emails?status=delayed"));
     await admin.page.locator("[class*=jobActions]").first().waitFor({ state: "attached" });
-    expect(await admin.page.locator("[class*=jobActions] button:visible").count()).toBe(0);
+    // Promote and cancel.
+    expect(await admin.page.locator("[class*=jobActions] button:visible").count()).toBe(2);
     expect(await admin.page.locator("[class*=queueActions] button:visible").count()).toBe(0);
   });
 
@@ -214,6 +244,8 @@ describe.each([
   test("leaves an entry in the journal for every click, and for nothing else", async () => {
     expect(await at.actions()).toEqual([
       { actor: "olga", action: "email.replayed", region: null },
+      { actor: "olga", action: "email.rescheduled", region: null },
+      { actor: "olga", action: "email.cancelled", region: null },
       { actor: "olga", action: "sending.paused", region: "local" },
       { actor: "olga", action: "sending.resumed", region: "local" },
     ]);

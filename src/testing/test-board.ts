@@ -4,9 +4,11 @@ import { openBoard } from "../admin/open-board.ts";
 import { createSessions } from "../admin/session.ts";
 import { createAuthenticator, issueToken } from "../auth/jwt.ts";
 import { createLogger } from "../log.ts";
+import { createChange } from "../queue/change.ts";
 import { createPauseWatch } from "../queue/pause-watch.ts";
 import { createQueueBackend } from "../queue/queue-backend.ts";
 import { type TickJob, tickQueueName } from "../queue/ticks.ts";
+import { createChanges } from "../store/changes.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
@@ -34,6 +36,7 @@ export async function startTestBoard(rules: SinkRule[]) {
   const queue = backend.createQueue<TickJob>(tickQueueName);
   const { ticks, keyRing } = delivery.deps;
   const app = new Hono();
+  const emails = createEmails(database);
   const sessions = createSessions({ store: createSessionStore(database) });
   const deps: BoardDeps = {
     authenticator: createAuthenticator(jwt),
@@ -41,8 +44,12 @@ export async function startTestBoard(rules: SinkRule[]) {
     publicUrl: null,
     isBehindProxy: () => false,
     queue,
-    backend,
-    emails: createEmails(database),
+    emails,
+    change: createChange({
+      ...{ changes: createChanges(database), emails, keyRing, ticks },
+      semaphore: delivery.deps.semaphore,
+      messageBytesMax: 1_000_000,
+    }),
     pauses: createPauseWatch({ pauses: createPauses(database), onResumed: () => {}, log }),
     ticks,
     keyRing,
