@@ -12,7 +12,7 @@ beforeAll(async () => {
     examine: async () => [finding],
     reconcile: async () => {
       rounds += 1;
-      return { ...emptyRound(), requeued: 3, adopted: { ams: 2 } };
+      return { ...emptyRound(), takenOver: 3, orphansSettled: 1 };
     },
   });
 });
@@ -23,14 +23,10 @@ describe("200", () => {
     const { status, json } = await api.request("POST", "/api/v1/reconcile", { role: "admin" });
     expect(status).toBe(200);
     expect(json.data).toEqual({
-      found_due: 0,
-      requeued: 3,
       dead_workers: 0,
-      taken_over: 0,
-      orphans_settled: 0,
-      adopted: { ams: 2 },
+      taken_over: 3,
+      orphans_settled: 1,
       poison_held: 0,
-      promoted: 0,
     });
   });
 

@@ -38,7 +38,7 @@ export interface Standing {
   workersAlive: number;
   /** Names of all regions that were ever heard of, living or not. */
   regions: string[];
-  /** Regions in which nothing can send for a minute, and whose due emails others adopt. */
+  /** Regions in which nothing can send for a minute, and whose due emails others claim. */
   deadRegions: string[];
 }
 

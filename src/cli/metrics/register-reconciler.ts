@@ -35,7 +35,7 @@ export function registerReconciler(metrics: Metrics, report: () => ReconcileRepo
     ),
     gauge(
       "dead_regions",
-      "Regions in which nothing sends and whose emails others adopt.",
+      "Regions in which nothing sends and whose due emails others claim.",
       ({ standing }) => standing?.deadRegions.length ?? null,
     ),
     {
