@@ -29,8 +29,8 @@ describe("a line", () => {
   });
 
   test("carries the fields of `with`", () => {
-    const line = logged((log) => log.with({ region: "fra" }).with({ wake: 2 }).warn("late"));
-    expect(JSON.parse(line)).toMatchObject({ level: "warn", region: "fra", wake: 2 });
+    const line = logged((log) => log.with({ region: "fra" }).with({ attempt: 2 }).warn("late"));
+    expect(JSON.parse(line)).toMatchObject({ level: "warn", region: "fra", attempt: 2 });
   });
 
   test("for people is short and has no JSON", () => {

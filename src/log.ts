@@ -10,9 +10,7 @@ export interface LogFields {
   email_id?: string;
   owner?: string;
   request_id?: string;
-  job_id?: string;
   attempt?: number;
-  wake?: number;
   claim_token?: number;
   worker?: string;
   region?: string;
@@ -150,9 +148,7 @@ const fieldKinds: Record<keyof LogFields, "string" | "number" | "error"> = {
   email_id: "string",
   owner: "string",
   request_id: "string",
-  job_id: "string",
   attempt: "number",
-  wake: "number",
   claim_token: "number",
   worker: "string",
   region: "string",

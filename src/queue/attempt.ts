@@ -211,11 +211,6 @@ function outwait(deps: AttemptDeps, verdict: Verdict, signals: DeliverySignals):
   return { ...verdict, delayMs: spread(deps, waitMs) };
 }
 
-/** Nothing was tried: the transport is down, or we are stopping. */
-export function givenBack(deps: AttemptDeps, signals: DeliverySignals): Attempted {
-  return { verdict: outwait(deps, aborted, signals), dataKey: null };
-}
-
 const aborted = {
   kind: "release",
   reason: "aborted",

@@ -18,15 +18,15 @@ describe.each(drivers)("what admins do, on $driver", ({ open }) => {
     await opened.close();
   });
 
-  const paused = {
-    action: "queue.paused",
-    detail: { queue: "emails" },
+  const rotated = {
+    action: "encryption.rotated",
+    detail: { emails: "4" },
     origin: "192.0.2.7",
   } as const;
   const count = async () => (await sql.query("select from mailer.journal")).length;
 
   test("is an entry of the journal that names the admin and from where", async () => {
-    await createActions(opened.database).record(paused, { role: "admin", sub: "olga" });
+    await createActions(opened.database).record(rotated, { role: "admin", sub: "olga" });
     const entries = await sql.query(
       "select owner_id, actor, origin, action, email_id, sequence, detail from mailer.journal",
     );
@@ -35,10 +35,10 @@ describe.each(drivers)("what admins do, on $driver", ({ open }) => {
         owner_id: "olga",
         actor: "olga",
         origin: "192.0.2.7",
-        action: "queue.paused",
+        action: "encryption.rotated",
         email_id: null,
         sequence: null,
-        detail: { queue: "emails" },
+        detail: { emails: "4" },
       },
     ]);
   });
@@ -47,7 +47,7 @@ describe.each(drivers)("what admins do, on $driver", ({ open }) => {
     "is not for $role claims to record",
     async (claims) => {
       const before = await count();
-      const recording = createActions(opened.database).record(paused, claims);
+      const recording = createActions(opened.database).record(rotated, claims);
       expect(await rejection(recording)).toMatchObject({ code: "forbidden" });
       expect(await count()).toBe(before);
     },

@@ -1,8 +1,8 @@
 import type { Claims, Database } from "./database.ts";
 
-/** What an admin did to the program, as `queue.paused`; what happens to emails is not recorded here. */
+/** What an admin did to the program; what happens to emails is not recorded here. */
 export interface AdminAction {
-  action: "queue.paused" | "queue.resumed" | "encryption.rotated";
+  action: "encryption.rotated";
   /** Names, states and counts; never content. */
   detail: Record<string, string>;
   /** From where: the admin's network address; null when unknown. */
