@@ -10,8 +10,8 @@ Looks at everything the server needs: settings, database and schema, queue, SMTP
 is sent), clocks, DNS of the sender's domain, disk; and at what waits in the database. Says what
 it saw and what to do. Exits 0 when nothing failed, else 1.
 
-  --fix    runs the reconciler once: queues what is due and in no queue, takes over what dead
-           processes held. Running servers do the same every few seconds
+  --fix    runs the reconciler once: returns or settles what dead processes had claimed.
+           Running servers do the same every few seconds
   --json   {"status", "checks": [{"check", "status", "saw", "advice"}], "fix", "server"}
 
 While a server has the embedded database, that server is asked.`;

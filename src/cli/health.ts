@@ -69,7 +69,7 @@ function checkMemory({ semaphore }: Pick<Parts, "semaphore">): Component {
   return { status: "degraded", detail: "requests hold all the bytes they may: more are refused" };
 }
 
-/** A wrong clock sends nothing early, but BullMQ judges by it: emails can be seconds late. */
+/** A wrong clock sends nothing early; ticks are judged by it, so emails can be up to a second late. */
 function checkClock({ reconciler }: Parts): Component {
   const { isSkewed, skewMs } = reconciler.report();
   if (!isSkewed) return { status: "ok" };
@@ -99,7 +99,7 @@ async function checkDatabase(
   return { status: "ok", driver };
 }
 
-/** A queue that takes no jobs only delays; one that can never be ours is a fault of configuration. */
+/** A queue that takes no ticks delays by up to a second; one that can never be ours is a fault of configuration. */
 function checkQueue({ backend }: Parts, own: QueueHealth, view: FleetView | null): Component {
   const { driver } = backend;
   const { state, detail, advice } = own;

@@ -127,7 +127,7 @@ function timeFaults(fields: SomeFields, { now, pointer }: RuleContext): FieldFau
   return faults;
 }
 
-/** In a region that nobody has ever heard of an email would wait until another one adopts it. */
+/** In a region that nobody has ever heard of an email would wait until another one sends it. */
 function regionFaults({ region }: SomeFields, context: RuleContext): FieldFault[] {
   const known = [...new Set([context.config.region, ...(context.regions ?? [])])].sort();
   if (region == null || known.includes(region)) return [];

@@ -54,7 +54,7 @@ export function toEdit(body: unknown, current: CurrentEmail, context: EditContex
   };
 }
 
-/** An email stays in the region whose queue may hold its job already. */
+/** An email stays in the region whose dispatchers may have claimed it already. */
 function movedFaults({ region }: Given, { email }: CurrentEmail): FieldFault[] {
   if (region == null || region === email.region) return [];
   const detail = `expected "${email.region}", where this email is, got ${quoteInput(region)}`;

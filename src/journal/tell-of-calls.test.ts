@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import type { Database } from "../store/database.ts";
+import { callers } from "../testing/function-rights.ts";
 import { rejection } from "../testing/rejection.ts";
-import { tellOfCalls } from "./tell-of-calls.ts";
+import { steadyCalls, tellOfCalls } from "./tell-of-calls.ts";
 
 const claims = { role: "service", sub: "worker:local" } as const;
 
@@ -25,6 +26,12 @@ test("a call is told of when it is answered, or may have committed all the same"
 
 test("what goes on for ever is not", async () => {
   const { calls, database } = told(async () => null);
-  for (const fn of ["beat", "seal_journal", "overdue_emails"]) await database.rpc(fn, {}, claims);
+  for (const fn of ["beat", "seal_journal", "claim_due", "list_pauses"]) {
+    await database.rpc(fn, {}, claims);
+  }
   expect(calls.count).toBe(0);
+});
+
+test("every call that is passed over is one there is", () => {
+  expect(Object.keys(callers)).toEqual(expect.arrayContaining([...steadyCalls]));
 });

@@ -1,13 +1,13 @@
 import type { Database } from "../store/database.ts";
 
 /** What every process calls again and again though nothing happens; it rarely writes. */
-const steadyCalls: ReadonlySet<string> = new Set([
-  "adopt_emails",
+export const steadyCalls: ReadonlySet<string> = new Set([
   "beat",
-  "due_emails",
+  "claim_due",
   "journal_lag",
-  "overdue_emails",
-  "queue_due",
+  "list_claims",
+  "list_pauses",
+  "lost_claims",
   "read_figures",
   "read_fleet",
   "region_standing",

@@ -19,21 +19,16 @@ export const queueOk: QueueHealth = { state: "ok", detail: "", advice: "" };
 export interface QueueHealthWatch {
   /** As of the last look; `ok` before the first. */
   readonly last: QueueHealth;
-  /** How long every look has found that it takes no jobs, in ms; 0: the last one saw it take some. */
-  readonly unfitMs: number;
   /** Looks now; who asks while a look is under way gets its answer. Never rejects. */
   look(): Promise<QueueHealth>;
 }
 
 export function createQueueHealthWatch(backend: Pick<QueueBackend, "check">): QueueHealthWatch {
   let last = queueOk;
-  let unfitSince: number | null = null;
   let looking: Promise<QueueHealth> | null = null;
 
   async function ask(): Promise<QueueHealth> {
     last = await backend.check();
-    const isFit = last.state === "ok" || last.state === "evicting";
-    unfitSince = isFit ? null : (unfitSince ?? performance.now());
     looking = null;
     return last;
   }
@@ -41,9 +36,6 @@ export function createQueueHealthWatch(backend: Pick<QueueBackend, "check">): Qu
   return {
     get last() {
       return last;
-    },
-    get unfitMs() {
-      return unfitSince === null ? 0 : performance.now() - unfitSince;
     },
     look() {
       looking ??= ask();

@@ -105,7 +105,7 @@ export interface PresenceOptions {
   deadAfterMs: number;
   /** Tells who is dead; default: whoever gave no new beat in five looks in a row. */
   looks?: BeatLooks;
-  /** A region in which nothing can send for this long is silent: others adopt its due emails. */
+  /** A region in which nothing can send for this long is silent: others claim its due emails. */
   silentAfterMs?: number;
 }
 

@@ -87,7 +87,7 @@ function restMs({ notYet }: Fault): number {
   return notYet === undefined ? 120_000 : 30_000;
 }
 
-/** I10. Empty once nothing is pending or sending and every queue is empty; else what is left. */
+/** I10. Empty once nothing is pending or sending; else what is left. */
 async function rest(world: World, timeoutMs: number): Promise<string> {
   let left = "";
   await until(
