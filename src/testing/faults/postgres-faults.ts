@@ -118,12 +118,12 @@ export const postgresReadOnly = defineFault({
 /** Of the functions of the database, whose replies get lost; a test sees to it that all are called. */
 export const lostReplies = [
   "accept_emails",
-  "claim_emails",
+  "claim_due",
   "lost_claims",
   "fence_attempts",
   "settle_attempts",
   "release_emails",
-  "queue_due",
+  "return_claims",
   "take_over",
   "beat",
 ];

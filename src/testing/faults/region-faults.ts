@@ -5,7 +5,8 @@ export const regionsRace = defineFault({
   name: "two-regions-race",
   what: "Two processes that share no Redis, as two regions do, claim the same emails at the same instant.",
   mails: { small: 500, full: 10_000 },
-  parts: { regions: ["a", "b"] },
+  // The buffer of one process must not hold all of the small scale.
+  parts: { regions: ["a", "b"], env: { WORKER_CONCURRENCY: "20" } },
   limits: { latenessP99Ms: 10_000, uncertain: 0 },
   async run(world) {
     await world.start({ role: "all", region: "a" });
