@@ -37,7 +37,10 @@ test("a pause keeps what is due pending, over a restart, until it is resumed", a
   expect(await health()).toMatchObject({
     status: "degraded",
     components: {
-      sending: { status: "degraded", detail: expect.stringContaining("by cli (wrong") },
+      sending: {
+        status: "degraded",
+        detail: expect.stringContaining("the region local is paused since"),
+      },
     },
   });
   expect(await pageOf()).toContain("<strong>Paused:</strong> sending of the region local");
