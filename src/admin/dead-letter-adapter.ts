@@ -1,9 +1,9 @@
 import { BaseAdapter } from "@bull-board/api/dist/queueAdapters/base.js";
 import type { JobCounts, JobStatus, QueueJob, Status } from "@bull-board/api/typings/app";
+import { type DecryptedEmail, decryptEmail } from "../content/decrypt-email.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { deadLetterStates } from "../email/states.ts";
 import { AppError } from "../errors.ts";
-import { type DecryptedEmail, decryptEmail } from "../queue/decrypt-email.ts";
 import type { Ticks } from "../queue/ticks.ts";
 import type { Emails } from "../store/emails.ts";
 import type { EmailFilter, StoredEmail } from "../store/stored-email.ts";

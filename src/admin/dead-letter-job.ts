@@ -1,8 +1,8 @@
 import type { JobState, QueueJob, QueueJobJson } from "@bull-board/api/typings/app";
+import type { DecryptedEmail } from "../content/decrypt-email.ts";
 import type { EmailState } from "../email/email.ts";
 import { deadLetterStates, hasEnded } from "../email/states.ts";
 import { AppError } from "../errors.ts";
-import type { DecryptedEmail } from "../queue/decrypt-email.ts";
 import type { StoredAttempt, StoredEmail, StoredRecipient } from "../store/stored-email.ts";
 
 /** What the buttons of a job do. */

@@ -1,7 +1,7 @@
 import type { JobCounts, JobStatus, QueueJob, Status } from "@bull-board/api/typings/app";
 import type { EmailState } from "../email/email.ts";
-import type { Change } from "../queue/change.ts";
-import { changeRefused } from "../queue/change-refusal.ts";
+import type { Change } from "../emails/change.ts";
+import { changeRefused } from "../emails/change-refusal.ts";
 import type { PauseWatch } from "../queue/pause-watch.ts";
 import type { EmailFilter } from "../store/stored-email.ts";
 import { emailsQueueName } from "./board-rules.ts";

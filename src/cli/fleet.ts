@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import type { Logger } from "../log.ts";
-import { createAnswerWithin } from "../queue/answer-within.ts";
+import { createAnswerWithin } from "../runtime/answer-within.ts";
 import type { FleetProcess, FleetStore, ProcessState, TransportState } from "../store/fleet.ts";
 
 /** What is known of all processes together; the same in each of them, about two seconds late. */

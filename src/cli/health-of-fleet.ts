@@ -1,4 +1,4 @@
-import type { BreakerSnapshot } from "../queue/breaker.ts";
+import type { BreakerSnapshot } from "../delivery/limits/breaker.ts";
 import type { TransportState } from "../store/fleet.ts";
 import type { FleetView } from "./fleet.ts";
 import type { HealthComponent } from "./health-of-work.ts";

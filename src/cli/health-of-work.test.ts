@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { emptyRound, type ReconcileReport } from "../queue/reconcile-report.ts";
+import { emptyRound, type ReconcileReport } from "../delivery/reconcile-report.ts";
 import { checkJournal, checkReconciler, checkSettling } from "./health-of-work.ts";
 
 const now = new Date("2030-01-02T03:04:05Z");

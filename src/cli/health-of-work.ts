@@ -1,6 +1,6 @@
+import type { Reconciler } from "../delivery/reconcile.ts";
+import type { Settling } from "../delivery/settling.ts";
 import type { Sealer } from "../journal/seal.ts";
-import type { Reconciler } from "../queue/reconcile.ts";
-import type { Settling } from "../queue/settling.ts";
 
 /** One part as `/health` shows it; no secrets, no addresses of servers. */
 export type HealthComponent = {

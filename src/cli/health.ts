@@ -1,6 +1,6 @@
 import { isAppError } from "../errors.ts";
-import { within } from "../queue/abortable.ts";
 import type { QueueHealth } from "../queue/queue-health.ts";
+import { within } from "../runtime/abortable.ts";
 import type { FleetView } from "./fleet.ts";
 import {
   checkOthersSettling,

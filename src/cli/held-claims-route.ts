@@ -1,4 +1,4 @@
-import type { Holdings } from "../queue/holdings.ts";
+import type { Holdings } from "../delivery/holdings.ts";
 
 // Only `scripts/build --fail-points`, for the fault tests, defines it.
 declare const BUILD_FAIL_POINTS: boolean | undefined;

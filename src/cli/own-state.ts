@@ -1,7 +1,7 @@
 import type { Config } from "../config.ts";
+import type { Breaker } from "../delivery/limits/breaker.ts";
 import type { Transport } from "../mail/transport.ts";
 import { faultWords } from "../mail/transport-fault.ts";
-import type { Breaker } from "../queue/breaker.ts";
 import type { QueueHealthWatch } from "../queue/queue-health.ts";
 import type { ProcessState, TransportState } from "../store/fleet.ts";
 

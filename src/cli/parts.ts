@@ -5,37 +5,33 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import { loadOrCreateSecrets, type Secrets } from "../crypto/secrets.ts";
 import { createDelivery, type Delivery } from "../delivery/delivery.ts";
 import { prefetchMs } from "../delivery/dispatcher.ts";
-import { createSealer } from "../journal/seal.ts";
-import { tellOfCalls } from "../journal/tell-of-calls.ts";
-import type { Logger } from "../log.ts";
-import { type ByteSemaphore, createByteSemaphore } from "../mail/byte-semaphore.ts";
-import { createCaptureTransport } from "../mail/capture-transport.ts";
-import { createPipeSuspicion } from "../mail/pipe-suspicion.ts";
-import { createSmtpTransport } from "../mail/smtp-transport.ts";
-import type { Transport } from "../mail/transport.ts";
-import { createAccept } from "../queue/accept.ts";
-import { type Breaker, createBreaker } from "../queue/breaker.ts";
-import { createChange } from "../queue/change.ts";
-import { type ClockSkew, createClockSkew } from "../queue/clock-skew.ts";
-import { createDestinations } from "../queue/destinations.ts";
-import { createFailPoints, type FailPoints, noFailPoints } from "../queue/fail-points.ts";
-import { createHoldings } from "../queue/holdings.ts";
-import { createPauseWatch } from "../queue/pause-watch.ts";
-import { createQueueBackend, type QueueBackend } from "../queue/queue-backend.ts";
-import { createQueueHealthWatch } from "../queue/queue-health.ts";
+import { createHoldings } from "../delivery/holdings.ts";
+import { type Breaker, createBreaker } from "../delivery/limits/breaker.ts";
+import { createDestinations } from "../delivery/limits/destinations.ts";
 import {
   createRateLimit,
   noRateLimit,
   type RateLimit,
   sharedSlotMargin,
   slotMargin,
-} from "../queue/rate-limit.ts";
-import { createReconciler } from "../queue/reconcile.ts";
-import { createRefusedSenders } from "../queue/refused-senders.ts";
-import { createNudge } from "../queue/repeat-steadily.ts";
-import { revokeCancelled, revokeCancelledInBulk } from "../queue/revoking-cancel.ts";
-import { createSelfAudit } from "../queue/self-audit.ts";
-import { createSettling } from "../queue/settling.ts";
+} from "../delivery/limits/rate-limit.ts";
+import { createReconciler } from "../delivery/reconcile.ts";
+import { createRefusedSenders } from "../delivery/refused-senders.ts";
+import { createSelfAudit } from "../delivery/self-audit.ts";
+import { createSettling } from "../delivery/settling.ts";
+import { createAccept } from "../emails/accept.ts";
+import { createChange } from "../emails/change.ts";
+import { revokeCancelled, revokeCancelledInBulk } from "../emails/revoking-cancel.ts";
+import { createSealer } from "../journal/seal.ts";
+import { tellOfCalls } from "../journal/tell-of-calls.ts";
+import type { Logger } from "../log.ts";
+import { createCaptureTransport } from "../mail/capture-transport.ts";
+import { createPipeSuspicion } from "../mail/pipe-suspicion.ts";
+import { createSmtpTransport } from "../mail/smtp-transport.ts";
+import type { Transport } from "../mail/transport.ts";
+import { createPauseWatch } from "../queue/pause-watch.ts";
+import { createQueueBackend, type QueueBackend } from "../queue/queue-backend.ts";
+import { createQueueHealthWatch } from "../queue/queue-health.ts";
 import {
   createOwnTicks,
   createTicks,
@@ -43,6 +39,10 @@ import {
   type Ticks,
   tickQueueName,
 } from "../queue/ticks.ts";
+import { type ByteSemaphore, createByteSemaphore } from "../runtime/byte-semaphore.ts";
+import { type ClockSkew, createClockSkew } from "../runtime/clock-skew.ts";
+import { createFailPoints, type FailPoints, noFailPoints } from "../runtime/fail-points.ts";
+import { createNudge } from "../runtime/repeat-steadily.ts";
 import { createAttempts } from "../store/attempts.ts";
 import { createBulkCancel } from "../store/bulk-cancel.ts";
 import { createChanges } from "../store/changes.ts";

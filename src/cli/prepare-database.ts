@@ -1,7 +1,7 @@
 import type { Config } from "../config.ts";
 import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { ClockSkew } from "../queue/clock-skew.ts";
+import type { ClockSkew } from "../runtime/clock-skew.ts";
 import { durabilityFaults, readDurability } from "../store/durability.ts";
 import { migrate } from "../store/migrate.ts";
 import { SCHEMA_VERSION } from "../store/migrations.ts";

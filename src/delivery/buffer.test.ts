@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { OpenedEmail } from "../queue/encrypt-email.ts";
+import type { OpenedEmail } from "../content/encrypt-email.ts";
 import type { ClaimedEmail } from "../store/attempts.ts";
 import { type BufferOptions, createBuffer } from "./buffer.ts";
 

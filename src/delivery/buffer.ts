@@ -1,7 +1,7 @@
-import { createTurns } from "../mail/turns.ts";
-import type { OpenedEmail } from "../queue/encrypt-email.ts";
-import type { Holdings } from "../queue/holdings.ts";
+import type { OpenedEmail } from "../content/encrypt-email.ts";
+import { createTurns } from "../runtime/turns.ts";
 import type { Claim, ClaimedEmail } from "../store/attempts.ts";
+import type { Holdings } from "./holdings.ts";
 import { createPace, type Pace } from "./pace.ts";
 
 /**

@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { AppError } from "../errors.ts";
 import { createLogger } from "../log.ts";
-import { createBreaker } from "../queue/breaker.ts";
-import { createFailPoints } from "../queue/fail-points.ts";
-import { noRateLimit } from "../queue/rate-limit.ts";
+import { createFailPoints } from "../runtime/fail-points.ts";
 import type { Database } from "../store/database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { createDelivery, type Delivery } from "../testing/delivery.ts";
 import { freshDatabase } from "../testing/fresh-database.ts";
 import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
+import { createBreaker } from "./limits/breaker.ts";
+import { noRateLimit } from "./limits/rate-limit.ts";
 
 /** What becomes of an attempt that is over, when it cannot be written or not even be judged. */
 describe("deliverOne, after the attempt", () => {

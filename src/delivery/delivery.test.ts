@@ -1,12 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createLogger } from "../log.ts";
-import { createBreaker } from "../queue/breaker.ts";
-import { createFailPoints } from "../queue/fail-points.ts";
-import { createHoldings } from "../queue/holdings.ts";
-import { createRateLimit } from "../queue/rate-limit.ts";
-import { createNudge } from "../queue/repeat-steadily.ts";
-import { createSelfAudit } from "../queue/self-audit.ts";
 import { createOwnTicks } from "../queue/ticks.ts";
+import { createFailPoints } from "../runtime/fail-points.ts";
+import { createNudge } from "../runtime/repeat-steadily.ts";
 import { createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createHeldClaims } from "../store/held-claims.ts";
@@ -21,6 +17,10 @@ import { mostWithin } from "../testing/sliding-window.ts";
 import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
 import type { SinkRule } from "../testing/smtp-sink-rules.ts";
 import { createDelivery, type Delivery, type DeliveryDeps } from "./delivery.ts";
+import { createHoldings } from "./holdings.ts";
+import { createBreaker } from "./limits/breaker.ts";
+import { createRateLimit } from "./limits/rate-limit.ts";
+import { createSelfAudit } from "./self-audit.ts";
 
 /** A whole worker but for its process, over a real database and a real SMTP conversation. */
 let url: string;

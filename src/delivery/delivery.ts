@@ -1,16 +1,16 @@
 import type { Logger } from "../log.ts";
-import { within } from "../queue/abortable.ts";
-import { type AttemptDeps, attempt, type DeliverySignals } from "../queue/attempt.ts";
-import type { Breaker } from "../queue/breaker.ts";
-import type { Holdings } from "../queue/holdings.ts";
-import type { RateLimit } from "../queue/rate-limit.ts";
-import type { Settled } from "../queue/settle.ts";
-import type { Repeating, Settling } from "../queue/settling.ts";
 import type { Ticks } from "../queue/ticks.ts";
+import { within } from "../runtime/abortable.ts";
 import type { Claim, ClaimedEmail } from "../store/attempts.ts";
+import { type AttemptDeps, attempt, type DeliverySignals } from "./attempt.ts";
 import { type Buffer, type Buffered, createBuffer, type Reservation } from "./buffer.ts";
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
+import type { Holdings } from "./holdings.ts";
+import type { Breaker } from "./limits/breaker.ts";
+import type { RateLimit } from "./limits/rate-limit.ts";
 import { createPermits, type Permit } from "./permits.ts";
+import type { Settled } from "./settle.ts";
+import type { Repeating, Settling } from "./settling.ts";
 
 /** Sends the emails of a worker process: buffer, permits and dispatcher together. */
 export interface Delivery {

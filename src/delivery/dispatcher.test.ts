@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { Logger } from "../log.ts";
-import { noFailPoints } from "../queue/fail-points.ts";
+import { noFailPoints } from "../runtime/fail-points.ts";
 import type { ClaimedEmail, DueBatch, DueRequest } from "../store/attempts.ts";
 import { type Buffered, createBuffer } from "./buffer.ts";
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "../log.ts";
-import type { FailPoints } from "../queue/fail-points.ts";
+import type { FailPoints } from "../runtime/fail-points.ts";
 import type { Attempts, Claim, DueBatch } from "../store/attempts.ts";
 import type { Buffer, Buffered } from "./buffer.ts";
 

@@ -1,7 +1,7 @@
-import type { Breaker, Pass } from "../queue/breaker.ts";
-import type { Admission, RateLimit } from "../queue/rate-limit.ts";
 import type { Buffer } from "./buffer.ts";
 import { type Permits, prefetchMs } from "./dispatcher.ts";
+import type { Breaker, Pass } from "./limits/breaker.ts";
+import type { Admission, RateLimit } from "./limits/rate-limit.ts";
 
 /** The right to open one conversation: of the breaker and of the rate limit together. */
 export interface Permit {

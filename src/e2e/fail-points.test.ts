@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { deliveryPointNames } from "../queue/fail-points.ts";
+import { deliveryPointNames } from "../runtime/fail-points.ts";
 import { schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
 import { faultyBinary, type Product } from "../testing/product.ts";
 import { type ProductionStack, startStack } from "../testing/production-stack.ts";

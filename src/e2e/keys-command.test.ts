@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { decryptEmail } from "../content/decrypt-email.ts";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
-import { decryptEmail } from "../queue/decrypt-email.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
 import { inMs, schedule } from "../testing/email-requests.ts";

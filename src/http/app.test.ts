@@ -172,7 +172,6 @@ describe("503", () => {
       "/api/v1/test-email": { to: "bob@example.com" },
       "/api/v1/dead-letters/:id/replay": {},
       "/api/v1/emails/:id/hold": {},
-      "/api/v1/emails/:id/send-now": {},
       "/api/v1/pause": { reason: "a flood" },
       "/api/v1/resume": {},
       "/api/v1/emails/:id/release": {},

@@ -2,7 +2,7 @@ import { Hono } from "hono";
 import type { z } from "zod";
 import { missingScope, type Principal, type Right } from "../auth/principal.ts";
 import { AppError, isAppError } from "../errors.ts";
-import { collectAfter } from "../mail/collect.ts";
+import { collectAfter } from "../runtime/collect.ts";
 import { liftCallBudget, withCallBudget } from "../store/call-budget.ts";
 import { accessLog } from "./access-log.ts";
 import type { ApiContext, ApiEnv, HeldBytes } from "./api-env.ts";

@@ -1,4 +1,4 @@
-import type { BulkDeps } from "../queue/bulk.ts";
+import type { BulkDeps } from "../emails/bulk.ts";
 import type { AppDeps } from "./app-deps.ts";
 
 export function bulkDepsOf({ deadLetters, bulkCancel, log, isDraining }: AppDeps): BulkDeps {

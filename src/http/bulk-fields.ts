@@ -4,8 +4,8 @@ import { pastFault } from "../email/parse-time.ts";
 import type { Parsed } from "../email/parsed.ts";
 import { quoteInput } from "../email/quote-input.ts";
 import { deadLetterStates } from "../email/states.ts";
+import type { BulkProgress } from "../emails/bulk.ts";
 import type { FieldFault } from "../errors.ts";
-import type { BulkProgress } from "../queue/bulk.ts";
 import type { DeadLetterFilter } from "../store/dead-letters.ts";
 import { isUuid } from "./email-id.ts";
 import {

@@ -1,4 +1,4 @@
-import { type BulkCancelling, cancelInBulk } from "../queue/bulk.ts";
+import { type BulkCancelling, cancelInBulk } from "../emails/bulk.ts";
 import { answer } from "./answer.ts";
 import { type ApiContext, claimsOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";

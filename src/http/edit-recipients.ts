@@ -1,6 +1,6 @@
+import type { CurrentEmail } from "../content/current-email.ts";
 import type { RecipientLists } from "../email/email-edit.ts";
 import type { FieldFault } from "../errors.ts";
-import type { CurrentEmail } from "../queue/current-email.ts";
 import { recipientsMax } from "./email-rules.ts";
 import type { EmailFields } from "./email-schema.ts";
 

@@ -1,7 +1,7 @@
+import type { CurrentEmail } from "../content/current-email.ts";
 import type { EmailEdit, Lateness } from "../email/email-edit.ts";
 import { pastFault } from "../email/parse-time.ts";
 import type { FieldFault } from "../errors.ts";
-import type { CurrentEmail } from "../queue/current-email.ts";
 import { lateAlone, limitedTwice } from "./email-rules.ts";
 import type { EmailFields } from "./email-schema.ts";
 import { onLateDefault } from "./to-draft.ts";

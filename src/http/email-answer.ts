@@ -1,8 +1,13 @@
+import {
+  decryptEmail,
+  isUnreadable,
+  openDataKeyOf,
+  orUnreadable,
+} from "../content/decrypt-email.ts";
+import { openDetails } from "../content/stored-details.ts";
+import { decryptMessage } from "../content/stored-message.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { showMailbox } from "../email/mailbox.ts";
-import { decryptEmail, isUnreadable, openDataKeyOf, orUnreadable } from "../queue/decrypt-email.ts";
-import { openDetails } from "../queue/stored-details.ts";
-import { decryptMessage } from "../queue/stored-message.ts";
 import type {
   StoredAttempt,
   StoredEmail,

@@ -1,7 +1,7 @@
+import { orUnreadable } from "../content/decrypt-email.ts";
+import { openDetails } from "../content/stored-details.ts";
 import { AppError } from "../errors.ts";
 import { askedAttachments } from "../mail/asked-attachments.ts";
-import { orUnreadable } from "../queue/decrypt-email.ts";
-import { openDetails } from "../queue/stored-details.ts";
 import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { openMessage } from "./email-answer.ts";

@@ -1,4 +1,4 @@
-import { isMessageNeeded } from "../queue/stored-details.ts";
+import { isMessageNeeded } from "../content/stored-details.ts";
 import { answer } from "./answer.ts";
 import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";

@@ -1,5 +1,5 @@
+import type { AcceptRequest } from "../emails/accept.ts";
 import { AppError } from "../errors.ts";
-import type { AcceptRequest } from "../queue/accept.ts";
 import { type ApiContext, principalOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { canonicalHash } from "./canonical-hash.ts";

@@ -1,5 +1,5 @@
+import { readKeptData, requestName, writeKeptData } from "../content/kept-answer.ts";
 import { AppError } from "../errors.ts";
-import { readKeptData, requestName, writeKeptData } from "../queue/kept-answer.ts";
 import { type ApiContext, principalOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { idempotencyOf } from "./idempotency.ts";

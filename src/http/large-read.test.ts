@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { Hono } from "hono";
-import { createByteSemaphore } from "../mail/byte-semaphore.ts";
+import { createByteSemaphore } from "../runtime/byte-semaphore.ts";
 import { mailBody, startTestApi, type TestApi } from "../testing/test-api.ts";
 import type { ApiEnv } from "./api-env.ts";
 import { sendLarge } from "./large-read.ts";

@@ -1,5 +1,5 @@
 import { AppError } from "../errors.ts";
-import type { Caller } from "../mail/byte-semaphore.ts";
+import type { Caller } from "../runtime/byte-semaphore.ts";
 import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 

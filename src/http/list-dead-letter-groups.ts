@@ -1,7 +1,7 @@
+import { type DecryptedEmail, decryptEmail } from "../content/decrypt-email.ts";
+import { storedFailure } from "../content/failure-index.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { replyPattern } from "../email/reply-pattern.ts";
-import { type DecryptedEmail, decryptEmail } from "../queue/decrypt-email.ts";
-import { storedFailure } from "../queue/failure-index.ts";
 import type { DeadLetterGroup } from "../store/dead-letters.ts";
 import { answer } from "./answer.ts";
 import { type ApiContext, claimsOf } from "./api-env.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Hono } from "hono";
-import { createByteSemaphore } from "../mail/byte-semaphore.ts";
+import { createByteSemaphore } from "../runtime/byte-semaphore.ts";
 import type { ApiEnv } from "./api-env.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { bodyBytesMax, readJson, readOptionalJson } from "./read-json.ts";

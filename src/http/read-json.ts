@@ -1,6 +1,6 @@
 import { AppError } from "../errors.ts";
-import type { Caller } from "../mail/byte-semaphore.ts";
-import { collectAfter } from "../mail/collect.ts";
+import type { Caller } from "../runtime/byte-semaphore.ts";
+import { collectAfter } from "../runtime/collect.ts";
 import type { ApiContext, HeldBytes } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";
 import { type BodyPace, createBodyPace } from "./body-pace.ts";

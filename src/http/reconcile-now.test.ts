@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { emptyRound } from "../queue/reconcile-report.ts";
+import { emptyRound } from "../delivery/reconcile-report.ts";
 import { startTestApi, type TestApi } from "../testing/test-api.ts";
 
 setDefaultTimeout(60_000);

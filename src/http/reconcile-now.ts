@@ -1,4 +1,4 @@
-import type { RoundReport } from "../queue/reconcile-report.ts";
+import type { RoundReport } from "../delivery/reconcile-report.ts";
 import { answer } from "./answer.ts";
 import type { ApiContext } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";

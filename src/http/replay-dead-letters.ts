@@ -1,5 +1,5 @@
-import { type BulkReplay, replayInBulk } from "../queue/bulk.ts";
-import { domainIndexes } from "../queue/failure-index.ts";
+import { domainIndexes } from "../content/failure-index.ts";
+import { type BulkReplay, replayInBulk } from "../emails/bulk.ts";
 import { answer } from "./answer.ts";
 import { type ApiContext, claimsOf } from "./api-env.ts";
 import type { AppDeps } from "./app-deps.ts";

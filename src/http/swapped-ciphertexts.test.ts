@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { decryptEmail, isUnreadable } from "../queue/decrypt-email.ts";
-import { readKeptData } from "../queue/kept-answer.ts";
-import { openDetails } from "../queue/stored-details.ts";
+import { decryptEmail, isUnreadable } from "../content/decrypt-email.ts";
+import { readKeptData } from "../content/kept-answer.ts";
+import { openDetails } from "../content/stored-details.ts";
 import { type DirectSql, directSql } from "../testing/direct-sql.ts";
 import { adminClaims } from "../testing/new-email.ts";
 import { noUserReply, startTestApi, type TestApi } from "../testing/test-api.ts";

@@ -1,8 +1,8 @@
+import type { CurrentEmail } from "../content/current-email.ts";
 import type { EmailEdit } from "../email/email-edit.ts";
 import { quoteInput } from "../email/quote-input.ts";
 import { maxRetriesDefault } from "../email/retry-schedule.ts";
 import type { FieldFault } from "../errors.ts";
-import type { CurrentEmail } from "../queue/current-email.ts";
 import { editRecipients } from "./edit-recipients.ts";
 import { editTimes } from "./edit-times.ts";
 import { draftFaults, isTooLarge, type RuleContext } from "./email-rules.ts";

@@ -1,7 +1,7 @@
 import { isAppError } from "../errors.ts";
+import { createBell } from "../runtime/bell.ts";
 import type { Claims } from "../store/database.ts";
 import type { Journal, JournalEntry } from "../store/journal.ts";
-import { createBell } from "./bell.ts";
 
 export interface FollowOptions {
   /** Position of the last entry that is known; 0: from the start. */

@@ -1,7 +1,7 @@
 import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { createBell } from "../runtime/bell.ts";
 import type { Journal } from "../store/journal.ts";
-import { createBell } from "./bell.ts";
 
 export interface SealerDeps {
   store: Pick<Journal, "seal">;

@@ -1,5 +1,5 @@
 import type { SendReport, SmtpPhase, SmtpReply } from "../email/smtp.ts";
-import { createDeadline } from "./deadline.ts";
+import { createDeadline } from "../runtime/deadline.ts";
 import { GatedMessage } from "./gated-message.ts";
 import { dateHeader, wholeSeconds } from "./message-date.ts";
 import { isPositive } from "./smtp-reply.ts";

@@ -1,8 +1,8 @@
+import { createTurns } from "../runtime/turns.ts";
 import type { ConnectionCeiling, ConnectionCounts } from "./connection-ceiling.ts";
 import { createIdleSessions, type IdleSessions } from "./idle-sessions.ts";
 import type { Ending } from "./smtp-conversation.ts";
 import type { SmtpSession } from "./smtp-session.ts";
-import { createTurns } from "./turns.ts";
 
 /** Who asks for a connection. */
 export interface Asker {

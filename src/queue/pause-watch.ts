@@ -1,6 +1,6 @@
 import type { Logger } from "../log.ts";
+import { createAnswerWithin } from "../runtime/answer-within.ts";
 import type { Pause, Pauses } from "../store/pauses.ts";
-import { createAnswerWithin } from "./answer-within.ts";
 
 /** The pauses in force, as this process knows them, and the way to change them. */
 export interface PauseWatch extends Pick<Pauses, "pause" | "resume"> {

@@ -1,11 +1,11 @@
 import { createPostgresBackend, type PgPool, Queue, runMigrations, Worker } from "bullmq";
 import type pg from "pg";
 import type { Logger } from "../log.ts";
+import { sleep, within } from "../runtime/abortable.ts";
+import { closeAll } from "../runtime/close-all.ts";
+import { createOutageLog, type OutageLog } from "../runtime/outage-log.ts";
 import { openPool } from "../store/open-pool.ts";
 import type { PgliteDatabase } from "../store/pglite-database.ts";
-import { sleep, within } from "./abortable.ts";
-import { closeAll } from "./close-all.ts";
-import { createOutageLog, type OutageLog } from "./outage-log.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import { type QueueHealth, queueOk } from "./queue-health.ts";
 import { workerOptions } from "./queue-options.ts";

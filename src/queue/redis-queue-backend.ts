@@ -1,8 +1,8 @@
 import { Queue, Worker } from "bullmq";
 import { Redis, type RedisOptions } from "ioredis";
 import type { Logger } from "../log.ts";
-import { closeAll } from "./close-all.ts";
-import { createOutageLog } from "./outage-log.ts";
+import { closeAll } from "../runtime/close-all.ts";
+import { createOutageLog } from "../runtime/outage-log.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import type { QueueHealth } from "./queue-health.ts";
 import { keyPrefix, workerOptions } from "./queue-options.ts";

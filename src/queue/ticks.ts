@@ -1,8 +1,8 @@
 import type { Queue } from "bullmq";
 import type { Logger } from "../log.ts";
-import { within } from "./abortable.ts";
-import type { ClockSkew } from "./clock-skew.ts";
-import { createOutageLog } from "./outage-log.ts";
+import { within } from "../runtime/abortable.ts";
+import type { ClockSkew } from "../runtime/clock-skew.ts";
+import { createOutageLog } from "../runtime/outage-log.ts";
 
 /**
  * Wakes the dispatchers of a region's processes through BullMQ. A job is a tick: the emails due

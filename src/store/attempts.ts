@@ -40,7 +40,7 @@ export interface ClaimedEmail {
   bouncedBefore: number;
 }
 
-/** One attempt as it ended, decided by `queue/settle.ts`. */
+/** One attempt as it ended, decided by `delivery/settle.ts`. */
 export interface Settlement {
   id: string;
   token: number;

@@ -1,6 +1,6 @@
 import { createKeyRing } from "../crypto/create-key-ring.ts";
+import { type Settled, settle, settleOrphan } from "../delivery/settle.ts";
 import type { Verdict } from "../mail/classify.ts";
-import { type Settled, settle, settleOrphan } from "../queue/settle.ts";
 import { type Attempts, type ClaimedEmail, createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails, type Emails } from "../store/emails.ts";

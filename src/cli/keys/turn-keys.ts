@@ -1,5 +1,5 @@
-import type { RotationProgress, RotationReport } from "../../queue/rotate-keys.ts";
-import { rotateKeys } from "../../queue/rotate-keys.ts";
+import type { RotationProgress, RotationReport } from "../../content/rotate-keys.ts";
+import { rotateKeys } from "../../content/rotate-keys.ts";
 import { createActions } from "../../store/actions.ts";
 import type { CommandIo } from "../command.ts";
 import { wrongKeyWords } from "../prepare-database.ts";

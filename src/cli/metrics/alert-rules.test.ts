@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
+import { createBreaker } from "../../delivery/limits/breaker.ts";
+import { emptyRound, type ReconcileReport } from "../../delivery/reconcile-report.ts";
+import type { Accept } from "../../emails/accept.ts";
 import { createLogger } from "../../log.ts";
-import type { Accept } from "../../queue/accept.ts";
-import { createBreaker } from "../../queue/breaker.ts";
 import { queueOk } from "../../queue/queue-health.ts";
-import { emptyRound, type ReconcileReport } from "../../queue/reconcile-report.ts";
 import type { Attempts } from "../../store/attempts.ts";
 import { measureAccept } from "./measure-accept.ts";
 import { measureAttempts } from "./measure-attempts.ts";

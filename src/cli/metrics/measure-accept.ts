@@ -1,5 +1,5 @@
 import { Counter } from "prom-client";
-import type { Accept } from "../../queue/accept.ts";
+import type { Accept } from "../../emails/accept.ts";
 import { type Metrics, prefix } from "./metrics.ts";
 
 /** Counts the emails this process has accepted; a replayed answer accepts nothing. */

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { createBreaker } from "../../delivery/limits/breaker.ts";
+import type { ReconcileReport } from "../../delivery/reconcile-report.ts";
 import { AppError } from "../../errors.ts";
 import { createLogger } from "../../log.ts";
-import { createBreaker } from "../../queue/breaker.ts";
 import { queueOk } from "../../queue/queue-health.ts";
-import type { ReconcileReport } from "../../queue/reconcile-report.ts";
 import type { Attempts, ClaimedEmail } from "../../store/attempts.ts";
 import type { Database } from "../../store/database.ts";
 import { createPostgresDatabase } from "../../store/postgres-database.ts";

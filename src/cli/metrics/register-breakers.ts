@@ -1,4 +1,4 @@
-import type { BreakerSnapshot } from "../../queue/breaker.ts";
+import type { BreakerSnapshot } from "../../delivery/limits/breaker.ts";
 import type { Metrics } from "./metrics.ts";
 import { registerReadings } from "./register-readings.ts";
 

@@ -1,5 +1,5 @@
-import type { AuditReport } from "../../queue/self-audit.ts";
-import type { Settling } from "../../queue/settling.ts";
+import type { AuditReport } from "../../delivery/self-audit.ts";
+import type { Settling } from "../../delivery/settling.ts";
 import type { Metrics } from "./metrics.ts";
 import { registerReadings } from "./register-readings.ts";
 

@@ -1,4 +1,4 @@
-import type { ReconcileReport, RoundReport } from "../../queue/reconcile-report.ts";
+import type { ReconcileReport, RoundReport } from "../../delivery/reconcile-report.ts";
 import type { Metrics } from "./metrics.ts";
 import { type Reading, registerReadings } from "./register-readings.ts";
 

@@ -1,8 +1,8 @@
 import type { Queue } from "bullmq";
 import type { Sealer } from "../../journal/seal.ts";
-import type { ByteSemaphore } from "../../mail/byte-semaphore.ts";
-import { within } from "../../queue/abortable.ts";
 import type { QueueHealthWatch } from "../../queue/queue-health.ts";
+import { within } from "../../runtime/abortable.ts";
+import type { ByteSemaphore } from "../../runtime/byte-semaphore.ts";
 import type { FigureReader, Figures } from "../../store/figures.ts";
 import { cached } from "./cached.ts";
 import type { Metrics } from "./metrics.ts";

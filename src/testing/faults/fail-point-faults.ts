@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { acceptPointNames, deliveryPointNames, failPointNames } from "../../queue/fail-points.ts";
+import { acceptPointNames, deliveryPointNames, failPointNames } from "../../runtime/fail-points.ts";
 import { until } from "../child-server.ts";
 import { faultyBinary } from "../product.ts";
 import { defineFault } from "./fault.ts";

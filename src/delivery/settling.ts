@@ -2,9 +2,9 @@ import type { DataKey } from "../crypto/key-ring.ts";
 import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Verdict } from "../mail/classify.ts";
+import { sleep, untilAborted } from "../runtime/abortable.ts";
 import type { ClaimedEmail } from "../store/attempts.ts";
 import { sqlStateOf } from "../store/call-error.ts";
-import { sleep, untilAborted } from "./abortable.ts";
 import type { Holdings } from "./holdings.ts";
 import { type SettleDeps, type Settled, settle } from "./settle.ts";
 

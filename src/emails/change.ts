@@ -1,9 +1,14 @@
+import { type CurrentEmail, openCurrentEmail } from "../content/current-email.ts";
+import { orUnreadable } from "../content/decrypt-email.ts";
+import { encryptEdit } from "../content/encrypt-edit.ts";
+import { isMessageNeeded } from "../content/stored-details.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import { type EmailEdit, isContentEdit } from "../email/email-edit.ts";
 import { deadLetterStates } from "../email/states.ts";
 import { AppError, isAppError } from "../errors.ts";
-import type { ByteSemaphore, Caller } from "../mail/byte-semaphore.ts";
 import { estimateSizeBytes } from "../mail/compose.ts";
+import type { Ticks } from "../queue/ticks.ts";
+import type { ByteSemaphore, Caller } from "../runtime/byte-semaphore.ts";
 import type { Changes, ChangeTarget } from "../store/changes.ts";
 import type { Claims } from "../store/database.ts";
 import type { Emails } from "../store/emails.ts";
@@ -17,11 +22,6 @@ import {
   notHeld,
   versionMismatch,
 } from "./change-refusal.ts";
-import { type CurrentEmail, openCurrentEmail } from "./current-email.ts";
-import { orUnreadable } from "./decrypt-email.ts";
-import { encryptEdit } from "./encrypt-edit.ts";
-import { isMessageNeeded } from "./stored-details.ts";
-import type { Ticks } from "./ticks.ts";
 
 /** Which email a person changes. */
 export interface Target {

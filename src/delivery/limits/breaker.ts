@@ -1,5 +1,5 @@
-import type { Logger } from "../log.ts";
-import { faultWords, type TransportFault } from "../mail/transport-fault.ts";
+import type { Logger } from "../../log.ts";
+import { faultWords, type TransportFault } from "../../mail/transport-fault.ts";
 import { createSlowStart, type SlowStart } from "./slow-start.ts";
 
 /**

@@ -1,5 +1,5 @@
-import type { TransportSlots } from "../store/transport-slots.ts";
-import { sleep, untilAborted } from "./abortable.ts";
+import { sleep, untilAborted } from "../../runtime/abortable.ts";
+import type { TransportSlots } from "../../store/transport-slots.ts";
 import { createHandOverGuard, type HandOver, type HandOverGuard } from "./hand-over-guard.ts";
 
 /**

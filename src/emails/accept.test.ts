@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
-import { createByteSemaphore } from "../mail/byte-semaphore.ts";
+import { createByteSemaphore } from "../runtime/byte-semaphore.ts";
 import type { Emails } from "../store/emails.ts";
 import { emailDraft } from "../testing/email-draft.ts";
 import { createAccept } from "./accept.ts";

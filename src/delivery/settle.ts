@@ -1,13 +1,13 @@
+import { attemptFailure, failureIndex } from "../content/failure-index.ts";
 import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
 import { type NextState, nextStateByReplies, nextStateByUncertainty } from "../email/next-state.ts";
 import { type RetryBudget, type RetryClock, retriesAllowed } from "../email/retry-schedule.ts";
 import type { SmtpReply } from "../email/smtp.ts";
 import type { RecipientVerdict, Verdict } from "../mail/classify.ts";
 import { isGreylisting } from "../mail/reply-concern.ts";
+import type { Ticks } from "../queue/ticks.ts";
 import type { Attempts, ClaimedEmail, FailureIndex, Settlement } from "../store/attempts.ts";
 import type { Orphan } from "../store/presence.ts";
-import { attemptFailure, failureIndex } from "./failure-index.ts";
-import type { Ticks } from "./ticks.ts";
 
 export interface SettleDeps {
   attempts: Attempts;

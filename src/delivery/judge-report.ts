@@ -3,10 +3,10 @@ import { classify, type Verdict } from "../mail/classify.ts";
 import type { Judgement, PipeSuspicion } from "../mail/pipe-suspicion.ts";
 import { throttledPositions } from "../mail/throttled.ts";
 import { type TransportFault, transportFaultOf } from "../mail/transport-fault.ts";
-import { sleep } from "./abortable.ts";
-import type { Pass } from "./breaker.ts";
-import type { Destinations } from "./destinations.ts";
+import { sleep } from "../runtime/abortable.ts";
 import { domainOf } from "./domain-of.ts";
+import type { Pass } from "./limits/breaker.ts";
+import type { Destinations } from "./limits/destinations.ts";
 import type { RefusedSenders } from "./refused-senders.ts";
 
 export interface JudgeDeps {

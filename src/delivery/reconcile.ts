@@ -1,8 +1,9 @@
 import type { Logger } from "../log.ts";
-import { endedWithin } from "./abortable.ts";
-import { createAnswerWithin } from "./answer-within.ts";
-import { type ClockSkew, createClockSkew } from "./clock-skew.ts";
-import type { QueueBackend } from "./queue-backend.ts";
+import type { QueueBackend } from "../queue/queue-backend.ts";
+import { endedWithin } from "../runtime/abortable.ts";
+import { createAnswerWithin } from "../runtime/answer-within.ts";
+import { type ClockSkew, createClockSkew } from "../runtime/clock-skew.ts";
+import { createNudge, type Repetition, repeatSteadily } from "../runtime/repeat-steadily.ts";
 import {
   addToReport,
   dueUnclaimedMax,
@@ -12,7 +13,6 @@ import {
   type RoundReport,
 } from "./reconcile-report.ts";
 import { type RoundDeps, takeOver } from "./reconcile-round.ts";
-import { createNudge, type Repetition, repeatSteadily } from "./repeat-steadily.ts";
 import type { Settling } from "./settling.ts";
 
 export interface ReconcilerDeps extends RoundDeps {

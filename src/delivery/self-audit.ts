@@ -1,8 +1,8 @@
 import type { Logger } from "../log.ts";
+import { createNudge, type Nudge, repeatSteadily } from "../runtime/repeat-steadily.ts";
 import type { Claim } from "../store/attempts.ts";
 import type { HeldClaims } from "../store/held-claims.ts";
 import type { Holdings } from "./holdings.ts";
-import { createNudge, type Nudge, repeatSteadily } from "./repeat-steadily.ts";
 import { type SettleDeps, settleOrphan } from "./settle.ts";
 
 /**

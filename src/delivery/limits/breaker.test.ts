@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { createLogger } from "../log.ts";
-import type { TransportFault } from "../mail/transport-fault.ts";
+import { createLogger } from "../../log.ts";
+import type { TransportFault } from "../../mail/transport-fault.ts";
 import { type Breaker, createBreaker, type Pass } from "./breaker.ts";
 
 const unreachable: TransportFault = {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
 import { createLogger } from "../log.ts";
+import type { DueSoon } from "../queue/ticks.ts";
 import { type Attempts, createAttempts } from "../store/attempts.ts";
 import type { Database } from "../store/database.ts";
 import { createEmails, type Emails } from "../store/emails.ts";
@@ -12,7 +13,6 @@ import { adminClaims, newEmail, store } from "../testing/new-email.ts";
 import { runOnce } from "../testing/postgres-server.ts";
 import { createHoldings } from "./holdings.ts";
 import { createSelfAudit } from "./self-audit.ts";
-import type { DueSoon } from "./ticks.ts";
 
 let url: string;
 let database: Database;

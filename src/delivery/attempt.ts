@@ -1,23 +1,23 @@
+import type { OpenedEmail } from "../content/encrypt-email.ts";
+import { decryptMessage } from "../content/stored-message.ts";
 import type { DataKey, KeyRing } from "../crypto/key-ring.ts";
 import { readMailbox } from "../email/mailbox.ts";
 import type { Envelope } from "../email/smtp.ts";
 import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
 import type { Verdict } from "../mail/classify.ts";
-import { collectAfter } from "../mail/collect.ts";
 import type { Transport } from "../mail/transport.ts";
+import { untilAborted } from "../runtime/abortable.ts";
+import type { ByteSemaphore } from "../runtime/byte-semaphore.ts";
+import { collectAfter } from "../runtime/collect.ts";
+import type { FailPoints } from "../runtime/fail-points.ts";
+import { repeatUntilTaken } from "../runtime/repeat-until-taken.ts";
 import type { Attempts, ClaimedEmail } from "../store/attempts.ts";
-import { untilAborted } from "./abortable.ts";
-import type { Breaker, Pass } from "./breaker.ts";
 import { domainOf } from "./domain-of.ts";
-import type { OpenedEmail } from "./encrypt-email.ts";
-import type { FailPoints } from "./fail-points.ts";
 import { type JudgeDeps, judgeReport } from "./judge-report.ts";
+import type { Breaker, Pass } from "./limits/breaker.ts";
+import type { Admission } from "./limits/rate-limit.ts";
 import { logRefusal } from "./log-refusal.ts";
-import type { Admission } from "./rate-limit.ts";
-import { repeatUntilTaken } from "./repeat-until-taken.ts";
-import { decryptMessage } from "./stored-message.ts";
 
 export interface AttemptDeps extends JudgeDeps {
   attempts: Attempts;

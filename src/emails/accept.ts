@@ -1,11 +1,16 @@
+import { type EncryptedEmail, encryptEmail } from "../content/encrypt-email.ts";
+import { readKept, requestName, writeKept } from "../content/kept-answer.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import type { Reservation } from "../delivery/buffer.ts";
+import type { Holdings } from "../delivery/holdings.ts";
 import type { EmailDraft } from "../email/email.ts";
 import { AppError } from "../errors.ts";
-import type { ByteSemaphore } from "../mail/byte-semaphore.ts";
-import { collectAfter } from "../mail/collect.ts";
 import { composeMessage, estimateSizeBytes, messageIdFor } from "../mail/compose.ts";
 import type { Composed } from "../mail/compose-plain.ts";
+import type { Ticks } from "../queue/ticks.ts";
+import type { ByteSemaphore } from "../runtime/byte-semaphore.ts";
+import { collectAfter } from "../runtime/collect.ts";
+import type { FailPoints } from "../runtime/fail-points.ts";
 import type { ClaimedEmail } from "../store/attempts.ts";
 import type { Emails } from "../store/emails.ts";
 import type {
@@ -15,11 +20,6 @@ import type {
   QuotaExceeded,
   ScheduledEmail,
 } from "../store/stored-email.ts";
-import { type EncryptedEmail, encryptEmail } from "./encrypt-email.ts";
-import type { FailPoints } from "./fail-points.ts";
-import type { Holdings } from "./holdings.ts";
-import { readKept, requestName, writeKept } from "./kept-answer.ts";
-import type { Ticks } from "./ticks.ts";
 
 export interface AcceptRequest {
   ownerId: string;
