@@ -8674,7 +8674,7 @@ begin
 end
 $migration$;
 
--- 20261124000089_pauses
+-- 20261124000036_pauses
 do $migration$
 declare
   v_sql text := $taskforce_mailer$-- The emergency stop: sending of a region, or of an owner's emails anywhere, is paused until
@@ -8780,21 +8780,21 @@ insert into mailer.functions (name, roles) values
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261124000089"}';
+return '{"version":"20261124000036"}';
 $taskforce_mailer$;
 begin
   if exists (
-    select from supabase_migrations.schema_migrations where version = '20261124000089'
+    select from supabase_migrations.schema_migrations where version = '20261124000036'
   ) then
     return;
   end if;
   execute v_sql;
   insert into supabase_migrations.schema_migrations (version, statements, name)
-  values ('20261124000089', array[v_sql], 'pauses');
+  values ('20261124000036', array[v_sql], 'pauses');
 end
 $migration$;
 
--- 20261124000090_claim_due
+-- 20261124000037_claim_due
 do $migration$
 declare
   v_sql text := $taskforce_mailer$-- One way to the next hop: the dispatcher of a worker process claims what is due in batches,
@@ -9128,21 +9128,21 @@ insert into mailer.functions (name, roles) values ('claim_due', array['worker'])
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261124000090"}';
+return '{"version":"20261124000037"}';
 $taskforce_mailer$;
 begin
   if exists (
-    select from supabase_migrations.schema_migrations where version = '20261124000090'
+    select from supabase_migrations.schema_migrations where version = '20261124000037'
   ) then
     return;
   end if;
   execute v_sql;
   insert into supabase_migrations.schema_migrations (version, statements, name)
-  values ('20261124000090', array[v_sql], 'claim_due');
+  values ('20261124000037', array[v_sql], 'claim_due');
 end
 $migration$;
 
--- 20261124000091_one_way
+-- 20261124000038_one_way
 do $migration$
 declare
   v_sql text := $taskforce_mailer$-- One way to the next hop. Emails are claimed in batches by the dispatchers (claim_due) and need no
@@ -10548,24 +10548,24 @@ $$;
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261124000091"}';
+return '{"version":"20261124000038"}';
 $taskforce_mailer$;
 begin
   if exists (
-    select from supabase_migrations.schema_migrations where version = '20261124000091'
+    select from supabase_migrations.schema_migrations where version = '20261124000038'
   ) then
     return;
   end if;
   execute v_sql;
   insert into supabase_migrations.schema_migrations (version, statements, name)
-  values ('20261124000091', array[v_sql], 'one_way');
+  values ('20261124000038', array[v_sql], 'one_way');
 end
 $migration$;
 
--- 20261124000092_one_way_mended
+-- 20261124000039_unseen_claims
 do $migration$
 declare
-  v_sql text := $taskforce_mailer$-- One way to the next hop, mended: what readers are told, whom a death is blamed on, and plans.
+  v_sql text := $taskforce_mailer$-- Claims that nobody sees: what readers are told of them, whom a death is blamed on, and plans.
 
 -- release_emails: as before; the entry of a claim without a fence really has no sequence.
 create or replace function mailer.release_emails(args text) returns text
@@ -11102,17 +11102,17 @@ alter function mailer.take_over(text) set search_path = '';
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261124000092"}';
+return '{"version":"20261124000039"}';
 $taskforce_mailer$;
 begin
   if exists (
-    select from supabase_migrations.schema_migrations where version = '20261124000092'
+    select from supabase_migrations.schema_migrations where version = '20261124000039'
   ) then
     return;
   end if;
   execute v_sql;
   insert into supabase_migrations.schema_migrations (version, statements, name)
-  values ('20261124000092', array[v_sql], 'one_way_mended');
+  values ('20261124000039', array[v_sql], 'unseen_claims');
 end
 $migration$;
 

@@ -101,6 +101,10 @@ describe("the embedded list", () => {
       "20261124000033": "649cf38b50302537",
       "20261124000034": "c558e65a9c392631",
       "20261124000035": "82585c8d9ae7da52",
+      "20261124000036": "9d2afbd44f32d4b6",
+      "20261124000037": "033d0bd6ba568835",
+      "20261124000038": "23305917326f9ec9",
+      "20261124000039": "e588ecc27e1abeb2",
     };
     const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
     expect(Object.fromEntries(digests)).toMatchObject(landed);

@@ -74,10 +74,10 @@ import beatCounter from "../../supabase/migrations/20261124000034_beat_counter.s
 };
 import keptKeys from "../../supabase/migrations/20261124000035_kept_keys.sql" with { type: "text" };
 
-import pauses from "../../supabase/migrations/20261124000089_pauses.sql" with { type: "text" };
-import claimDue from "../../supabase/migrations/20261124000090_claim_due.sql" with { type: "text" };
-import oneWay from "../../supabase/migrations/20261124000091_one_way.sql" with { type: "text" };
-import oneWayMended from "../../supabase/migrations/20261124000092_one_way_mended.sql" with {
+import pauses from "../../supabase/migrations/20261124000036_pauses.sql" with { type: "text" };
+import claimDue from "../../supabase/migrations/20261124000037_claim_due.sql" with { type: "text" };
+import oneWay from "../../supabase/migrations/20261124000038_one_way.sql" with { type: "text" };
+import unseenClaims from "../../supabase/migrations/20261124000039_unseen_claims.sql" with {
   type: "text",
 };
 
@@ -126,10 +126,10 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: "20261124000033", name: "full_transactions", sql: fullTransactions },
   { version: "20261124000034", name: "beat_counter", sql: beatCounter },
   { version: "20261124000035", name: "kept_keys", sql: keptKeys },
-  { version: "20261124000089", name: "pauses", sql: pauses },
-  { version: "20261124000090", name: "claim_due", sql: claimDue },
-  { version: "20261124000091", name: "one_way", sql: oneWay },
-  { version: "20261124000092", name: "one_way_mended", sql: oneWayMended },
+  { version: "20261124000036", name: "pauses", sql: pauses },
+  { version: "20261124000037", name: "claim_due", sql: claimDue },
+  { version: "20261124000038", name: "one_way", sql: oneWay },
+  { version: "20261124000039", name: "unseen_claims", sql: unseenClaims },
 ];
 
 /** The version of the schema that this program was written for. */

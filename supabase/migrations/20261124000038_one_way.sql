@@ -1401,4 +1401,4 @@ $$;
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261124000091"}';
+return '{"version":"20261124000038"}';

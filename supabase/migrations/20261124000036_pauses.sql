@@ -101,4 +101,4 @@ insert into mailer.functions (name, roles) values
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261124000089"}';
+return '{"version":"20261124000036"}';

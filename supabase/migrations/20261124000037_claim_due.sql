@@ -329,4 +329,4 @@ insert into mailer.functions (name, roles) values ('claim_due', array['worker'])
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261124000090"}';
+return '{"version":"20261124000037"}';

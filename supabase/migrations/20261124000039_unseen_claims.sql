@@ -1,4 +1,4 @@
--- One way to the next hop, mended: what readers are told, whom a death is blamed on, and plans.
+-- Claims that nobody sees: what readers are told of them, whom a death is blamed on, and plans.
 
 -- release_emails: as before; the entry of a claim without a fence really has no sequence.
 create or replace function mailer.release_emails(args text) returns text
@@ -535,4 +535,4 @@ alter function mailer.take_over(text) set search_path = '';
 
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261124000092"}';
+return '{"version":"20261124000039"}';
