@@ -73,7 +73,8 @@ test("two regions that race for the same emails send each of them once", async (
   const few = { WORKER_CONCURRENCY: "2", RECONCILE_INTERVAL_MS: "200" };
   const a = await regions.start("a", few);
   const b = await regions.start("b", few);
-  const subjects = Array.from({ length: 200 }, (_, index) => `Race ${index}`);
+  // Ten seconds of work: the other region claims once a second, about sixteen at a time.
+  const subjects = Array.from({ length: 400 }, (_, index) => `Race ${index}`);
   const ids = await scheduleBatch(a, subjects, { scheduled_at: inMs(7_000) });
   // Now and then each thinks the other silent, until its next beat, while both live and send.
   const isOver = { value: false };
