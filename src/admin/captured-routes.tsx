@@ -18,7 +18,7 @@ interface OpenedMail {
   mail: CapturedMail;
 }
 
-/** What is paused, for this visitor. */
+/** Finds the pauses that a visitor is told of; null: there is none. */
 export type FindPause = (visitor: Principal) => PauseNotice | null;
 
 /** They show everybody's content: admins only. */

@@ -5,7 +5,7 @@ import type { Principal } from "../auth/principal.ts";
 export interface PauseNotice {
   /** Nothing of this visitor's is sent from here; false: it concerns others. */
   isStopped: boolean;
-  /** Who paused what, since when and why; for a person. */
+  /** Tells a person who paused what, since when and why. */
   words: string;
 }
 
@@ -13,7 +13,7 @@ export interface PageProps {
   title: string;
   /** null: nobody is signed in. */
   principal: Principal | null;
-  /** What is paused, for this visitor; default: nothing is. */
+  /** The pauses that this visitor is told of; default: none. */
   pause?: PauseNotice | null;
   /** Ask for the same page again from within: see `console.tsx`. */
   isReloading?: boolean;

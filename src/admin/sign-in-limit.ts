@@ -18,9 +18,8 @@ export interface SignInLimitOptions {
 export type SignInTurn = { kind: "go" } | { kind: "wait"; seconds: number };
 
 /**
- * Bounds how often somebody may guess. Of this process alone. Whoever shows a token or a link that
- * verifies is never asked to wait: to check it costs little, and a limit on it would let anybody
- * lock everybody out.
+ * Bounds how often somebody may guess, in this process alone. A token or a link that verifies is
+ * never refused: checking it costs little, and a limit on it would let anybody lock everybody out.
  */
 export interface SignInLimit {
   /** Counts a token or a link that was refused; `wait`: there were too many to note each. */

@@ -6,7 +6,7 @@ const namedMax = 3;
 
 const resumeWith = "resume with `taskforce-mailer resume` or POST /api/v1/resume";
 
-/** Who paused what, since when and why, and how it goes on; empty: nothing is paused. */
+/** Tells who paused what, since when and why, and how to resume; empty: nothing is paused. */
 export function pauseWords(pauses: readonly Pause[]): string {
   if (pauses.length === 0) return "";
   const named = pauses.slice(0, namedMax).map(wordsOf);
