@@ -2,7 +2,7 @@
 #   docker build -t taskforce-mailer .
 #   docker run --rm taskforce-mailer --help
 
-# The same Bun as package.json's "packageManager"; a test compares them.
+# The same Bun as package.json's "engines"; a test compares them.
 FROM oven/bun:1.4.5 AS build
 WORKDIR /build
 # First what rarely changes, so that a change of the source installs nothing anew.

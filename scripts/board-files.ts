@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { installedBoardFiles, packBoardFiles } from "../src/admin/board-files.ts";
+import { installedBoardFiles, packBoardFiles } from "../src/admin/board/board-files.ts";
 
 const [target] = process.argv.slice(2);
 if (target === undefined) {

@@ -1,4 +1,4 @@
-import { scripted } from "../src/testing/smtp-sink-rules.ts";
+import { scripted } from "../src/testing/servers/smtp-sink-rules.ts";
 import { inWords, type Moment, type Narrator } from "./demo-narrator.ts";
 import type { Answer, DemoServer } from "./demo-server.ts";
 
@@ -11,15 +11,17 @@ export interface DemoContext {
 export interface Scenario {
   needsOwnServer: boolean;
   defaultIn: string;
+  /** What the story takes beside the wait for the mail's time. */
+  furtherMs: number;
   /** Rejects when the story does not come true; the message says where it broke. */
   play(context: DemoContext): Promise<void>;
 }
 
 export const scenarios: Readonly<Record<string, Scenario>> = {
-  send: { needsOwnServer: false, defaultIn: "2m", play: playSend },
-  retry: { needsOwnServer: true, defaultIn: "2s", play: playRetry },
-  cancel: { needsOwnServer: false, defaultIn: "4s", play: playCancel },
-  audit: { needsOwnServer: false, defaultIn: "3s", play: playAudit },
+  retry: { needsOwnServer: true, defaultIn: "2s", furtherMs: 9_000, play: playRetry },
+  send: { needsOwnServer: false, defaultIn: "2m", furtherMs: 3_000, play: playSend },
+  cancel: { needsOwnServer: false, defaultIn: "4s", furtherMs: 2_000, play: playCancel },
+  audit: { needsOwnServer: false, defaultIn: "3s", furtherMs: 2_000, play: playAudit },
 };
 
 interface Status {
@@ -57,8 +59,8 @@ async function playSend(context: DemoContext): Promise<void> {
 
 async function playRetry(context: DemoContext): Promise<void> {
   const { narrator, server } = context;
-  narrator.heading("The next hop is busy twice");
-  narrator.say("Waits of 2, 4, 8 … minutes are 2, 4, 8 … seconds here, so that one can watch.");
+  narrator.heading("The SMTP server is busy twice");
+  narrator.say("Here waits are seconds instead of minutes.");
   const busy = "451 4.3.0 Try again later";
   server.sink?.setRules(scripted({ phase: "dot", times: 2, action: { do: "reply", text: busy } }));
   const id = await schedule(context, "Third time lucky");

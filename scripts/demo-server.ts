@@ -2,8 +2,8 @@ import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type Product, startProduct } from "../src/testing/product.ts";
-import { createSmtpSink, type SmtpSink } from "../src/testing/smtp-sink.ts";
+import { type Product, startProduct } from "../src/testing/product/product.ts";
+import { createSmtpSink, type SmtpSink } from "../src/testing/servers/smtp-sink.ts";
 import type { Narrator } from "./demo-narrator.ts";
 
 export interface Answer {

@@ -1,18 +1,19 @@
 import { parseArgs } from "node:util";
-import { createNarrator } from "./demo-narrator.ts";
+import { createNarrator, inWords } from "./demo-narrator.ts";
 import { type DemoContext, scenarios } from "./demo-scenarios.ts";
 import { findServer } from "./demo-server.ts";
 
-const usage = `usage: scripts/demo [--scenario send|retry|cancel|audit] [--in 2m]
+const usage = `usage: scripts/demo [--scenario retry|send|cancel|audit] [--in <time>]
 
 Plays one story on a Taskforce Mailer: on the one at BASE_URL (default
 http://127.0.0.1:3000) when it runs, else on one started for this purpose.
 
-  --scenario send    hand over a mail for later, go away, see it sent (the default)
-  --scenario retry   the next hop says "try again later" twice, then takes the mail
-  --scenario cancel  schedule, cancel, cancel again; nothing is sent
-  --scenario audit   what the journal says of a sent and of a cancelled mail
-  --in <time>        how far ahead the mail is scheduled: 20s, 2m (default 2m)
+  --scenario retry   the SMTP server says "try again later" twice, then takes the mail; 11 s, on a
+                     server of its own (the default)
+  --scenario send    hand over a mail for later, go away, see it sent; 2 min
+  --scenario cancel  schedule, cancel, cancel again; nothing is sent; 6 s
+  --scenario audit   what the journal says of a sent and of a cancelled mail; 5 s
+  --in <time>        how far ahead the mail is scheduled, such as 20s or 2m
   --own              start an own server even if one runs
 
 Environment: BASE_URL, TOKEN (else the binary's token command is asked, with DATA_DIR or
@@ -32,7 +33,7 @@ function parseCommandLine(args: string[]) {
   const { values } = parseArgs({
     args,
     options: {
-      scenario: { type: "string", default: "send" },
+      scenario: { type: "string", default: "retry" },
       in: { type: "string" },
       own: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
@@ -59,6 +60,7 @@ async function play(args: string[]): Promise<number> {
   }
   const narrator = createNarrator(process.stdout, process.env);
   const { scenario, aheadMs, own } = options;
+  narrator.say(`This takes about ${inWords(aheadMs + scenario.furtherMs)}.`);
   const server = await findServer({ narrator, isOwn: own || scenario.needsOwnServer });
   const context: DemoContext = { narrator, server, aheadMs };
   process.once("SIGINT", () => {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
 /**
- * Prints the README's table of environment variables; with `--write` puts it between the markers
- * of README.md.
+ * Prints the table of environment variables; with `--write` puts it between the markers of
+ * public/docs/configuration.md.
  */
 import { configVariables } from "../src/config-variables.ts";
 
@@ -18,21 +18,21 @@ export function environmentTable(): string {
 }
 
 /** What stands between the markers, or null when there are none. */
-export function markedTable(readme: string): string | null {
-  const [, rest] = readme.split(begin);
+export function markedTable(page: string): string | null {
+  const [, rest] = page.split(begin);
   return rest?.split(end)[0]?.trim() ?? null;
 }
 
 async function write(path: string): Promise<void> {
   const file = Bun.file(path);
-  const readme = (await file.exists()) ? await file.text() : `${begin}\n${end}\n`;
-  const [before, rest] = readme.split(begin);
+  const [before, rest] = (await file.text()).split(begin);
   const after = rest?.split(end)[1];
   if (after === undefined) throw new Error(`${path} has no markers ${begin} … ${end}`);
   await Bun.write(path, `${before}${begin}\n${environmentTable()}\n${end}${after}`);
 }
 
 if (import.meta.main) {
-  if (process.argv.includes("--write")) await write(`${import.meta.dirname}/../README.md`);
+  if (process.argv.includes("--write"))
+    await write(`${import.meta.dirname}/../public/docs/configuration.md`);
   else console.log(environmentTable());
 }

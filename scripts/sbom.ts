@@ -143,8 +143,8 @@ function licenceOf(key: string): { license: { id: string } } | { expression: str
 
 /** The compiled binary carries it. */
 function runtimeComponent(): Component {
-  const { packageManager = "" } = readJson(join(root, "package.json"));
-  const version = packageManager.replace("bun@", "");
+  const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const version = String(engines.bun).replace(">=", "");
   const purl = `pkg:github/oven-sh/bun@bun-v${version}`;
   const licenses = [{ license: { id: "MIT" } }];
   return { type: "platform", "bom-ref": purl, name: "bun", version, purl, licenses };

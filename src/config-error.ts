@@ -3,7 +3,7 @@ export interface ConfigFault {
   readonly name: string;
   /** Completes "expected …". */
   readonly expected: string;
-  /** What was there instead; never the value of a secret. */
+  /** The value that was there instead; never that of a secret. */
   readonly got: string;
   readonly example: string;
 }
@@ -24,7 +24,10 @@ export class ConfigError extends Error {
 }
 
 function reportOf(faults: readonly ConfigFault[]): string {
-  const count = faults.length === 1 ? "1 variable" : `${faults.length} variables`;
+  const count =
+    faults.length === 1
+      ? "1 variable needs attention"
+      : `${faults.length} variables need attention`;
   const blocks = faults.map((fault) =>
     [
       `  ${fault.name}`,
@@ -33,7 +36,7 @@ function reportOf(faults: readonly ConfigFault[]): string {
       ...(fault.example === "" ? [] : [`    example   ${fault.name}=${fault.example}`]),
     ].join("\n"),
   );
-  return `The configuration cannot be used: ${count} to mend.\n\n${blocks.join("\n\n")}\n`;
+  return `Configuration error: ${count}.\n\n${blocks.join("\n\n")}\n`;
 }
 
 /** How a value is shown in a fault: control characters escaped, credentials in URLs struck out. */

@@ -1,9 +1,11 @@
 import ipaddr from "ipaddr.js";
+import type { AllowedOwner } from "./config.ts";
 import { secretCommand } from "./config-secrets.ts";
 import type { Address } from "./email/email.ts";
 import { parseAddress } from "./email/parse-address.ts";
 import { parseDomain } from "./email/parse-domain.ts";
 import { isFault, type Parsed } from "./email/parsed.ts";
+import { isPrivateAddress } from "./outgoing/refused-range.ts";
 
 /** Turns the text of one environment variable into a value, or into undefined when it is none. */
 export interface Parser<T> {
@@ -74,13 +76,15 @@ export function url(...schemes: readonly string[]): Parser<string> {
 /** Where a project's API is; not its dashboard, its database, or one of its parts. */
 export function supabaseUrl(): Parser<string> {
   return {
-    expected: "the API URL of the project, such as https://abcdefgh.supabase.co, without /rest/v1",
+    expected:
+      "the API URL of the project, such as https://abcdefgh.supabase.co, without /rest/v1 " +
+      "(http:// only to a private address)",
     parse: (value) => {
       if (!URL.canParse(value)) return undefined;
       const { protocol, hostname, pathname, username, search } = new URL(value);
       const isHosted = hostname.endsWith(".supabase.co");
       const isFit =
-        (protocol === "https:" || (protocol === "http:" && !isHosted)) &&
+        (protocol === "https:" || (protocol === "http:" && !isHosted && mayBePrivate(hostname))) &&
         !/(^|\.)supabase\.com$|^db\./.test(hostname) &&
         !/\/v\d/.test(pathname) &&
         username === "" &&
@@ -88,6 +92,12 @@ export function supabaseUrl(): Parser<string> {
       return isFit ? value : undefined;
     },
   };
+}
+
+/** A name is looked up when it is called; see `createSupabaseDatabase`. */
+function mayBePrivate(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  return !ipaddr.isValid(host) || isPrivateAddress(host);
 }
 
 /** A key that may act as `service_role`; the anon key would fail at every call. */
@@ -112,6 +122,19 @@ function roleOf(jwt: string): unknown {
     // No JWT has no role.
     return undefined;
   }
+}
+
+/** `host:port`; an IPv6 address stands in brackets. */
+export function hostPort(defaultPort: number): Parser<{ host: string; port: number }> {
+  return {
+    expected: `host:port, such as redis.example.com:${defaultPort}`,
+    parse: (value) => {
+      const [, host = "", port] = /^(\[[\da-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/i.exec(value) ?? [];
+      const number = port === undefined ? defaultPort : Number(port);
+      if (host === "" || number < 1 || number > 65_535) return undefined;
+      return { host: host.replace(/^\[|\]$/g, ""), port: number };
+    },
+  };
 }
 
 /** Comma separated; every part must be fit for `part`, and there must be one at least. */
@@ -140,6 +163,28 @@ export function addressOrDomain(): Parser<string> {
     expected: "addresses or domains",
     parse: (value) =>
       bareAddress(value) ?? accepted(parseDomain(value.startsWith("@") ? value.slice(1) : value)),
+  };
+}
+
+/** Which users are served: `example.com`, `role:staff`, `app_metadata.team=mail`. */
+export function allowedOwner(): Parser<AllowedOwner> {
+  const domains = addressOrDomain();
+  return {
+    expected:
+      "domains (example.com), roles (role:staff) or claims (app_metadata.team=mail, never " +
+      "user_metadata, which users write themselves)",
+    parse: (value) => {
+      const role = /^role:(\S+)$/.exec(value)?.[1];
+      if (role !== undefined) return { kind: "role", role };
+      const [, name, wanted] = /^([\w.-]+)=(\S+)$/.exec(value) ?? [];
+      if (name !== undefined && wanted !== undefined) {
+        const path = name.split(".");
+        const isFit = path[0] !== "user_metadata" && !path.includes("");
+        return isFit ? { kind: "claim", path, value: wanted } : undefined;
+      }
+      const domain = domains.parse(value);
+      return domain === undefined || domain.includes("@") ? undefined : { kind: "domain", domain };
+    },
   };
 }
 
@@ -194,7 +239,7 @@ export function bearerToken(charactersMin: number): Parser<string> {
 /** Whose word on where a request comes from is taken. */
 export type ProxyTrust =
   | { readonly kind: "none" }
-  /** So many proxies of ours stand in a row before us. */
+  /** The number of our own proxies in a row before this process. */
   | { readonly kind: "hops"; readonly hops: number }
   /** Networks in CIDR notation that our proxies are in. */
   | { readonly kind: "ranges"; readonly ranges: readonly string[] }

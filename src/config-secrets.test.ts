@@ -49,12 +49,30 @@ describe("a secret that anybody can guess", () => {
     expect(loadConfig({ ...production, ENCRYPTION_KEYS_OLD }).encryptionKeysOld).toHaveLength(2);
   });
 
+  test("is refused as a former secret of tokens, wherever it stands in the list", () => {
+    const good = "former secret of enough length";
+    for (const secret of weak) {
+      for (const JWT_SECRETS_OLD of [secret, `${good},${secret}`, `${secret}, ${good}`]) {
+        const { faults, report } = errorOf({ ...production, JWT_SECRETS_OLD });
+        expect([secret, faults.map(({ name }) => name)]).toEqual([secret, ["JWT_SECRETS_OLD"]]);
+        expect(report).not.toContain(`got       ${secret}`);
+      }
+    }
+    const JWT_SECRETS_OLD = `${good}, the one before that`;
+    const { jwt } = loadConfig({ ...production, JWT_SECRETS_OLD });
+    expect(jwt.secretsOld).toEqual([good, "the one before that"]);
+    expect(jwt.secret).toBe(production.JWT_SECRET);
+  });
+
   test("is Supabase's own where a project runs on this machine", () => {
     const JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long";
     const local = { ...production, SUPABASE_SERVICE_ROLE_KEY: "sb_secret_abcdefgh", JWT_SECRET };
     expect(loadConfig({ ...local, SUPABASE_URL: "http://127.0.0.1:54321" }).jwt.secret).toBe(
       JWT_SECRET,
     );
+    const rotated = { ...local, JWT_SECRET: "the next secret of it", JWT_SECRETS_OLD: JWT_SECRET };
+    const { jwt } = loadConfig({ ...rotated, SUPABASE_URL: "http://127.0.0.1:54321" });
+    expect(jwt.secretsOld).toEqual([JWT_SECRET]);
     const { faults } = errorOf({ ...local, SUPABASE_URL: "https://abcdefgh.supabase.co" });
     expect(faults.map(({ name }) => name)).toEqual(["JWT_SECRET"]);
   });
@@ -73,6 +91,29 @@ describe("a secret that anybody can guess", () => {
       expect(loadConfig({ JWT_SECRET }).jwt.secret).toBe(JWT_SECRET);
     }
   });
+});
+
+describe("a password that was never filled in", () => {
+  const names = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "SMTP_PASS"] as const;
+  const unfilled = ["your-secure-password", "your-gmail-app-password", "changeme", "<password>"];
+  for (const name of names) {
+    test(`is refused in production as ${name}, and says what belongs there`, () => {
+      const env = { ...production, SMTP_USER: "ada@example.com", SMTP_PASS: "abcd efgh ijkl mnop" };
+      for (const password of unfilled) {
+        expect(() => loadConfig({ ...env, [name]: password })).not.toThrow();
+        const set = { ...env, NODE_ENV: "production", [name]: password };
+        const { faults, report } = errorOf(set);
+        expect([password, faults.map((fault) => fault.name)]).toEqual([password, [name]]);
+        expect(report).toContain(name === "SMTP_PASS" ? "app password" : "openssl rand -hex 32");
+        expect(report).not.toContain(`got       ${password}`);
+      }
+      // Weak, but perhaps meant: servers that others set up have such.
+      for (const password of ["hunter2!", "password", "an-app-password"]) {
+        const set = { ...env, NODE_ENV: "production", [name]: password };
+        expect(() => loadConfig(set)).not.toThrow();
+      }
+    });
+  }
 });
 
 test("a line end behind any secret is no part of it", () => {

@@ -24,8 +24,14 @@ export const smtpVariables = {
   }),
   SMTP_HOST: plain(text("a host name or an IP address", /^[\w.:-]+$/), {
     meaning:
-      "The next hop. Required in production and with a shared database, unless `TRANSPORT=capture`",
+      "Your SMTP server. Required in production and with a shared database, unless `TRANSPORT=capture`",
     example: "smtp.example.com",
+  }),
+  SMTP_HOST_DEFAULT: plain(text("a host name or an IP address", /^[\w.:-]+$/), {
+    meaning:
+      "Used where `SMTP_HOST` is not set. For files that others fill in: the compose file sets it " +
+      "to `smtp.gmail.com`",
+    example: "smtp.gmail.com",
   }),
   SMTP_PORT: plain(integer(1, 65_535), {
     default: "`587`; `465` with `SMTP_SECURE`",
@@ -51,10 +57,13 @@ export const smtpVariables = {
     example: "login",
   }),
   SMTP_TLS: plain(oneOf("required", "opportunistic", "off"), {
-    default: "`required` with a user and a host that is not this machine, else `opportunistic`",
+    default:
+      "`required` with a user or `SMTP_SECURE` and a host that is not this machine, else " +
+      "`opportunistic`",
     meaning:
-      "`required` insists on TLS and a valid certificate, `opportunistic` takes what it gets, " +
-      "`off` never uses STARTTLS",
+      "`required` insists on TLS and a valid certificate, `opportunistic` takes what it gets and " +
+      "verifies nothing, `off` never uses STARTTLS. With a user only `required` is taken, but for " +
+      "this machine: a password never goes over a connection that is not verified",
     example: "required",
   }),
   SMTP_TLS_CA: plain(text("a PEM file"), {
@@ -64,7 +73,8 @@ export const smtpVariables = {
   SMTP_EHLO_NAME: plain(text("a host name, or an address such as [192.0.2.1]", ehloNamePattern), {
     default:
       "the host's name if it has a dot, else the host of `PUBLIC_URL`, else the domain of `SMTP_FROM`",
-    meaning: "The name this host greets the next hop with. Some want one that stands in the DNS",
+    meaning:
+      "The name this host greets the SMTP server with (EHLO). Some servers want one that stands in the DNS",
     example: "mailer.example.com",
   }),
   SMTP_FROM: plain(address(), {
@@ -93,13 +103,13 @@ export const smtpVariables = {
   ),
   SMTP_REPLY_TIMEOUT_MS: plain(integer(500, 3_600_000), {
     default: "`600000`",
-    meaning: "How long the next hop may take to answer the end of a message (RFC 5321: 10 min)",
+    meaning: "How long the SMTP server may take to answer the end of a message (RFC 5321: 10 min)",
     example: "600000",
   }),
   SMTP_POOL_SIZE: plain(integer(1, 1000), {
     default: "`20`",
     meaning:
-      "Connections to the next hop at the same time, at most. Where it allows fewer, as many are " +
+      "Connections to the SMTP server at the same time, at most. Where it allows fewer, as many are " +
       "used as it allows, and the log says so",
     example: "20",
   }),
@@ -113,7 +123,7 @@ export const smtpVariables = {
   SMTP_RATE_PER_SECOND: plain(decimal(0.01, 10_000), {
     default: "no limit",
     meaning:
-      "Most messages a second, for all processes and regions on one database together; `0.5` is " +
+      "Maximum messages per second, for all processes and regions on one database together; `0.5` is " +
       "one every two seconds. With several processes a single second can see a few more",
     example: "14",
   }),

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type { SmtpSettings } from "./config.ts";
 import { bareAddress } from "./config-parsers.ts";
 import type { VariableName, VariableValues } from "./config-variables.ts";
+import { isLoopback } from "./runtime/loopback.ts";
 
 /** Where faults are told. */
 interface Faults {
@@ -19,14 +20,22 @@ export function smtpOf(values: VariableValues, host: string, faults: Faults): Sm
   if (isSecure && values.SMTP_TLS === "off") {
     faults.add("SMTP_TLS", "required or opportunistic, because SMTP_SECURE is true");
   }
-  const needsTls = values.SMTP_USER !== null && !isLoopback(host);
+  const isRemote = !isLoopback(host);
+  if (isRemote && values.SMTP_USER !== null && isUnverified(values.SMTP_TLS)) {
+    faults.add(
+      "SMTP_TLS",
+      "required (or nothing), because SMTP_USER is set: a password goes over verified TLS only, " +
+        "but to this machine; SMTP_TLS_CA names an authority of your own",
+    );
+  }
+  const needsTls = isRemote && (values.SMTP_USER !== null || isSecure);
   return {
     kind: "smtp",
     host,
     port: values.SMTP_PORT ?? (isSecure ? 465 : 587),
     isSecure,
     tls: values.SMTP_TLS ?? (needsTls ? "required" : "opportunistic"),
-    tlsCa: values.SMTP_TLS_CA === null ? null : readPem(values.SMTP_TLS_CA, faults),
+    tlsCa: readPem("SMTP_TLS_CA", values, faults),
     user: values.SMTP_USER,
     pass: values.SMTP_PASS,
     replyTimeoutMs: values.SMTP_REPLY_TIMEOUT_MS ?? 600_000,
@@ -38,18 +47,25 @@ export function smtpOf(values: VariableValues, host: string, faults: Faults): Sm
   };
 }
 
-export function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);
+function isUnverified(tls: VariableValues["SMTP_TLS"]): boolean {
+  return tls === "opportunistic" || tls === "off";
 }
 
-function readPem(path: string, faults: Faults): string | null {
+/** The PEM text of the file that a setting names; null: unset, or at fault. */
+export function readPem(
+  name: "SMTP_TLS_CA" | "REDIS_TLS_CA",
+  values: Pick<VariableValues, "SMTP_TLS_CA" | "REDIS_TLS_CA">,
+  faults: Faults,
+): string | null {
+  const path = values[name];
+  if (path === null) return null;
   try {
     const pem = readFileSync(path, "utf8");
     if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
-    faults.add("SMTP_TLS_CA", "a PEM file with at least one certificate");
+    faults.add(name, "a PEM file with at least one certificate");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-    faults.add("SMTP_TLS_CA", `a PEM file that can be read (${code})`);
+    faults.add(name, `a PEM file that can be read (${code})`);
   }
   return null;
 }

@@ -4,7 +4,7 @@ import { secretCommand } from "./config-secrets.ts";
 /** Not `$(…)`: whoever copies that into a file of variables has it for a secret. */
 export const secretExample = `<output of: ${secretCommand}>`;
 
-/** One environment variable: how it is read, and what the README says of it. */
+/** One environment variable: how it is read, and what its row of the table says. */
 export interface Variable<T> {
   readonly parser: Parser<T>;
   /** In Markdown; empty: none. What the value is when the variable is unset or empty. */

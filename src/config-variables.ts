@@ -1,8 +1,10 @@
 import type { Parser } from "./config-parsers.ts";
 import {
+  allowedOwner,
   bearerToken,
   encryptionKey,
   flag,
+  hostPort,
   integer,
   listOf,
   oneOf,
@@ -44,7 +46,7 @@ const general = {
   }),
   LOG_LEVEL: plain(oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent"), {
     default: "`info`",
-    meaning: "Least severity that is logged",
+    meaning: "Minimum log level",
     example: "info",
   }),
 };
@@ -85,21 +87,59 @@ const database = {
       "when there is no Redis",
     example: "postgresql://mailer:secret@db.example.com:5432/mailer",
   }),
-  DATABASE_READ_URL: unused(
-    hidden(url("postgresql", "postgres"), {
-      meaning: "Read replica for lists",
-      example: "postgresql://mailer:secret@replica.example.com:5432/mailer",
-    }),
-  ),
+  DATABASE_READ_URL: hidden(url("postgresql", "postgres"), {
+    meaning:
+      "Streaming replica of the database, or several behind one address: answers lists, status, " +
+      "the audit trail and statistics; the primary answers where it is behind, down or promoted",
+    example: "postgresql://mailer:secret@replica.example.com:5432/mailer?sslmode=verify-full",
+  }),
+  READ_LAG_MAX_MS: plain(integer(100, 600_000), {
+    default: "`2000`",
+    meaning:
+      "How old an answer of `DATABASE_READ_URL` may be. A caller's own writes are always in it",
+    example: "2000",
+  }),
   AUTO_MIGRATE: plain(flag(), {
     default: "`true`",
     meaning: "`serve` brings the schema of `DATABASE_URL` up to date before it starts",
     example: "true",
   }),
-  POSTGRES_PASSWORD: hidden(text("a text without line breaks", /^[^\r\n\0]+$/), {
-    meaning: "Read by `docker compose` only, for the PostgreSQL it starts",
-    example: "a-long-random-text",
+  POSTGRES_HOST: plain(text("a host name or an IP address", /^[\w.:-]+$/), {
+    meaning: "`DATABASE_URL` in parts, as the `postgres` image names them; `DATABASE_URL` wins",
+    example: "postgres",
   }),
+  POSTGRES_PORT: plain(integer(1, 65_535), {
+    default: "`5432`",
+    meaning: "Port of `POSTGRES_HOST`",
+    example: "5432",
+  }),
+  POSTGRES_DB: plain(text("a name without line breaks", /^[^\r\n\0]+$/), {
+    default: "`POSTGRES_USER`",
+    meaning: "Database on `POSTGRES_HOST`",
+    example: "mailer",
+  }),
+  POSTGRES_USER: plain(text("a name without line breaks", /^[^\r\n\0]+$/), {
+    default: "`postgres`",
+    meaning: "User on `POSTGRES_HOST`",
+    example: "mailer",
+  }),
+  POSTGRES_PASSWORD: hidden(text("a text without line breaks", /^[^\r\n\0]+$/), {
+    meaning:
+      "Password on `POSTGRES_HOST`, with any characters. The compose file starts its PostgreSQL " +
+      "with it",
+    example: secretExample,
+  }),
+  POSTGRES_RUN_TIME_USER: plain(
+    text("a name of small letters, digits and _", /^[a-z_][a-z0-9_]{0,62}$/),
+    {
+      default: "none: `POSTGRES_USER` does both",
+      meaning:
+        "`migrate`, which logs in as `POSTGRES_USER`, makes this user of the database, who may call " +
+        "the program's functions and nothing else; everything but `migrate` logs in as it, by a " +
+        "password derived from `ENCRYPTION_KEY`, and needs no `POSTGRES_PASSWORD`",
+      example: "mailer_run_time",
+    },
+  ),
   SUPABASE_URL: plain(supabaseUrl(), {
     meaning:
       "Supabase project whose database is used, through its API. Needs " +
@@ -135,8 +175,40 @@ const queue = {
     example: "6379",
   }),
   REDIS_PASSWORD: hidden(text("a text without line breaks", /^[^\r\n\0]+$/), {
-    meaning: "Password of `REDIS_HOST`",
-    example: "a-long-random-text",
+    meaning: "Password of Redis, with any characters; a password in `REDIS_URL` counts there",
+    example: secretExample,
+  }),
+  REDIS_SENTINELS: plain(listOf(hostPort(26_379)), {
+    meaning:
+      "Redis Sentinels that name the primary, separated by commas; with `REDIS_PASSWORD` and " +
+      "`REDIS_TLS`, in place of `REDIS_URL`",
+    example: "sentinel-1.example.com:26379,sentinel-2.example.com:26379",
+  }),
+  REDIS_SENTINEL_NAME: plain(text("a name without blanks", /^\S{1,100}$/), {
+    default: "`mymaster`",
+    meaning: "Name under which the Sentinels know the primary",
+    example: "mymaster",
+  }),
+  REDIS_SENTINEL_PASSWORD: hidden(text("a text without line breaks", /^[^\r\n\0]+$/), {
+    default: "none",
+    meaning: "Password of the Sentinels themselves",
+    example: secretExample,
+  }),
+  REDIS_CLUSTER: plain(listOf(hostPort(6379)), {
+    meaning:
+      "Some nodes of a Redis Cluster, separated by commas; with `REDIS_PASSWORD` and `REDIS_TLS`, " +
+      "in place of `REDIS_URL`",
+    example: "redis-1.example.com:6379,redis-2.example.com:6379",
+  }),
+  REDIS_TLS: plain(flag(), {
+    default: "`false`",
+    meaning: "TLS to `REDIS_HOST`, to Sentinels and what they name, or to every node of a Cluster",
+    example: "true",
+  }),
+  REDIS_TLS_CA: plain(text("a path"), {
+    default: "the system's authorities",
+    meaning: "PEM file of an authority that is trusted besides, for Redis and Sentinels",
+    example: "/etc/ssl/redis-ca.pem",
   }),
   WORKER_CONCURRENCY: plain(integer(1, 1000), {
     default: "`100`",
@@ -151,12 +223,12 @@ const queue = {
   }),
   RETRY_BASE_MS: plain(integer(10, 3_600_000), {
     default: "`60000`",
-    meaning: "The minute of the retry waits of 2, 4, 8 … minutes",
+    meaning: "Length of the minute in the retry waits of 2, 4, 8 … minutes",
     example: "60000",
   }),
   DRAIN_TIMEOUT_MS: plain(integer(100, 3_600_000), {
     default: "`25000`",
-    meaning: "Longest stop: after it, what is still in the SMTP conversation becomes `uncertain`",
+    meaning: "Maximum shutdown time; SMTP conversations still open then end as `uncertain`",
     example: "25000",
   }),
 };
@@ -166,7 +238,7 @@ const security = {
     default: "generated into `DATA_DIR` with the embedded database",
     meaning:
       "Encrypts stored content: 64 hex digits, base64 of 32 bytes, or a passphrase of ≥ 16 " +
-      "characters. Required with a shared database. Lost key, lost content",
+      "characters. Required with a shared database. If you lose this key, stored content cannot be recovered",
     example: secretExample,
   }),
   ENCRYPTION_KEYS_OLD: hidden(listOf(encryptionKey()), {
@@ -175,8 +247,17 @@ const security = {
   }),
   JWT_SECRET: hidden(secret(16), {
     default: "generated into `DATA_DIR` with the embedded database",
-    meaning: "Verifies and signs tokens (HS256), ≥ 16 characters. Required with a shared database",
+    meaning:
+      "Verifies and signs tokens (HS256), ≥ 16 characters. Required with a shared database, unless " +
+      "a key set verifies tokens (`SUPABASE_ANON_KEY` or `JWKS_URL`): then no token signed with a " +
+      "secret is taken",
     example: secretExample,
+  }),
+  JWT_SECRETS_OLD: hidden(listOf(secret(16)), {
+    meaning:
+      "Former secrets, separated by commas: tokens and sessions that rest on one of them still count, " +
+      "and nothing is signed with it. See `/docs/security`",
+    example: "the former JWT_SECRET",
   }),
   JWT_ISSUER: plain(text("any text"), {
     meaning: "When set, `iss` of a token must equal it",
@@ -186,6 +267,22 @@ const security = {
     default: "`authenticated`",
     meaning: "`aud` of a token must contain it",
     example: "authenticated",
+  }),
+  ADMIN_AAL: plain(oneOf("aal2", "any"), {
+    default: "`aal2`",
+    meaning:
+      "What an admin's token must say where it has an `aal`, as those of Supabase Auth do: `aal2` " +
+      "is a second factor. With less the token is a user's; `any`: one factor will do",
+    example: "any",
+  }),
+  OWNERS_ALLOWED: plain(listOf(allowedOwner()), {
+    default: "every user",
+    meaning:
+      "Which users of a sign-up are served, separated by commas: a domain of their address " +
+      "(`example.com`), a role in `app_metadata` (`role:staff`), or any claim but `user_metadata` " +
+      "(`app_metadata.team=mail`). One has to fit; others get 403. Admins, and tokens made by " +
+      "`taskforce-mailer token`, are not asked",
+    example: "example.com,role:staff",
   }),
   AUDIT_SIGNING_KEY: hidden(signingSeed(), {
     default: "derived from `ENCRYPTION_KEY`",
@@ -207,6 +304,16 @@ const security = {
   }),
 };
 
+const webhooks = {
+  WEBHOOK_ALLOW_PRIVATE: plain(flag(), {
+    default: "`false`",
+    meaning:
+      "Webhooks may go to loopback and private addresses, also by `http://`. A cloud's metadata " +
+      "service stays refused",
+    example: "true",
+  }),
+};
+
 const limits = {
   RATE_LIMIT_PER_MINUTE: plain(integer(0, 1_000_000), {
     default: "`600`",
@@ -221,24 +328,33 @@ const limits = {
     example: "10000",
   }),
   QUOTA_PENDING: plain(integer(1, 1_000_000_000), {
-    meaning: "Most e-mails of one owner that wait to be sent. Unset: no limit",
+    meaning: "Maximum of pending and held e-mails of one owner. Unset: no limit",
     example: "100000",
   }),
 };
 
 const later = {
-  WEBHOOK_ALLOW_PRIVATE: unused(
-    plain(flag(), { meaning: "Webhooks may go to private addresses", example: "false" }),
-  ),
   SMTP_IN_PORT: unused(
     plain(integer(1, 65_535), { meaning: "Port of the submission listener", example: "2525" }),
   ),
-  RETENTION_DAYS: unused(
-    plain(integer(1, 36_500), { meaning: "Days finished e-mails are kept", example: "365" }),
-  ),
 };
 
-/** Every variable the program knows, in the order of the README. */
+const retention = {
+  RETENTION_DAYS: plain(integer(1, 36_500), {
+    meaning:
+      "Days after an e-mail has ended until its content is destroyed: message, subject, addresses and " +
+      "replies. Its record stays. Unset: kept",
+    example: "90",
+  }),
+  RETENTION_METADATA_DAYS: plain(integer(1, 36_500), {
+    meaning:
+      "Days after an e-mail has ended until its record is deleted, too: state, times, tags, metadata, " +
+      "attempts. The journal stays. Unset: kept",
+    example: "730",
+  }),
+};
+
+/** Every variable the program knows, in the order of public/docs/configuration.md. */
 export const variables = {
   ...general,
   ...http,
@@ -247,17 +363,19 @@ export const variables = {
   ...smtpVariables,
   ...security,
   ...limits,
+  ...webhooks,
+  ...retention,
   ...later,
 };
 
 export type VariableName = keyof typeof variables;
 
-/** What was read: the parsed value, or null when the variable is unset, empty or at fault. */
+/** The parsed value, or null when the variable is unset, empty or at fault. */
 export type VariableValues = {
   [Name in VariableName]: (typeof variables)[Name] extends Variable<infer T> ? T | null : never;
 };
 
-/** The same as a list, for the README's table. */
+/** The same as a list, for the table of that page. */
 export const configVariables: readonly ({ readonly name: VariableName } & Variable<unknown>)[] =
   Object.entries(variables).map(([name, variable]) => ({
     name: name as VariableName,

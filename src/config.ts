@@ -1,10 +1,21 @@
 import { resolve } from "node:path";
 import { type Dotenv, readDotenvFile } from "./config-dotenv.ts";
 import { ConfigError } from "./config-error.ts";
+import { exposedBy, httpsUnknown, isHttpsUnknown } from "./config-exposure.ts";
 import { Faults } from "./config-faults.ts";
+import { jwksUrlOf, jwtOf, supabaseAuthOf } from "./config-jwt.ts";
 import { bareAddress, type ProxyTrust } from "./config-parsers.ts";
+import {
+  checkRunTimeUser,
+  postgresDoubts,
+  postgresOf,
+  postgresUrlOf,
+  type RunTimeUser,
+  readReplicaOf,
+} from "./config-postgres.ts";
+import { type RedisPlace, redisDoubts, redisPlaceOf } from "./config-redis.ts";
 import { checkWeakness } from "./config-secrets.ts";
-import { isLoopback, smtpOf } from "./config-smtp.ts";
+import { smtpOf } from "./config-smtp.ts";
 import type { VariableValues } from "./config-variables.ts";
 import { configVariables, variables } from "./config-variables.ts";
 
@@ -29,7 +40,14 @@ export interface Config {
   readonly dataDir: string;
   readonly database:
     | { readonly driver: "pglite" }
-    | { readonly driver: "postgres"; readonly url: string; readonly readUrl: string | null }
+    | {
+        readonly driver: "postgres";
+        readonly url: string;
+        /** Of whoever migrates; null: nobody does from here. */
+        readonly migrateUrl: string | null;
+        /** Whom `migrate` makes; null: one user does both. */
+        readonly runTimeUser: RunTimeUser | null;
+      }
     | {
         readonly driver: "supabase";
         /** Of the project's API. */
@@ -38,15 +56,23 @@ export interface Config {
         /** The same database's connection string, for `migrate`; null: somebody else migrates. */
         readonly migrateUrl: string | null;
       };
+  /** A streaming replica for what only reads; null: there is none. */
+  readonly readReplica: { readonly url: string; readonly lagMaxMs: number } | null;
   readonly autoMigrate: boolean;
   readonly queue:
-    | { readonly driver: "redis"; readonly url: string }
+    | { readonly driver: "redis"; readonly place: RedisPlace }
     /** In a PostgreSQL; null: in the embedded database. */
     | { readonly driver: "postgres"; readonly url: string | null };
   readonly reconcileIntervalMs: number;
   readonly drainTimeoutMs: number;
   readonly workerConcurrency: number;
   readonly retryBaseMs: number;
+  /** Days after an email has ended; null: kept. */
+  readonly retention: { readonly contentDays: number | null; readonly recordDays: number | null };
+  readonly webhooks: {
+    /** Loopback, private and unique local addresses are open, and plain http to them. */
+    readonly allowPrivate: boolean;
+  };
   readonly transport: { readonly kind: "capture" } | SmtpSettings;
   readonly sender: {
     /** Default From; null: a request must name one. */
@@ -63,10 +89,16 @@ export interface Config {
   readonly encryptionKeysOld: readonly string[];
   readonly jwt: {
     readonly secret: string | null;
+    /** Former ones, which still verify tokens and sign none. */
+    readonly secretsOld: readonly string[];
     /** Key set of another issuer's public keys (ES256, RS256); null: only the secret counts. */
     readonly jwksUrl: string | null;
     readonly issuer: string | null;
     readonly audience: string;
+    /** What an admin's token must say where it has an `aal`. */
+    readonly adminAal: "aal2" | "any";
+    /** Which users of a sign-up are served; null: all. */
+    readonly ownersAllowed: readonly AllowedOwner[] | null;
   };
   /** Signs checkpoints of the journal; null: a key derived from `encryptionKey` does. */
   readonly auditSigningKey: string | null;
@@ -77,6 +109,12 @@ export interface Config {
   /** What a person should know though it is no fault, in sentences; `serve` logs them. */
   readonly warnings: readonly string[];
 }
+
+/** One of these has to fit a user's token. */
+export type AllowedOwner =
+  | { readonly kind: "domain"; readonly domain: string }
+  | { readonly kind: "role"; readonly role: string }
+  | { readonly kind: "claim"; readonly path: readonly string[]; readonly value: string };
 
 export interface SmtpSettings {
   readonly kind: "smtp";
@@ -97,7 +135,7 @@ export interface SmtpSettings {
   readonly ehloName: string | null;
   /** The one mechanism to log in by; null: whichever the server offers. */
   readonly auth: "plain" | "login" | null;
-  /** Most messages a second, for all processes on one database together; null: no limit. */
+  /** Maximum messages per second, for all processes on one database together; null: no limit. */
   readonly ratePerSecond: number | null;
 }
 
@@ -127,10 +165,19 @@ export function fillEnvironment(path = ".env"): Environment {
 /** Reads the environment. Throws one `ConfigError` that names every fault. */
 export function loadConfig(env: Environment = processEnvironment()): Config {
   const faults = new Faults(env);
-  const values = readVariables(env, faults);
+  const values = withDefaults(readVariables(env, faults));
   const config = assemble(values, faults, warningsOf(env, values));
   if (faults.list.length > 0) throw new ConfigError(faults.list);
   return deepFreeze(config);
+}
+
+/** What others are made of, where they are not set themselves. */
+function withDefaults(given: VariableValues): VariableValues {
+  return {
+    ...given,
+    DATABASE_URL: given.DATABASE_URL ?? postgresUrlOf(given),
+    SMTP_HOST: given.SMTP_HOST ?? given.SMTP_HOST_DEFAULT,
+  };
 }
 
 function assemble(values: VariableValues, faults: Faults, warnings: string[]): Config {
@@ -138,6 +185,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
   const database = databaseOf(values, faults);
   const transport = transportOf(values, faults);
   checkRole(values, faults);
+  checkRunTimeUser(values, faults);
   checkSecrets(values, faults);
   return {
     role: values.ROLE ?? "all",
@@ -154,23 +202,21 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
     quota: { perDay: values.QUOTA_EMAILS_PER_DAY, pending: values.QUOTA_PENDING },
     dataDir: resolve(values.DATA_DIR ?? "data"),
     database,
+    readReplica: database.driver === "pglite" ? null : readReplicaOf(values),
     autoMigrate: values.AUTO_MIGRATE ?? true,
-    queue: queueOf(values),
+    queue: queueOf(values, faults),
     reconcileIntervalMs: values.RECONCILE_INTERVAL_MS ?? 5_000,
     drainTimeoutMs: values.DRAIN_TIMEOUT_MS ?? 25_000,
     workerConcurrency: values.WORKER_CONCURRENCY ?? 100,
     retryBaseMs: values.RETRY_BASE_MS ?? 60_000,
+    retention: { contentDays: values.RETENTION_DAYS, recordDays: values.RETENTION_METADATA_DAYS },
+    webhooks: { allowPrivate: values.WEBHOOK_ALLOW_PRIVATE ?? false },
     transport,
     sender: senderOf(values, transport.kind === "capture"),
     messageBytesMax: (values.MAX_MESSAGE_MB ?? 35) * 1024 * 1024,
     encryptionKey: values.ENCRYPTION_KEY,
     encryptionKeysOld: values.ENCRYPTION_KEYS_OLD ?? [],
-    jwt: {
-      secret: values.JWT_SECRET,
-      jwksUrl: jwksUrlOf(values),
-      issuer: values.JWT_ISSUER,
-      audience: values.JWT_AUDIENCE ?? "authenticated",
-    },
+    jwt: jwtOf(values),
     auditSigningKey: values.AUDIT_SIGNING_KEY,
     supabaseAuth: supabaseAuthOf(values),
     metricsToken: values.METRICS_TOKEN,
@@ -184,26 +230,31 @@ function sharedBy(values: VariableValues, faults: Faults) {
   const isNamed = (name: "SUPABASE_URL" | "DATABASE_URL") =>
     values[name] !== null || faults.has(name);
   if (isNamed("SUPABASE_URL")) return "SUPABASE_URL";
-  return isNamed("DATABASE_URL") ? "DATABASE_URL" : null;
+  if (!isNamed("DATABASE_URL")) return null;
+  return values.DATABASE_URL === postgresUrlOf(values) ? "POSTGRES_HOST" : "DATABASE_URL";
 }
 
 function databaseOf(values: VariableValues, faults: Faults): Config["database"] {
-  const { SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, DATABASE_URL, DATABASE_READ_URL } = values;
+  const { SUPABASE_URL, SUPABASE_SERVICE_ROLE_KEY, DATABASE_URL } = values;
   if (sharedBy(values, faults) === "SUPABASE_URL") {
     checkSupabase(values, faults);
     const [url, serviceRoleKey] = [SUPABASE_URL ?? "", SUPABASE_SERVICE_ROLE_KEY ?? ""];
     return { driver: "supabase", url, serviceRoleKey, migrateUrl: DATABASE_URL };
   }
   if (DATABASE_URL === null) return { driver: "pglite" };
-  return { driver: "postgres", url: DATABASE_URL, readUrl: DATABASE_READ_URL };
+  return postgresOf(DATABASE_URL, values);
 }
 
 function checkSupabase(values: VariableValues, faults: Faults): void {
   if (values.SUPABASE_SERVICE_ROLE_KEY === null) {
-    const { expected } = variables.SUPABASE_SERVICE_ROLE_KEY.parser;
-    faults.add("SUPABASE_SERVICE_ROLE_KEY", `${expected}, because SUPABASE_URL is set`);
+    faults.add(
+      "SUPABASE_SERVICE_ROLE_KEY",
+      "the project's secret key, because SUPABASE_URL is set. It stands in the Supabase dashboard " +
+        "under Project Settings, API Keys (sb_secret_… or service_role)",
+    );
   }
-  const places = ["REDIS_URL", "REDIS_HOST", "DATABASE_URL"] as const;
+  const redis = ["REDIS_URL", "REDIS_HOST", "REDIS_SENTINELS", "REDIS_CLUSTER"] as const;
+  const places = [...redis, "DATABASE_URL"] as const;
   if (places.some((name) => values[name] !== null || faults.has(name))) return;
   faults.add(
     "REDIS_URL",
@@ -212,13 +263,10 @@ function checkSupabase(values: VariableValues, faults: Faults): void {
   );
 }
 
-function queueOf(values: VariableValues): Config["queue"] {
-  if (values.REDIS_URL !== null) return { driver: "redis", url: values.REDIS_URL };
-  if (values.REDIS_HOST === null) return { driver: "postgres", url: values.DATABASE_URL };
-  const password =
-    values.REDIS_PASSWORD === null ? "" : `:${encodeURIComponent(values.REDIS_PASSWORD)}@`;
-  const host = values.REDIS_HOST.includes(":") ? `[${values.REDIS_HOST}]` : values.REDIS_HOST;
-  return { driver: "redis", url: `redis://${password}${host}:${values.REDIS_PORT ?? 6379}` };
+function queueOf(values: VariableValues, faults: Faults): Config["queue"] {
+  const place = redisPlaceOf(values, faults);
+  if (place !== null) return { driver: "redis", place };
+  return { driver: "postgres", url: values.DATABASE_URL };
 }
 
 /** Swallowed mail must never be recorded as sent by mistake: capturing for real has to be said. */
@@ -261,33 +309,19 @@ function checkRole(values: VariableValues, faults: Faults): void {
   faults.add("ROLE", "all, because the embedded database serves one process (or set DATABASE_URL)");
 }
 
-/** Secrets are generated with PGlite only: two processes that share a database must agree. */
+/**
+ * Secrets are generated with PGlite only: two processes that share a database must agree. Where a
+ * key set verifies tokens, none has to be signed here.
+ */
 function checkSecrets(values: VariableValues, faults: Faults): void {
   checkWeakness(values, faults);
   const shared = sharedBy(values, faults);
-  for (const name of ["ENCRYPTION_KEY", "JWT_SECRET"] as const) {
+  const needed = ["ENCRYPTION_KEY", ...(jwksUrlOf(values) === null ? ["JWT_SECRET"] : [])];
+  for (const name of needed as ("ENCRYPTION_KEY" | "JWT_SECRET")[]) {
     if (shared !== null && values[name] === null) {
       faults.add(name, `${variables[name].parser.expected}, because ${shared} is set`);
     }
   }
-}
-
-/**
- * The users of a project's Supabase Auth are let in when its anon key is given for the console:
- * without that nobody said that whoever signs up there may send mail here.
- */
-function jwksUrlOf(values: VariableValues): string | null {
-  const project = supabaseAuthOf(values);
-  if (values.JWKS_URL !== null || project === null) return values.JWKS_URL;
-  return `${project.url}/auth/v1/.well-known/jwks.json`;
-}
-
-function supabaseAuthOf({
-  SUPABASE_URL,
-  SUPABASE_ANON_KEY,
-}: VariableValues): Config["supabaseAuth"] {
-  if (SUPABASE_URL === null || SUPABASE_ANON_KEY === null) return null;
-  return { url: SUPABASE_URL.replace(/\/+$/, ""), anonKey: SUPABASE_ANON_KEY };
 }
 
 function readVariables(env: Environment, faults: Faults): VariableValues {
@@ -304,7 +338,7 @@ function readVariables(env: Environment, faults: Faults): VariableValues {
  * Empty counts as unset. A secret is taken to the letter, since a password may end in a space; but
  * for a line end behind it, which `echo` and `kubectl create secret --from-file` leave there.
  */
-function setValue(value: string | undefined, isSecret: boolean): string | null {
+export function setValue(value: string | undefined, isSecret: boolean): string | null {
   if (value === undefined || value.trim() === "") return null;
   return isSecret ? value.replace(/[\r\n]+$/, "") : value.trim();
 }
@@ -327,6 +361,8 @@ function warningsOf(env: Environment, values: VariableValues): string[] {
     ...unknown,
     ...misread,
     ...doubtfulOf(values),
+    ...exposedBy(values),
+    ...(isHttpsUnknown(values) ? [httpsUnknown] : []),
   ];
 }
 
@@ -340,19 +376,8 @@ function doubtfulOf(values: VariableValues): string[] {
       values.SUPABASE_URL === null && values.SUPABASE_SERVICE_ROLE_KEY !== null,
       "SUPABASE_SERVICE_ROLE_KEY is ignored: SUPABASE_URL is not set",
     ],
-    [
-      values.DATABASE_URL !== null && new URL(values.DATABASE_URL).port === "6543",
-      "DATABASE_URL leads to a pooler in transaction mode (port 6543), where neither migrate nor " +
-        "a queue without Redis works: use its session mode (port 5432)",
-    ],
-    [
-      values.REDIS_URL !== null && values.REDIS_HOST !== null,
-      "REDIS_HOST is ignored: REDIS_URL wins",
-    ],
-    [
-      values.SMTP_TLS === "off" && values.SMTP_USER !== null && !isLoopback(values.SMTP_HOST ?? ""),
-      "SMTP_TLS=off sends the SMTP password in clear",
-    ],
+    ...postgresDoubts(values),
+    ...redisDoubts(values),
   ];
   return sentences.filter(([holds]) => holds).map(([, sentence]) => sentence);
 }

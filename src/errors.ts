@@ -25,6 +25,7 @@ export type ErrorCode =
   | "changed_meanwhile"
   | "version_mismatch"
   | "too_many_keys"
+  | "too_many_webhooks"
   | "payload_too_large"
   | "unsupported_media_type"
   | "invalid_content"
@@ -43,7 +44,7 @@ export type ErrorCode =
 /** One faulty place in a request body or query. `pointer` is an RFC 6901 JSON pointer. */
 export interface FieldFault {
   pointer: string;
-  /** What was expected and what came, in one sentence. */
+  /** One sentence: the value expected, and the value that came. */
   detail: string;
 }
 

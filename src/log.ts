@@ -32,7 +32,7 @@ export interface LogFields {
   driver?: string;
   transport?: string;
   host?: string;
-  /** Of a recipient, without the mailbox. */
+  /** The domain of a recipient, without the mailbox. */
   domain?: string;
   port?: number;
   /** Shown without credentials and query. */

@@ -10,8 +10,9 @@ cache="$root/.cache"
 # shellcheck source=scripts/lib/say.sh
 source "$root/scripts/lib/say.sh"
 
-# The one place that pins the version is package.json: "packageManager": "bun@x.y.z".
-bun_version=$(sed -n 's/.*"packageManager": *"bun@\([0-9.]*\)".*/\1/p' "$root/package.json")
+# The one place that pins the version is package.json: "engines": { "bun": ">=x.y.z" }. Not
+# "packageManager": pnpm refuses a checkout whose packageManager is another program.
+bun_version=$(sed -n 's/.*"bun": *">=\([0-9.]*\)".*/\1/p' "$root/package.json")
 
 # True when "$1" runs and is Bun of the pinned version or a later one.
 is_bun_new_enough() {

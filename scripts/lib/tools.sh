@@ -21,8 +21,12 @@ missing_packages() {
   find_postgres || printf 'postgresql\n'
   command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] || printf 'pgbouncer\n'
   command -v openssl >/dev/null || printf 'openssl\n'
+  # For signed mail.
+  command -v gpg >/dev/null || printf 'gnupg\n'
   # For the board and the console; the tests start it from this very path.
   [[ -x "${TEST_CHROMIUM:-/usr/bin/chromium}" ]] || printf 'chromium\n'
+  # For the load balancer of the compose file.
+  command -v caddy >/dev/null || printf 'caddy\n'
   # For clocks.long.ts only.
   [[ -z "${is_long:-}" ]] || find_faketime || printf 'libfaketime\n'
 }
@@ -44,6 +48,24 @@ apt_install() {
   } >"$root/.cache/apt.log" 2>&1 </dev/null || status=$?
   if [[ -n "$ours" ]]; then "${as_root[@]}" rm -f "$policy"; fi
   return "$status"
+}
+
+deno_version=2.9.6
+
+# For the typed client, into .cache/deno. Its npm package holds the program itself, so that no
+# install script need run; where npm has none for this machine, the test of Deno is left out.
+install_deno() {
+  local folder="$root/.cache/deno" binary
+  if command -v deno >/dev/null || [[ -x "$folder/deno" ]]; then return 0; fi
+  command -v npm >/dev/null || return 0
+  say "fetching Deno $deno_version into .cache/deno (once)"
+  mkdir -p "$folder"
+  printf '{ "private": true }\n' >"$folder/package.json"
+  npm install --prefix "$folder" --ignore-scripts --no-audit --no-fund --no-update-notifier \
+    --loglevel=error "deno@$deno_version" >"$root/.cache/npm.log" 2>&1 </dev/null || return 0
+  for binary in "$folder"/node_modules/@deno/*/deno; do
+    if [[ -x "$binary" ]]; then ln -sf "${binary#"$folder"/}" "$folder/deno"; fi
+  done
 }
 
 install_tools() {

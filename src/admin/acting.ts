@@ -9,7 +9,7 @@ export interface Acting {
 }
 
 /**
- * Who is acting, for the queues behind Bull Board: it hands them a job's id and nothing of the
+ * The actor, for the queues behind Bull Board: it hands them a job's id and nothing of the
  * request.
  */
 export function createActing() {

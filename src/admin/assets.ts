@@ -2,10 +2,23 @@ import { createHash } from "node:crypto";
 import type { Hono } from "hono";
 import board from "../../public/board.css" with { type: "text" };
 import boardScript from "../../public/board.js" with { type: "text" };
+import compose from "../../public/console/compose.css" with { type: "text" };
+import email from "../../public/console/email.css" with { type: "text" };
+import frame from "../../public/console/frame.css" with { type: "text" };
+import health from "../../public/console/health.css" with { type: "text" };
+import home from "../../public/console/home.css" with { type: "text" };
+import list from "../../public/console/list.css" with { type: "text" };
+import narrow from "../../public/console/narrow.css" with { type: "text" };
+import objects from "../../public/console/objects.css" with { type: "text" };
 import script from "../../public/console.js" with { type: "text" };
+import docs from "../../public/docs.css" with { type: "text" };
+import docsScript from "../../public/docs.js" with { type: "text" };
 import icon from "../../public/favicon.svg" with { type: "text" };
-import mails from "../../public/mails.css" with { type: "text" };
+import liveScript from "../../public/live.js" with { type: "text" };
+import reference from "../../public/reference.css" with { type: "text" };
+import referenceScript from "../../public/reference.js" with { type: "text" };
 import style from "../../public/style.css" with { type: "text" };
+import wayOfAnEmail from "../../public/way-of-an-email.svg" with { type: "text" };
 
 interface Asset {
   path: string;
@@ -13,13 +26,24 @@ interface Asset {
   text: string;
 }
 
+/** One file for the browser; what is for narrow screens comes last. */
+const pages = [frame, list, email, home, compose, objects, health, narrow].join("\n");
+
 const svg = "image/svg+xml; charset=utf-8";
+const css = "text/css; charset=utf-8";
+const js = "text/javascript; charset=utf-8";
 const assets: readonly Asset[] = [
-  { path: "/assets/style.css", contentType: "text/css; charset=utf-8", text: style },
-  { path: "/assets/mails.css", contentType: "text/css; charset=utf-8", text: mails },
-  { path: "/assets/console.js", contentType: "text/javascript; charset=utf-8", text: script },
-  { path: "/assets/board.css", contentType: "text/css; charset=utf-8", text: board },
-  { path: "/assets/board.js", contentType: "text/javascript; charset=utf-8", text: boardScript },
+  { path: "/assets/style.css", contentType: css, text: style },
+  { path: "/assets/console.css", contentType: css, text: pages },
+  { path: "/assets/docs.js", contentType: js, text: docsScript },
+  { path: "/assets/docs.css", contentType: css, text: docs },
+  { path: "/assets/reference.css", contentType: css, text: reference },
+  { path: "/assets/reference.js", contentType: js, text: referenceScript },
+  { path: "/assets/way-of-an-email.svg", contentType: svg, text: wayOfAnEmail },
+  { path: "/assets/console.js", contentType: js, text: script },
+  { path: "/assets/live.js", contentType: js, text: liveScript },
+  { path: "/assets/board.css", contentType: css, text: board },
+  { path: "/assets/board.js", contentType: js, text: boardScript },
   { path: "/favicon.svg", contentType: svg, text: icon },
   // Browsers ask for it unbidden, and go by the content type, not by the name.
   { path: "/favicon.ico", contentType: svg, text: icon },

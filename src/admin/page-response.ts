@@ -22,9 +22,9 @@ const partPolicy = "default-src 'none'; frame-ancestors 'none'; sandbox";
  * A message's HTML is foreign: no script, no form, no request to anywhere, and an origin of its
  * own even when it is opened outside of our frame.
  */
-const messagePolicy =
-  "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; " +
-  "style-src 'unsafe-inline'; frame-ancestors 'self'";
+const messagePolicy = (images: string) =>
+  "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; " +
+  `img-src ${images}; style-src 'unsafe-inline'; frame-ancestors 'self'`;
 
 /** What JSX comes to. */
 type Markup = HtmlEscapedString | Promise<HtmlEscapedString>;
@@ -46,9 +46,17 @@ export async function sendFragment(c: Context, fragment: Markup): Promise<Respon
   return c.body(await fragment, 200, { ...headers, ...htmlType });
 }
 
-/** Links of the message open in a new tab: in the frame they would lead nowhere. */
-export function sendMessageHtml(c: Context, html: string): Response {
-  const headers = { ...common, "Content-Security-Policy": messagePolicy };
+/**
+ * Links of the message open in a new tab: in the frame they would lead nowhere. `isRemote`: its
+ * reader has asked for the images that it names, which tells their servers that it was read.
+ */
+export function sendMessageHtml(
+  c: Context,
+  html: string,
+  { isRemote }: { isRemote: boolean },
+): Response {
+  const policy = messagePolicy(isRemote ? "data: https: http:" : "data:");
+  const headers = { ...common, "Content-Security-Policy": policy };
   // The same as frame-ancestors, for browsers that only know this one.
   const framed = { "X-Frame-Options": "SAMEORIGIN", "Referrer-Policy": "no-referrer" };
   const quiet = { "X-DNS-Prefetch-Control": "off" };

@@ -12,7 +12,7 @@ export interface ParsedMessage extends ReadMessage {
   headers: { name: string; value: string }[];
 }
 
-/** Of a message that cannot be parsed nothing shows: the page offers its bytes all the same. */
+/** A message that cannot be parsed shows nothing: the page offers its bytes all the same. */
 export async function parseMessage(message: Uint8Array): Promise<ParsedMessage> {
   try {
     const [read, headers] = await Promise.all([readMessage(message), headersOf(message)]);

@@ -14,3 +14,10 @@ export function quietHtml(html: string): string {
     name.toLowerCase() === "link" ? "<bgsound" : "<x-frame",
   );
 }
+
+/** Whether it names something that a browser would fetch from elsewhere to show it. */
+export function isHtmlRemote(html: string): boolean {
+  return /(?:\b(?:src|srcset|background|poster)\s*=\s*["']?\s*|url\(\s*["']?)(?:https?:)?\/\//i.test(
+    html,
+  );
+}

@@ -60,6 +60,14 @@ describe("an API key", () => {
     expect(await reasonFor(check.authenticate(key))).toBe("api_key_revoked");
   });
 
+  test("that was revoked in this process ends at once", async () => {
+    const { check, state } = startCheck();
+    await check.authenticate(key);
+    state.answer = { kind: "revoked" };
+    check.forget();
+    expect(await reasonFor(check.authenticate(key))).toBe("api_key_revoked");
+  });
+
   test("shown by many at one moment is asked for once", async () => {
     const { check, asked } = startCheck();
     await Promise.all(Array.from({ length: 50 }, () => check.authenticate(key)));
@@ -106,7 +114,7 @@ describe("an API key", () => {
 });
 
 describe("what may be done", () => {
-  const rights: Right[] = ["send", "read", "keys", "admin"];
+  const rights: Right[] = ["any", "send", "read", "keys", "admin"];
   const mayDo = (isAdmin: boolean, list: Scope[] | null) =>
     rights.filter((right) => {
       const key = list && { id: "k", scopes: list, expiresAt: null };
@@ -115,11 +123,11 @@ describe("what may be done", () => {
     });
 
   test.each<[Scope[], Right[]]>([
-    [["send"], ["send"]],
-    [["read"], ["read"]],
+    [["send"], ["any", "send"]],
+    [["read"], ["any", "read"]],
     [
       ["send", "read"],
-      ["send", "read"],
+      ["any", "send", "read"],
     ],
   ])("with a key of %j: %j, and never making keys", (list, allowed) => {
     expect(mayDo(false, list)).toEqual(allowed);
@@ -128,6 +136,19 @@ describe("what may be done", () => {
   test("with an admin's key or token: everything; with a user's token: all but admin", () => {
     expect(mayDo(true, ["admin"])).toEqual(rights);
     expect(mayDo(true, null)).toEqual(rights);
-    expect(mayDo(false, null)).toEqual(["send", "read", "keys"]);
+    expect(mayDo(false, null)).toEqual(["any", "send", "read", "keys"]);
   });
+});
+
+test("a key that nobody has shown yet is not looked up where guessing has ended", async () => {
+  const { check, asked, clock } = startCheck();
+  const { key } = createApiKey();
+  const ended = (): never => {
+    throw new AppError("rate_limited", { publicDetail: "too many" });
+  };
+  expect(await reasonFor(check.authenticate(key, ended))).toBe("rate_limited");
+  expect(asked).toEqual([]);
+  await check.authenticate(key);
+  clock.ms += 60_000;
+  expect((await check.authenticate(key, ended)).ownerId).toBe("ada");
 });

@@ -15,11 +15,16 @@ export interface ApiKeyCheckOptions {
 }
 
 export interface ApiKeyCheck {
-  /** Rejects with `unauthorized`, or with `database_unavailable`. */
-  authenticate(key: string): Promise<Principal>;
+  /**
+   * Rejects with `unauthorized`, or with `database_unavailable`. `mayGuess` is called, and may throw,
+   * before a key is looked up that nobody has shown here yet.
+   */
+  authenticate(key: string, mayGuess?: () => void): Promise<Principal>;
+  /** Asks anew for every key: one was revoked in this process, and ends with the answer to that. */
+  forget(): void;
 }
 
-/** So long an answer counts: a revoked or expired key ends within it, on every process. */
+/** Milliseconds an answer counts: a revoked or expired key ends within it, on every process. */
 const keptMs = 2_000;
 const keptMax = 10_000;
 /** `last_used_at` is for people who tidy up; a minute is near enough. */
@@ -35,6 +40,8 @@ export function createApiKeyCheck(options: ApiKeyCheckOptions): ApiKeyCheck {
   /** By hash: a key in clear stays nowhere. */
   const kept = new Map<string, Kept>();
   const notedAt = new Map<string, number>();
+  /** By hash: keys that were found. A flood of made-up ones from the same place leaves them alone. */
+  const shown = new Map<string, true>();
 
   /** Many requests with one key at one moment ask once. */
   function ask(key: { prefix: string; hash: string }): Promise<FoundApiKey> {
@@ -44,7 +51,7 @@ export function createApiKeyCheck(options: ApiKeyCheckOptions): ApiKeyCheck {
     kept.delete(key.hash);
     kept.set(key.hash, { answer, askedAt: now() });
     dropOldest(kept);
-    // A failure is not an answer. Whoever waits for it is told; this only forgets it.
+    // A failure is not an answer. Its callers see the rejection; this only forgets it.
     answer.catch(() => kept.delete(key.hash));
     return answer;
   }
@@ -59,14 +66,19 @@ export function createApiKeyCheck(options: ApiKeyCheckOptions): ApiKeyCheck {
   }
 
   return {
-    authenticate: async (text) => {
+    authenticate: async (text, mayGuess) => {
       const key = readApiKey(text);
       if (key === null) throw refusedCredential("api_key_malformed");
+      if (!shown.has(key.hash)) mayGuess?.();
       const found = await ask(key);
+      shown.delete(key.hash);
       if (found.kind !== "found") throw refusedCredential(`api_key_${found.kind}`);
+      shown.set(key.hash, true);
+      dropOldest(shown);
       note(found.id);
       return toPrincipal(found);
     },
+    forget: () => kept.clear(),
   };
 }
 

@@ -38,8 +38,83 @@ async function expectRefused(attempt: Promise<unknown>): Promise<void> {
     (reason: unknown) => reason,
   );
   if (!isAppError(error, "unauthorized")) throw error;
-  expect(error.publicDetail).toMatch(/^(The bearer token is not valid\.|Send the header)/);
+  expect(error.publicDetail).toMatch(/^(The bearer token |Send the header)/);
 }
+
+async function detailOf(attempt: Promise<unknown>): Promise<string> {
+  const error: unknown = await attempt.catch((reason: unknown) => reason);
+  if (!isAppError(error, "unauthorized")) throw error;
+  return error.publicDetail;
+}
+
+describe("without JWT_SECRET", () => {
+  test("no token signed with a secret counts, not even with an empty one", async () => {
+    for (const none of [null, ""]) {
+      const keySetAlone = createAuthenticator({ ...settings, secret: none });
+      for (const key of [secret, "", "null", "undefined"]) {
+        await expectRefused(
+          authenticate(tokenOf(goodClaims, { alg: "HS256" }, "sha256", key), keySetAlone),
+        );
+      }
+      await expectRefused(authenticate(tokenOf(goodClaims, { alg: "none" }), keySetAlone));
+    }
+  });
+});
+
+describe("former secrets", () => {
+  const formerSecrets = ["the one before..", "the one before that", ""];
+  const rotated = createAuthenticator({ ...settings, formerSecrets });
+  const by = (key: string, claims: object = {}, header: object = { alg: "HS256" }) =>
+    tokenOf({ ...goodClaims, ...claims }, header, "sha256", key);
+
+  test("tokens of each still count, by the rules of the current one, and say which signed them", async () => {
+    for (const key of [secret, ...formerSecrets.slice(0, 2)]) {
+      const { principal, secretKey, signingKey } = await rotated.verify(by(key, { role: "admin" }));
+      expect(principal).toMatchObject({ ownerId: "ann", isAdmin: true });
+      expect([secretKey?.export().toString(), signingKey]).toEqual([key, null]);
+      expect(await authenticate(by(key, { n: 1 }), rotated)).toMatchObject({ isAdmin: false });
+    }
+  });
+
+  test("no other secret counts, nor an empty one, nor another algorithm", async () => {
+    for (const key of ["", "another secret..", "the one before"]) {
+      await expectRefused(authenticate(by(key), rotated));
+    }
+    for (const [alg, hash] of [
+      ["HS512", "sha512"],
+      ["HS384", "sha384"],
+    ] as const) {
+      const token = tokenOf(goodClaims, { alg }, hash, formerSecrets[0]);
+      await expectRefused(authenticate(token, rotated));
+    }
+    for (const alg of ["none", "RS256", "ES256"]) {
+      await expectRefused(authenticate(by(formerSecrets[0] ?? "", {}, { alg }), rotated));
+    }
+  });
+
+  test("the claims of their tokens decide as they do of the current one's", async () => {
+    const faults = [
+      [{ exp: nowSeconds - 6 }, "has expired"],
+      [{ aud: "other" }, "has the wrong audience"],
+      [{ role: "anon" }, "is not valid"],
+    ] as const;
+    for (const [claims, words] of faults) {
+      const token = by("the one before..", claims);
+      expect(await detailOf(authenticate(token, rotated))).toContain(words);
+    }
+  });
+
+  test("taken out, they count no more", async () => {
+    const after = createAuthenticator({ ...settings, formerSecrets: formerSecrets.slice(1) });
+    await expectRefused(authenticate(by("the one before.."), after));
+  });
+
+  test("count where a key set has taken the place of the secret", async () => {
+    const keySetAlone = createAuthenticator({ ...settings, secret: null, formerSecrets: [secret] });
+    await authenticate(tokenOf(goodClaims), keySetAlone);
+    await expectRefused(authenticate(by(""), keySetAlone));
+  });
+});
 
 describe("accepted", () => {
   test("a token without a role is a user, its sub the owner", async () => {
@@ -152,6 +227,27 @@ describe("refused", () => {
     await expectRefused(authenticator.authenticate(authorization));
   });
 
+  const past = { ...goodClaims, exp: nowSeconds - 6 };
+  test.each([
+    ["has expired", past],
+    ["is not yet valid", { ...goodClaims, nbf: nowSeconds + 6 }],
+    ["is not yet valid", { ...goodClaims, iat: nowSeconds + 6, exp: nowSeconds + 60 }],
+    ["has the wrong audience", { ...goodClaims, aud: "other" }],
+  ])("is told that the token %s", async (words, claims) => {
+    expect(await detailOf(authenticate(tokenOf(claims)))).toContain(words);
+  });
+
+  test.each([
+    [
+      "an expired token that was signed with another secret",
+      tokenOf(past, undefined, "sha256", "x"),
+    ],
+    ["one without aud", tokenOf(noAud)],
+    ["one whose exp is text", tokenOf({ ...goodClaims, exp: "1" })],
+  ])("%s is told nothing but that it is not valid", async (_, token) => {
+    expect(await detailOf(authenticate(token))).toBe("The bearer token is not valid.");
+  });
+
   test("a wrong or missing issuer, when one is asked for", async () => {
     const strict = createAuthenticator({ ...settings, issuer: "us" });
     await expectRefused(authenticate(tokenOf(goodClaims), strict));
@@ -185,5 +281,31 @@ describe("verified tokens", () => {
       await authenticate(tokenOf({ ...goodClaims, number }), small);
     }
     expect(await authenticate(tokenOf(goodClaims), small)).not.toBe(first);
+  });
+});
+
+describe("tokens that were ended", () => {
+  const ended = new Map<string, Date>();
+  const ending = createAuthenticator({ ...settings, tokensEndedAt: async () => ended });
+
+  test("do not count, remembered or not; those of a later second and of others do", async () => {
+    const token = tokenOf(goodClaims);
+    await authenticate(token, ending);
+    ended.set("ann", new Date(nowMs + 1_000));
+    await expectRefused(authenticate(token, ending));
+    expect(await detailOf(authenticate(tokenOf({ ...goodClaims, n: 1 }), ending))).toContain(
+      "was ended",
+    );
+    await authenticate(tokenOf({ ...goodClaims, iat: nowSeconds + 1 }), ending);
+    await authenticate(tokenOf({ ...goodClaims, sub: "bob" }), ending);
+    await expectRefused(ending.verify(token));
+  });
+
+  test("a list that cannot be had refuses nobody by mistake, and lets nobody in", async () => {
+    const blind = createAuthenticator({
+      ...settings,
+      tokensEndedAt: () => Promise.reject(new Error("gone")),
+    });
+    await expect(authenticate(tokenOf(goodClaims), blind)).rejects.toThrow("gone");
   });
 });

@@ -48,7 +48,7 @@ export function createSigningKeys(options: SigningKeysOptions): SigningKeys {
       known = await readKeySet(await fetchKeySet());
       fetchedAt = askedAt;
     } catch (error) {
-      // What is known may still count: `current` decides, and tells.
+      // The keys known so far may still count: `current` decides, and tells.
       fault = error;
     }
   }

@@ -1,7 +1,7 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import type { CryptoKey, JWTPayload } from "jose";
 import { errors, jwtVerify, SignJWT } from "jose";
-import { isOwnerId, type Principal } from "./principal.ts";
+import { isOwnerId } from "./principal.ts";
 
 /** Clocks of two machines differ a little; more than this is a fault of theirs. */
 const toleranceSeconds = 5;
@@ -28,26 +28,34 @@ export async function verifyClaims(token: string, options: VerifyOptions): Promi
   });
   // jose asks only that it is a number; one from the future was made up, or by a wrong clock.
   if ((payload.iat ?? 0) > now.getTime() / 1000 + toleranceSeconds) {
-    throw new errors.JWTClaimValidationFailed("issued in the future", payload, "iat");
+    throw new errors.JWTClaimValidationFailed(
+      "issued in the future",
+      payload,
+      "iat",
+      "check_failed",
+    );
   }
   return payload;
 }
 
 /**
- * Null when the claims name nobody we serve. `user_metadata` is never read: users of Supabase
- * write it themselves. `role` makes an admin only in what was signed with a secret of ours: to
- * another issuer the word may mean something else.
+ * The same by HMAC, with the first of `keys` that signed the token. Only a wrong signature leads on
+ * to the next: claims are looked at once a signature is right, and then they decide.
  */
-export function principalOf(
-  claims: JWTPayload,
-  credential: "jwt" | "session",
-  { isOurs }: { isOurs: boolean },
-): Principal | null {
-  if (!isOwnerId(claims.sub) || claims.role === "anon") return null;
-  const metadata: unknown = claims.app_metadata;
-  const metadataRole = (Object(metadata) as { role?: unknown }).role;
-  const isAdmin = (isOurs && claims.role === "admin") || metadataRole === "admin";
-  return { ownerId: claims.sub, isAdmin, credential };
+export async function verifyByAnyOf(
+  keys: readonly [KeyObject, ...KeyObject[]],
+  token: string,
+  options: Omit<VerifyOptions, "key" | "algorithm">,
+): Promise<{ claims: JWTPayload; secretKey: KeyObject }> {
+  const [secretKey, next, ...rest] = keys;
+  try {
+    const asked = { ...options, key: secretKey, algorithm: "HS256" } as const;
+    return { claims: await verifyClaims(token, asked), secretKey };
+  } catch (error) {
+    const isOthers = error instanceof errors.JWSSignatureVerificationFailed;
+    if (next === undefined || !isOthers) throw error;
+    return await verifyByAnyOf([next, ...rest], token, options);
+  }
 }
 
 export interface TokenOptions {

@@ -1,27 +1,52 @@
-import { apiKeysCommand } from "./api-keys-command.ts";
-import { auditCommand } from "./audit-command.ts";
+import { apiKeysCommand } from "./api-keys.ts";
+import { auditCommand } from "./audit.ts";
+import { backupCommand } from "./backup.ts";
+import { cancelCommand } from "./cancel.ts";
 import { type Command, type CommandIo, runCommand } from "./command.ts";
-import { doctorCommand } from "./doctor-command.ts";
-import { healthCommand } from "./health-command.ts";
-import { keysCommand } from "./keys-command.ts";
+import { createCompletionCommand } from "./completion.ts";
+import { doctorCommand } from "./doctor.ts";
+import { sessionsCommand, tokensCommand } from "./end-credentials.ts";
+import { healthCommand } from "./health.ts";
+import { importCommand } from "./import.ts";
+import { keysCommand } from "./keys.ts";
+import { listCommand } from "./list.ts";
+import { listenCommand } from "./listen.ts";
 import { migrateCommand } from "./migrate.ts";
-import { pauseCommand, resumeCommand } from "./pause-command.ts";
+import { pauseCommand, resumeCommand } from "./pause.ts";
+import { restoreCommand } from "./restore.ts";
+import { sendCommand } from "./send.ts";
 import { serveCommand } from "./serve.ts";
+import { showCommand } from "./show.ts";
+import { tailCommand } from "./tail.ts";
 import { tokenCommand } from "./token.ts";
-import { versionCommand } from "./version-command.ts";
+import { triggerCommand } from "./trigger.ts";
+import { versionCommand } from "./version.ts";
 
 const commands: readonly Command[] = [
   serveCommand,
+  sendCommand,
+  listCommand,
+  showCommand,
+  cancelCommand,
+  importCommand,
+  tailCommand,
   migrateCommand,
   doctorCommand,
   tokenCommand,
+  tokensCommand,
+  sessionsCommand,
   apiKeysCommand,
   pauseCommand,
   resumeCommand,
+  backupCommand,
+  restoreCommand,
+  listenCommand,
+  triggerCommand,
   auditCommand,
   keysCommand,
   healthCommand,
   versionCommand,
+  createCompletionCommand(() => commands),
 ];
 
 /** Finds the command that `args` name (`serve` when they name none) and runs it. */

@@ -1,113 +1,110 @@
-import { isAppError } from "../errors.ts";
-import type { QueueHealth } from "../queue/queue-health.ts";
-import { within } from "../runtime/abortable.ts";
-import type { FleetView } from "./fleet.ts";
-import {
-  checkOthersSettling,
-  checkTransports,
-  checkWorkers,
-  type TransportComponent,
-} from "./health-of-fleet.ts";
-import {
-  checkJournal,
-  checkReconciler,
-  checkSettling,
-  type HealthComponent,
-} from "./health-of-work.ts";
-import type { Parts } from "./parts.ts";
-import { checkPauses } from "./pause-words.ts";
+import { get } from "node:http";
+import { parseArgs } from "node:util";
+import { type Environment, loadConfig } from "../config.ts";
+import type { Command, CommandIo } from "./command.ts";
 
-type Status = HealthComponent["status"];
+const usage = `Usage: taskforce-mailer health [--json]
 
-type Component = (HealthComponent & { driver?: string }) | TransportComponent;
+Asks the server of this machine whether it would take an email now: GET /health/ready on PORT.
+Exits 0 when it would and 1 when not, also after 2 seconds without an answer. Made for a
+container's HEALTHCHECK. Of the settings it reads HOST and PORT only.
 
-/** What `/health` shows: no secrets, no addresses of servers. */
-export interface HealthReport {
-  status: Status;
-  /** Whether an email would be accepted now. */
-  accepting: boolean;
-  components: Record<string, Component>;
+  --json     {"ready", "status", "url", "reason"} for programs
+
+Examples:
+  taskforce-mailer health
+  PORT=8080 taskforce-mailer health --json`;
+
+export const healthCommand: Command = {
+  name: "health",
+  summary: "ask the server of this machine whether it is ready",
+  usage,
+  run: runHealth,
+};
+
+const answerWithinMs = 2_000;
+/** The answer is about 20 bytes; whatever sends more is no server of ours. */
+const bodyCharactersMax = 10_000;
+
+interface Readiness {
+  ready: boolean;
+  /** `ok`, `degraded` or `down` as the server says; null when it said nothing. */
+  status: string | null;
+  url: string;
+  /** Why it is not ready, for a person; null when it is. */
+  reason: string | null;
 }
 
-const pingTimeoutMs = 2_000;
-
-/** Looks at every part; answers within about two seconds, whatever hangs. */
-export async function checkHealth(
-  parts: Parts & { reconcileIntervalMs: number },
-  state: { isPrepared: boolean; isDraining: boolean },
-): Promise<HealthReport> {
-  const [database, view, own] = await Promise.all([
-    checkDatabase(parts, state),
-    parts.fleet.view(),
-    within(parts.queueHealth.look(), pingTimeoutMs),
-  ]);
-  const queue = checkQueue(parts, own ?? silentQueue, view);
-  const workers = checkWorkers(view);
-  const transport = checkTransports(view, parts.sender.name === "capture" ? "capture" : "smtp");
-  const isAccepting = database.status !== "down" && !state.isDraining && queue.status !== "down";
-  const clock = checkClock(parts);
-  const sending = checkPauses(parts.pauses.last);
-  const isGettingThrough = [workers, transport, sending].every(({ status }) => status === "ok");
-  const reconciler = checkReconciler({ ...parts, isGettingThrough });
-  const journal = checkJournal(parts);
-  const ownSettling = checkSettling(parts.settling);
-  const settling = ownSettling.status === "ok" ? checkOthersSettling(view) : ownSettling;
-  const memory = checkMemory(parts);
-  const work = { queue, workers, transport, sending, reconciler };
-  const watched = { ...work, clock, journal, settling, memory };
-  const isDegraded = Object.values(watched).some(({ status }) => status !== "ok");
-  return {
-    status: isAccepting ? (isDegraded ? "degraded" : "ok") : "down",
-    accepting: isAccepting && memory.status === "ok",
-    components: { database, ...watched },
-  };
+async function runHealth(args: string[], io: CommandIo): Promise<number> {
+  const { values } = parseArgs({ args, options: { json: { type: "boolean", default: false } } });
+  const readiness = await askReady(readyUrl(io.env));
+  const words = readiness.ready
+    ? `ready (${readiness.status})`
+    : `not ready: ${readiness.reason} (${readiness.url})`;
+  if (values.json) io.stdout.write(`${JSON.stringify(readiness)}\n`);
+  else if (readiness.ready) io.stdout.write(`${words}\n`);
+  else io.stderr.write(`health: ${words}\n`);
+  return readiness.ready ? 0 : 1;
 }
 
-/** Full, it refuses what comes and sends what is there: traffic may go elsewhere for a while. */
-function checkMemory({ semaphore }: Pick<Parts, "semaphore">): Component {
-  if (semaphore.hasRoom) return { status: "ok" };
-  return { status: "degraded", detail: "requests hold all the bytes they may: more are refused" };
+/**
+ * Only these settings are looked at: what else may be wrong is the server's to tell, and a check
+ * must work with no more of the environment than its container has.
+ */
+function readyUrl({ HOST, PORT }: Environment): URL {
+  const { host, port } = loadConfig({ HOST, PORT }).http;
+  const isWildcard = /^(0\.0\.0\.0|[0:]+)$/.test(host);
+  const name = isWildcard ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
+  return new URL(`http://${name}:${port}/health/ready`);
 }
 
-/** A wrong clock sends nothing early; ticks are judged by it, so emails can be up to a second late. */
-function checkClock({ reconciler }: Parts): Component {
-  const { isSkewed, skewMs } = reconciler.report();
-  if (!isSkewed) return { status: "ok" };
-  const words = Object.entries(skewMs).flatMap(([name, ms]) => {
-    if (ms === null) return [];
-    const seconds = (Math.abs(ms) / 1_000).toFixed(1);
-    return [`${seconds} s ${ms > 0 ? "ahead of" : "behind"} the ${name}'s`];
+async function askReady(url: URL): Promise<Readiness> {
+  const silent = { ready: false, status: null, url: url.href };
+  if (url.port === "0") {
+    return { ...silent, reason: "PORT is 0, which names no port: set the one it listens on" };
+  }
+  try {
+    const { code, body } = await fetchWithin(url, answerWithinMs);
+    const status = statusOf(body);
+    const ready = code === 200 && status !== null;
+    const said = status === null ? "something else answers there" : `it says ${status}`;
+    return { ready, status, url: url.href, reason: ready ? null : `${said}, HTTP ${code}` };
+  } catch (error) {
+    return { ...silent, reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function statusOf(body: string): string | null {
+  try {
+    const { status } = JSON.parse(body);
+    return typeof status === "string" ? status : null;
+  } catch {
+    // No JSON, hence not the server's answer.
+    return null;
+  }
+}
+
+/** By node:http, since `fetch` of Bun takes HTTP_PROXY also for addresses of this machine. */
+function fetchWithin(url: URL, timeoutMs: number): Promise<{ code: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const req = get(url, { agent: false }, (res) => {
+      let body = "";
+      res.setEncoding("utf8");
+      res.on("data", (chunk: string) => {
+        body += chunk;
+        if (body.length > bodyCharactersMax) finish(new Error("something else answers there"));
+      });
+      res.on("end", () => finish(null, { code: res.statusCode ?? 0, body }));
+      res.on("error", finish);
+    });
+    const late = () => finish(new Error(`no answer within ${timeoutMs / 1000} seconds`));
+    const timer = setTimeout(late, timeoutMs);
+    const finish = (error: Error | null, answer = { code: 0, body: "" }) => {
+      clearTimeout(timer);
+      req.destroy();
+      if (error === null) resolve(answer);
+      else reject(error);
+    };
+    req.on("error", finish);
   });
-  return { status: "degraded", detail: `this machine's clock is ${words.join(" and ")}: set it` };
 }
-
-async function checkDatabase(
-  { database }: Parts,
-  { isPrepared }: { isPrepared: boolean },
-): Promise<Component> {
-  const { driver } = database;
-  // Empty: all is well; null: no answer in time.
-  const complaint = await within(
-    database.ping().then(
-      () => "",
-      (error: unknown) => (isAppError(error) ? error.publicDetail : "no answer"),
-    ),
-    pingTimeoutMs,
-  );
-  if (complaint !== "") return { status: "down", driver, detail: complaint ?? "no answer" };
-  if (!isPrepared) return { status: "down", driver, detail: "not ready: see the log" };
-  return { status: "ok", driver };
-}
-
-/** A queue that takes no ticks delays by up to a second; one that can never be ours is a fault of configuration. */
-function checkQueue({ backend }: Parts, own: QueueHealth, view: FleetView | null): Component {
-  const { driver } = backend;
-  const { state, detail, advice } = own;
-  const [other] = view?.otherQueues ?? [];
-  if (state === "ok" && other === undefined) return { status: "ok", driver };
-  if (state === "ok") return { status: "degraded", driver, detail: `of another process: ${other}` };
-  const isMisconfigured = state === "evicting" || state === "unusable";
-  return { status: isMisconfigured ? "down" : "degraded", driver, detail: `${detail}; ${advice}` };
-}
-
-const silentQueue: QueueHealth = { state: "silent", detail: "no answer", advice: "see the log" };

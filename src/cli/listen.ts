@@ -1,186 +1,146 @@
-import type { Context } from "hono";
-import { createSignInLinks, type SignInLinks } from "../admin/sign-in-link.ts";
-import { issueToken } from "../auth/jwt.ts";
-import type { Config } from "../config.ts";
-import type { Secrets } from "../crypto/secrets.ts";
-import { createSigningKey } from "../crypto/signing-key.ts";
-import { createApp } from "../http/app.ts";
-import { clientAddress, isBehindProxy } from "../http/client-address.ts";
-import { createUnreadableNote } from "../http/unreadable-note.ts";
-import type { Logger } from "../log.ts";
-import { createAudit } from "../store/audit.ts";
-import type { CommandIo } from "./command.ts";
-import { createCredentials } from "./credentials.ts";
-import { examine } from "./doctor/examine.ts";
-import { checkHealth } from "./health.ts";
-import { answerHeldClaims } from "./held-claims-route.ts";
-import { registerParts } from "./metrics/register-parts.ts";
-import { createRequestObserver } from "./metrics/request-observer.ts";
-import { openRateLimits } from "./open-rate-limits.ts";
-import { createPages } from "./pages.ts";
-import type { Parts } from "./parts.ts";
-import { createProxySign, type ProxySign } from "./proxy-sign.ts";
-import { commit, version } from "./version.ts";
-import { printWelcome } from "./welcome.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { loadConfig } from "../config.ts";
+import type { PublicEvent } from "../journal/public-event.ts";
+import { createOutgoing } from "../outgoing/create-outgoing.ts";
+import { version } from "../version.ts";
+import { send } from "../webhooks/send.ts";
+import { createSecret, createSigner } from "../webhooks/sign.ts";
+import { type Command, type CommandIo, UsageError } from "./command.ts";
+import { type Frame, readFrames } from "./live/read-frames.ts";
+import { type ServerAddress, serverAddress } from "./live/server-address.ts";
+import { streamFromServer } from "./server-request.ts";
 
-export interface ListenDeps {
-  config: Config;
-  secrets: Secrets;
-  parts: Parts;
-  state: { isPrepared: boolean; isDraining: boolean };
-  log: Logger;
-  io: CommandIo;
+const usage = `Usage: taskforce-mailer listen [--forward-to <url>] [--types <types>] [--json]
+
+Prints events as they happen, until it is stopped. With --forward-to each of them is also sent
+there as a webhook, signed as the real thing, and what the receiver answered is printed beside it:
+no public address is needed. It goes on by itself after the server was away, without a gap.
+
+  --forward-to <url>  such as http://localhost:8000/hook
+  --types <types>     such as email.sent,email.bounced (default: all)
+  --tag <tag>         events of emails that carry it
+  --owner <id>        this owner's events alone (default everybody's)
+  --secret <whsec_…>  signs what is forwarded (default: a new one, which is printed)
+  --after <id>        begins behind this event (default: with what happens now)
+  --json              one line of JSON for each event
+  --url, --token      another server, and a credential for it (default: the one of DATA_DIR)
+
+Examples:
+  taskforce-mailer listen --forward-to http://localhost:8000/hook
+  taskforce-mailer listen --types email.bounced,email.failed --json`;
+
+export const listenCommand: Command = {
+  name: "listen",
+  summary: "print events as they happen, and forward them to a local receiver",
+  usage,
+  run: runListen,
+};
+
+interface Values {
+  forwardTo: string | null;
+  isJson: boolean;
+  secret: string | null;
+  query: URLSearchParams;
+  server: ServerAddress;
 }
 
-/** A body of this size is for Bun to refuse; the API's own limit is far below and says why. */
-const bodyBytesMax = 256 * 1024 * 1024;
-const developerTokenSeconds = 24 * 3600;
-
-export interface Listening {
-  /** As a program on this machine reaches it. */
-  readonly url: string;
-  /** Greets whoever tries the product on a laptop; says nothing elsewhere. */
-  greet(): Promise<void>;
-  stop(): Promise<void>;
+async function runListen(args: string[], io: CommandIo): Promise<number> {
+  const values = read(args, io);
+  const forward = values.forwardTo === null ? null : createForward(values.forwardTo, values, io);
+  for (;;) {
+    try {
+      for await (const frame of framesOf(values)) {
+        if (frame.id !== null) values.query.set("after", frame.id);
+        await tell(frame, { io, isJson: values.isJson, forward });
+      }
+    } catch (error) {
+      const { message } = error as Error;
+      // A credential that does not count will not count in a moment either.
+      if (/HTTP 4\d\d/.test(message)) {
+        io.stderr.write(`listen: ${message}\n`);
+        return 1;
+      }
+      io.stderr.write(`listen: ${message}; connecting again\n`);
+    }
+    await pause(1_000);
+  }
 }
 
-/** Starts the HTTP server and says where. */
-export function listen(deps: ListenDeps): Listening {
-  const { config, secrets, parts, state, log } = deps;
-  const { database } = parts;
-  // Whether a time is past is for the database's clock to say, however wrong this machine's is.
-  const { now } = parts.clockSkew;
-  const credentials = createCredentials(config, { database, secret: secrets.jwtSecret, now });
-  const signInLinks = createSignInLinks();
-  const { rateLimits, close: closeRateLimits } = openRateLimits(config, log);
-  const seen = createSeenFrom(config.http);
-  const paging = { ...deps, ...credentials, ...seen, signInLinks, rateLimits };
-  const pages = config.role === "worker" ? null : createPages(paging);
-  registerParts(parts, config);
-  const { reconcileIntervalMs } = config;
-  const key = parts.keyRing;
-  const proxySign = createProxySign(config.http, log);
-  const app = createApp({
-    ...parts,
-    ...credentials,
-    rateLimits,
-    config,
-    audit: createAudit(database),
-    checkpointKey: createSigningKey({ ...config, ...secrets }),
-    knownRegions: () => parts.reconciler.report().standing?.regions ?? [],
-    countWorkers: () => parts.presence.countWorkers(),
-    metrics: { ...parts.metrics, token: config.metricsToken },
-    noteUnreadable: createUnreadableNote(log),
-    observeRequest: createRequestObserver(parts.metrics),
-    health: () => checkHealth({ ...parts, reconcileIntervalMs }, state),
-    examine: shared(async () => [
-      ...(await examine({ config, database: parts.database, key })),
-      ...proxySign.findings(),
-    ]),
-    reconcile: shared(() => parts.reconciler.runOnce()),
-    isDraining: () => state.isDraining,
-    now,
-    peerAddress: seen.peerAddress,
-    isHttps: createIsHttps(config, seen.isBehindProxy),
-    mounts: pages === null ? [] : [(mounted) => mounted.route("/", pages)],
-  });
-  const server = Bun.serve({
-    hostname: config.http.host,
-    port: config.http.port,
-    // test-email may take 30 s; Bun's default resets a request that is idle for 10.
-    idleTimeout: 60,
-    maxRequestBodySize: bodyBytesMax,
-    fetch: createFetch(app, proxySign, parts),
-  });
-  const port = Number(server.port);
-  const url = `http://${reachableHost(config.http.host)}:${port}`;
-  log.info("listening", {
-    url,
-    port,
-    version: commit ? `${version}+${commit}` : version,
-    worker: deps.parts.workerId,
-  });
-  const isLaptop = config.database.driver === "pglite" && !config.isProduction;
-  return {
-    url,
-    greet: async () => (isLaptop ? await greet(deps, url, signInLinks) : undefined),
-    stop: async () => {
-      await server.stop(false);
-      closeRateLimits();
+function read(args: string[], { env }: CommandIo): Values {
+  const text = { type: "string" } as const;
+  const { values } = parseArgs({
+    args,
+    options: {
+      ...{ "forward-to": text, types: text, tag: text, owner: text, secret: text, after: text },
+      ...{ url: text, token: text, json: { type: "boolean", default: false } as const },
     },
-  };
-}
-
-/** What Bun asks for each request; `look` is told of it first. */
-function createFetch(
-  app: ReturnType<typeof createApp>,
-  { look }: ProxySign,
-  { holdings }: Pick<Parts, "holdings">,
-) {
-  return (request: Request, server: Bun.Server<undefined>) => {
-    look(request);
-    return answerHeldClaims(request, holdings) ?? app.fetch(request, { server });
-  };
-}
-
-async function greet(
-  { config, secrets, parts, io }: ListenDeps,
-  url: string,
-  signInLinks: SignInLinks,
-): Promise<void> {
-  const { audience, issuer } = config.jwt;
-  const baseUrl = config.http.publicUrl ?? url;
-  const token = await issueToken({
-    sub: "developer",
-    ttlSeconds: developerTokenSeconds,
-    secret: secrets.jwtSecret,
-    audience,
-    issuer,
-    now: parts.clockSkew.now(),
   });
-  printWelcome({
-    baseUrl,
-    signInLink: signInLinks.create(baseUrl),
-    token,
-    capturedDir: config.transport.kind === "capture" ? `${config.dataDir}/captured` : null,
-    stdout: io.stdout,
-    env: io.env,
+  const { "forward-to": forwardTo = null, owner = null, secret = null } = values;
+  if (forwardTo !== null && !URL.canParse(forwardTo)) {
+    throw new UsageError("--forward-to must be a URL such as http://localhost:8000/hook");
+  }
+  const query = new URLSearchParams({
+    ...(values.types !== undefined && { type: values.types }),
+    ...(values.tag !== undefined && { tag: values.tag }),
+    ...(values.after !== undefined && { after: values.after }),
   });
+  const { url = null, token = null } = values;
+  const server = serverAddress(loadConfig(env), { url, token, owner });
+  return { forwardTo, secret, query, server, isJson: values.json };
 }
 
-/** Whoever asks while it runs gets the same answer: neither is worth running twice at once. */
-function shared<T>(run: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | null = null;
-  return () => {
-    running ??= run().finally(() => {
-      running = null;
-    });
-    return running;
+async function* framesOf({ server, query }: Values): AsyncGenerator<Frame, void, undefined> {
+  const url = new URL(`/api/v1/events?${query}`, server.url);
+  const token = await server.token();
+  yield* readFrames(streamFromServer({ url, token, accept: "text/event-stream" }));
+}
+
+type Forward = (id: string, body: string) => Promise<{ words: string; isTaken: boolean }>;
+
+function createForward(url: string, { secret: given }: Values, io: CommandIo): Forward {
+  const secret = given ?? createSecret();
+  io.stderr.write(`Forwarding to ${url}, signed with ${secret}\n`);
+  const sign = createSigner([secret]);
+  const outgoing = createOutgoing({ allowPrivate: true });
+  const deps = { outgoing, now: () => new Date(), userAgent: `Taskforce-Mailer/${version}` };
+  return async (id, body) => {
+    const sent = await send(deps, { url, sign, id, body });
+    const words = sent.statusCode === null ? (sent.error ?? "") : String(sent.statusCode);
+    return { words: `${words} in ${Math.round(sent.durationMs)} ms`, isTaken: sent.isSuccess };
   };
 }
 
-/** By its public address, or by what a trusted proxy says of this request. */
-function createIsHttps(
-  { http }: Config,
-  isBehindProxy: (c: Context) => boolean,
-): (c: Context) => boolean {
-  const isPublic = http.publicUrl?.startsWith("https:") ?? false;
-  return (c) => isPublic || (isBehindProxy(c) && c.req.header("X-Forwarded-Proto") === "https");
+interface Telling {
+  io: CommandIo;
+  isJson: boolean;
+  forward: Forward | null;
 }
 
-/** As a browser on this machine reaches it. */
-function reachableHost(host: string): string {
-  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
-  return host.includes(":") ? `[${host}]` : host;
+async function tell({ id, data }: Frame, { io, isJson, forward }: Telling): Promise<void> {
+  const event = JSON.parse(data) as PublicEvent;
+  const answer = forward === null ? null : await forward(`msg_${id}`, data);
+  if (isJson) {
+    const line = { id, ...event, ...(answer && { forwarded: answer.words }) };
+    io.stdout.write(`${JSON.stringify(line)}\n`);
+    return;
+  }
+  const colour = createColour(io);
+  const { type, timestamp, data: about } = event;
+  const facts = [about.recipient, about.smtp_code, about.reply].filter((one) => one !== undefined);
+  const forwarded = answer && colour(answer.isTaken ? 32 : 31, ` → ${answer.words}`);
+  const time = colour(2, timestamp.slice(11, 23));
+  const name = colour(colourOf(type), type.padEnd(18));
+  io.stdout.write(`${time}  ${name} ${about.email_id} ${facts.join(" ")}${forwarded ?? ""}\n`);
 }
 
-/** Where a request comes from, as far as TRUST_PROXY lets anybody say so. */
-function createSeenFrom({ trustProxy }: Config["http"]) {
-  const peer = (c: Context): string | null => c.env.server?.requestIP?.(c.req.raw)?.address ?? null;
-  return {
-    peerAddress: (c: Context) =>
-      clientAddress({ peer: peer(c), header: (name) => c.req.header(name) }, trustProxy),
-    // Without a proxy nobody need be asked for the peer, on every request.
-    isBehindProxy: (c: Context) => trustProxy.kind !== "none" && isBehindProxy(peer(c), trustProxy),
-  };
+function createColour({ isTty, env }: CommandIo): (code: number, text: string) => string {
+  const isPlain = !isTty || (env.NO_COLOR ?? "") !== "";
+  return (code, text) => (isPlain ? text : `\u001b[${code}m${text}\u001b[0m`);
+}
+
+function colourOf(type: string): number {
+  if (type === "email.sent") return 32;
+  if (type === "email.failed" || type === "email.bounced") return 31;
+  return type === "email.deferred" || type === "email.uncertain" ? 33 : 36;
 }

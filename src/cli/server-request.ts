@@ -3,16 +3,7 @@ import { issueToken } from "../auth/jwt.ts";
 import type { Config } from "../config.ts";
 import { loadSecrets } from "../crypto/secrets.ts";
 
-export interface ServerRequest {
-  method: string;
-  url: URL;
-  token: string;
-  /** Sent as JSON. */
-  body?: unknown;
-}
-
 const answerWithinMs = 20_000;
-const answerCharactersMax = 1_000_000;
 
 /** From the secret that the server itself has: whoever can read DATA_DIR may do all of this. */
 export async function tokenForServer(
@@ -23,37 +14,6 @@ export async function tokenForServer(
   if (secret === undefined) throw new Error(`there is no secret in ${dataDir}`);
   const { audience, issuer } = jwt;
   return issueToken({ ...who, ttlSeconds: 60, secret, audience, issuer });
-}
-
-/**
- * The parsed answer of a server on this machine. By node:http, since `fetch` of Bun takes
- * HTTP_PROXY also for addresses of this machine. Rejects with its `detail` unless it is a 2xx.
- */
-export function askServer({ method, url, token, body }: ServerRequest): Promise<unknown> {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  return new Promise((resolve, reject) => {
-    const headers = {
-      authorization: `Bearer ${token}`,
-      ...(text === undefined ? {} : { "content-type": "application/json" }),
-    };
-    const req = request(url, { method, headers, agent: false }, (res) => {
-      let answer = "";
-      res.setEncoding("utf8");
-      res.on("data", (chunk: string) => {
-        answer += chunk;
-        if (answer.length > answerCharactersMax) req.destroy(new Error("the answer never ends"));
-      });
-      res.on("error", reject);
-      res.on("end", () => {
-        const status = res.statusCode ?? 0;
-        if (status >= 200 && status < 300) resolve(JSON.parse(answer));
-        else reject(new Error(`it answers HTTP ${status}: ${detailOf(answer)}`));
-      });
-    });
-    req.setTimeout(answerWithinMs, () => req.destroy(new Error("no answer in time")));
-    req.on("error", reject);
-    req.end(text);
-  });
 }
 
 /** The bytes of an answer as they come, however many; rejects with its `detail` unless it is 200. */

@@ -1,13 +1,23 @@
-import packageJson from "../../package.json" with { type: "json" };
+import { parseArgs } from "node:util";
+import { commit, version } from "../version.ts";
+import type { Command } from "./command.ts";
 
-// scripts/build replaces these two names by text; run from source they do not exist.
-declare const BUILD_VERSION: string | undefined;
-declare const BUILD_COMMIT: string | undefined;
+const usage = `Usage: taskforce-mailer version [--json]
 
-/** As in package.json, such as `0.1.0`. */
-export const version: string =
-  typeof BUILD_VERSION === "undefined" ? packageJson.version : BUILD_VERSION;
+Prints the version, and the commit that it was built from.
 
-/** The commit it was built from, 12 hex digits; null from source or without git. */
-export const commit: string | null =
-  typeof BUILD_COMMIT === "undefined" || BUILD_COMMIT === "" ? null : BUILD_COMMIT;
+  --json  {"version", "commit"}
+
+Example: taskforce-mailer version --json`;
+
+export const versionCommand: Command = {
+  name: "version",
+  summary: "print the version",
+  usage,
+  async run(args, io) {
+    const { values } = parseArgs({ args, options: { json: { type: "boolean", default: false } } });
+    const text = commit === null ? version : `${version} (${commit})`;
+    io.stdout.write(values.json ? `${JSON.stringify({ version, commit })}\n` : `${text}\n`);
+    return 0;
+  },
+};

@@ -66,7 +66,7 @@ export function orUnreadable<T>(open: () => T): T {
     if (!isUnreadable(error)) throw error;
     throw new AppError("content_unreadable", {
       publicDetail:
-        "What is stored does not open: its encryption key is missing, or it was changed outside " +
+        "The stored content does not decrypt: its encryption key is missing, or it was changed outside " +
         "this service. The log of the service says which.",
       cause: error,
     });

@@ -47,6 +47,7 @@ export async function encryptEmail(from: {
     id,
     region: draft.region ?? from.region,
     scheduledAt: draft.scheduledAt,
+    wallClock: draft.wallClock,
     expiresAt: draft.expiresAt,
     maxLatenessSeconds: draft.maxLatenessSeconds,
     onLate: draft.onLate,

@@ -17,7 +17,7 @@ export interface Failure {
   reply: string | null;
 }
 
-/** Of a group's name; two of a million groups share one with a chance of 1 in 10^17. */
+/** Digits of a group's name; two of a million groups share one with a chance of 1 in 10^17. */
 const groupDigits = 24;
 
 /** Keyed, so that the database can group what failed alike and learns nothing of it. */

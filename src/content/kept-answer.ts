@@ -2,7 +2,7 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import { AppError } from "../errors.ts";
 import type { IdempotencyClaim, IdempotentAnswer, NewEmail } from "../store/stored-email.ts";
 
-/** What is kept, encrypted, beside an Idempotency-Key to answer a repeated request. */
+/** The answer kept, encrypted, beside an Idempotency-Key for a repeated request. */
 interface KeptAnswer {
   emails: { id: string; scheduled_at: string | null }[];
   note: unknown;
@@ -60,7 +60,7 @@ export function writeKeptData(keyRing: KeyRing, request: KeptFor, data: unknown)
   return keyRing.encryptText(JSON.stringify(data), requestName(request));
 }
 
-/** What was kept. Throws `idempotency_key_reused` when the body was another one. */
+/** The kept answer. Throws `idempotency_key_reused` when the body was another one. */
 export function readKeptData(
   keyRing: KeyRing,
   request: KeptFor,

@@ -22,7 +22,15 @@ export interface RotationReport extends RotationProgress {
 }
 
 export interface RotateDeps {
-  rotation: Pick<KeyRotation, "staleEmails" | "rewrap" | "staleAnswers" | "rewriteAnswers">;
+  rotation: Pick<
+    KeyRotation,
+    | "staleEmails"
+    | "rewrap"
+    | "staleAnswers"
+    | "rewriteAnswers"
+    | "staleWebhooks"
+    | "rewrapWebhooks"
+  >;
   keyRing: KeyRing;
   onProgress?: (progress: RotationProgress) => void;
 }
@@ -40,9 +48,25 @@ export async function rotateKeys(deps: RotateDeps): Promise<RotationReport> {
   const progress = { scanned: 0, emails: 0, answers: 0 };
   const emails = await untilNothingChanges(() => emailRound(deps, progress));
   const answers = await untilNothingChanges(() => answerRound(deps, progress));
+  const webhooks = await rewrapWebhooks(deps);
   const unreadableEmails = emails.unreadable.slice(0, unreadableShownMax);
-  const unreadable = emails.unreadable.length + answers.unreadable.length;
+  const unreadable = emails.unreadable.length + answers.unreadable.length + webhooks;
   return { ...progress, unreadable, unreadableEmails };
+}
+
+/** All at once: an owner has a few. Answers how many do not open. */
+async function rewrapWebhooks({ rotation, keyRing }: RotateDeps): Promise<number> {
+  const stale = await rotation.staleWebhooks(keyRing.currentKeyId);
+  const items: { id: string; old: string; new: string }[] = [];
+  for (const { id, ownerId, wrappedKey } of stale) {
+    try {
+      items.push({ id, old: wrappedKey, new: keyRing.rewrapDataKey(wrappedKey, id, ownerId) });
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+    }
+  }
+  if (items.length > 0) await rotation.rewrapWebhooks(items);
+  return stale.length - items.length;
 }
 
 interface Round {

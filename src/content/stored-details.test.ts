@@ -3,7 +3,7 @@ import { createKeyRing } from "../crypto/create-key-ring.ts";
 import { detailsOf } from "../email/email-details.ts";
 import { composeMessage } from "../mail/compose.ts";
 import type { WholeEmail } from "../store/stored-email.ts";
-import { emailDraft } from "../testing/email-draft.ts";
+import { emailDraft } from "../testing/fixtures/email-draft.ts";
 import { encryptDetails, isMessageNeeded, openDetails } from "./stored-details.ts";
 import { encryptMessage } from "./stored-message.ts";
 

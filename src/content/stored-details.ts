@@ -12,7 +12,7 @@ export function encryptDetails(dataKey: DataKey, details: StoredDetails): string
 }
 
 /**
- * What was asked for; null once shredded, or when the details were not read. Throws as
+ * The caller's fields; null once shredded, or when the details were not read. Throws as
  * `decryptText` does. The message is needed too when `isMessageNeeded` says so.
  */
 export function openDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails | null {
@@ -28,6 +28,11 @@ export function openDetails(email: WholeEmail, keyRing: KeyRing): EmailDetails |
     body: places.body ? readBody(message, places.body) : details.body,
     htmlBody: places.htmlBody ? readBody(message, places.htmlBody) : details.htmlBody,
   };
+}
+
+/** The same without the bodies that are in the message alone, so that it is never needed. */
+export function openDetailsWithoutBodies(email: WholeEmail, keyRing: KeyRing): EmailDetails | null {
+  return open(email, keyRing)?.stored.details ?? null;
 }
 
 /** Whether a body is in the message alone. False when the details do not open: nor does it. */

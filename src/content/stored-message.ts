@@ -7,9 +7,9 @@ export interface StoredMessage {
 }
 
 const column = "message";
-/** What was compressed opens as nothing else, and nothing else as it. */
+/** A compressed message decrypts under this name only, and nothing else does. */
 const packedColumn = "message/zstd";
-/** What AES-GCM adds: nonce and tag. */
+/** Bytes that AES-GCM adds: nonce and tag. */
 const sealBytes = 28;
 const packedMin = 512;
 /** Larger ones are attachments mostly, which are compressed as they come. */

@@ -8,21 +8,13 @@ const tagBytes = 16;
 
 /** nonce (12) + ciphertext + tag (16). `place` is authenticated, not stored. */
 export function encrypt(key: Uint8Array, plaintext: Uint8Array, place: string): Buffer {
-  const nonce = freshNonce();
+  // Drawn for each call: what was drawn ahead would be drawn again by a copy of a machine that was
+  // stopped and resumed twice, and one nonce twice under one key gives both texts away.
+  const nonce = randomBytes(nonceBytes);
   const cipher = createCipheriv(algorithm, key, nonce, { authTagLength: tagBytes });
   cipher.setAAD(Buffer.from(place));
   const body = cipher.update(plaintext);
   return Buffer.concat([nonce, body, cipher.final(), cipher.getAuthTag()]);
-}
-
-/** Drawn in advance, for many nonces at a time; each is used once. */
-let random = Buffer.alloc(0);
-
-function freshNonce(): Buffer {
-  if (random.length < nonceBytes) random = randomBytes(nonceBytes * 256);
-  const nonce = random.subarray(0, nonceBytes);
-  random = random.subarray(nonceBytes);
-  return nonce;
 }
 
 /** Throws `DecryptError`, and returns nothing at all, unless every bit is as it was written. */

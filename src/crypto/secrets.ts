@@ -10,13 +10,18 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** The two secrets without which nothing starts. */
+/** The two secrets, as they are kept beside the embedded database. */
 export interface Secrets {
   encryptionKey: string;
   /** Former ones that may still open something: a rotation is under way. */
   encryptionKeysOld: readonly string[];
   jwtSecret: string;
+  /** Former ones: tokens that they signed still count, until somebody forgets them. */
+  jwtSecretsOld: readonly string[];
 }
+
+/** Those in force; a null `jwtSecret`: a key set alone verifies tokens, and none is signed here. */
+export type SecretsInForce = Omit<Secrets, "jwtSecret"> & { readonly jwtSecret: string | null };
 
 /** What the environment gives; it wins over the file. */
 export interface GivenSecrets {
@@ -35,17 +40,19 @@ export function loadOrCreateSecrets(dataDir: string, given: GivenSecrets): Secre
       encryptionKey: given.encryptionKey,
       encryptionKeysOld: [],
       jwtSecret: given.jwtSecret,
+      jwtSecretsOld: [],
     };
   }
   return givenOver(given, loadSecrets(dataDir) ?? createSecrets(dataDir));
 }
 
-/** A key that is given says itself, by ENCRYPTION_KEYS_OLD, what it replaces. */
+/** A given secret says by ENCRYPTION_KEYS_OLD or JWT_SECRETS_OLD what it replaces. */
 export function givenOver(given: GivenSecrets, stored: Secrets): Secrets {
   return {
     encryptionKey: given.encryptionKey ?? stored.encryptionKey,
     encryptionKeysOld: given.encryptionKey === null ? stored.encryptionKeysOld : [],
     jwtSecret: given.jwtSecret ?? stored.jwtSecret,
+    jwtSecretsOld: given.jwtSecret === null ? stored.jwtSecretsOld : [],
   };
 }
 
@@ -71,6 +78,26 @@ export function endRotation(dataDir: string): void {
   if (stored !== null) writeSecrets(dataDir, { ...stored, encryptionKeysOld: [] });
 }
 
+/**
+ * Another generated secret for tokens. The former one verifies beside it until `forgetJwtSecrets`.
+ * Under the folder's lock.
+ */
+export function rotateJwtSecret(dataDir: string): Secrets {
+  const stored = loadSecrets(dataDir) ?? createSecrets(dataDir);
+  const jwtSecretsOld = [stored.jwtSecret, ...stored.jwtSecretsOld];
+  const secrets = { ...stored, jwtSecret: randomKey(), jwtSecretsOld };
+  writeSecrets(dataDir, secrets);
+  return secrets;
+}
+
+/** Forgets the former ones, and says how many there were. Under the folder's lock. */
+export function forgetJwtSecrets(dataDir: string): number {
+  const stored = loadSecrets(dataDir);
+  if (stored === null || stored.jwtSecretsOld.length === 0) return 0;
+  writeSecrets(dataDir, { ...stored, jwtSecretsOld: [] });
+  return stored.jwtSecretsOld.length;
+}
+
 /** Null when the folder has none yet; throws when the file is there but unfit. */
 export function loadSecrets(dataDir: string): Secrets | null {
   const path = secretsPath(dataDir);
@@ -78,10 +105,11 @@ export function loadSecrets(dataDir: string): Secrets | null {
   if (text === null) return null;
   const parsed = parse(text, path);
   const { encryption_key: encryptionKey, jwt_secret: jwtSecret } = parsed;
-  const { encryption_keys_old: encryptionKeysOld = [] } = parsed;
+  const { encryption_keys_old: encryptionKeysOld = [], jwt_secrets_old: jwtSecretsOld = [] } =
+    parsed;
   if (typeof encryptionKey !== "string" || typeof jwtSecret !== "string") throw unfit(path);
-  if (!isTextList(encryptionKeysOld)) throw unfit(path);
-  return { encryptionKey, encryptionKeysOld, jwtSecret };
+  if (!isTextList(encryptionKeysOld) || !isTextList(jwtSecretsOld)) throw unfit(path);
+  return { encryptionKey, encryptionKeysOld, jwtSecret, jwtSecretsOld };
 }
 
 function isTextList(value: unknown): value is string[] {
@@ -89,7 +117,8 @@ function isTextList(value: unknown): value is string[] {
 }
 
 function createSecrets(dataDir: string): Secrets {
-  const secrets = { encryptionKey: randomKey(), encryptionKeysOld: [], jwtSecret: randomKey() };
+  const none = { encryptionKeysOld: [], jwtSecretsOld: [] };
+  const secrets = { encryptionKey: randomKey(), jwtSecret: randomKey(), ...none };
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   writeSecrets(dataDir, secrets);
   return secrets;
@@ -100,10 +129,14 @@ function randomKey(): string {
 }
 
 function writeSecrets(dataDir: string, secrets: Secrets): void {
-  const { encryptionKey: encryption_key, jwtSecret: jwt_secret, encryptionKeysOld } = secrets;
-  const old = encryptionKeysOld.length === 0 ? {} : { encryption_keys_old: encryptionKeysOld };
-  const text = `${JSON.stringify({ encryption_key, ...old, jwt_secret }, null, 2)}\n`;
-  writeDurably(secretsPath(dataDir), text);
+  const { encryptionKey, encryptionKeysOld, jwtSecret, jwtSecretsOld } = secrets;
+  const json = {
+    encryption_key: encryptionKey,
+    ...(encryptionKeysOld.length === 0 ? {} : { encryption_keys_old: encryptionKeysOld }),
+    jwt_secret: jwtSecret,
+    ...(jwtSecretsOld.length === 0 ? {} : { jwt_secrets_old: jwtSecretsOld }),
+  };
+  writeDurably(secretsPath(dataDir), `${JSON.stringify(json, null, 2)}\n`);
 }
 
 /** Written aside, synced, then renamed: a crash leaves either no file or a whole one. */

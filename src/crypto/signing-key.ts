@@ -15,8 +15,8 @@ const publicPrefix = Buffer.from("302a300506032b6570032100", "hex");
 
 /**
  * From AUDIT_SIGNING_KEY (64 hex digits or base64 of 32 bytes), or derived from ENCRYPTION_KEY, so
- * that every process signs alike and nothing more has to be kept. Whoever has the key can sign
- * another history; who has the database alone cannot.
+ * that every process signs alike and nothing more has to be kept. A holder of the key can sign
+ * another history; a holder of the database alone cannot.
  */
 export function createSigningKey(secrets: {
   auditSigningKey: string | null;

@@ -34,7 +34,7 @@ export interface AttemptDeps extends JudgeDeps {
 export interface Turn {
   pass: Pass;
   admission: Admission;
-  /** Of one that was accepted just now: nothing of it need be read and decrypted. */
+  /** The decrypted email when it was accepted just now: nothing need be read and decrypted. */
   opened?: OpenedEmail;
 }
 
@@ -156,7 +156,7 @@ async function send(
       const conversation = { emailId: email.id, envelope, report, pass };
       const verdict = await judgeReport(deps, conversation, signals.drain);
       logRefusal(deps.log, email, conversation, verdict);
-      return outwait(deps, verdict, signals);
+      return returnUntilProbe(deps, verdict, signals);
     }
   } catch (error) {
     if (!isFenced) throw error;
@@ -202,7 +202,7 @@ function spread({ random }: AttemptDeps, waitMs: number): number {
 }
 
 /** Delays a returned email until the breaker's next probe, with jitter. */
-function outwait(deps: AttemptDeps, verdict: Verdict, signals: DeliverySignals): Verdict {
+function returnUntilProbe(deps: AttemptDeps, verdict: Verdict, signals: DeliverySignals): Verdict {
   const isTurnedAway = verdict.kind === "release" && verdict.reason !== "fence_failed";
   const { nextProbeInMs } = deps.breaker.snapshot();
   if (!isTurnedAway || nextProbeInMs === null || signals.drain.aborted) return verdict;

@@ -5,10 +5,12 @@ import { type BufferOptions, createBuffer } from "./buffer.ts";
 
 let serial = 0;
 
-function emailOf(fields: Partial<ClaimedEmail & { isSuspect: boolean }> = {}) {
+type Fields = Partial<ClaimedEmail & { isSuspect: boolean; isOneBlamed: boolean }>;
+
+function emailOf(fields: Fields = {}) {
   const id = fields.id ?? `email-${++serial}`;
   const defaults = { ownerId: "ada", token: 1, dueInMs: 0, expiresInMs: null, recipients: [] };
-  return { message: null, ...defaults, ...fields, id } as ClaimedEmail & { isSuspect?: boolean };
+  return { message: null, ...defaults, ...fields, id } as ClaimedEmail & Fields;
 }
 
 function bufferOf(options: Partial<BufferOptions> = {}) {
@@ -18,8 +20,8 @@ function bufferOf(options: Partial<BufferOptions> = {}) {
   const held = new Map<string, number>();
   const buffer = createBuffer({
     begunMax: 10,
-    holdings: {
-      hold({ id }) {
+    claimsInMemory: {
+      keep({ id }) {
         held.set(id, (held.get(id) ?? 0) + 1);
         return () => void held.delete(id);
       },
@@ -175,7 +177,7 @@ describe("moments", () => {
     });
     put(25, { dueInMs: 300 });
     await looked.promise;
-    await Promise.resolve();
+    await new Promise(setImmediate);
     expect(buffer.count).toBe(1);
   });
 
@@ -219,6 +221,17 @@ test("suspects are counted while they are in hand", () => {
   expect(buffer.suspects).toBe(2);
   for (let next = buffer.next(); next; next = buffer.next()) buffer.finish(next, true);
   expect(buffer.suspects).toBe(0);
+});
+
+test("one that is blamed for a single death is counted apart, and the next comes at its end", () => {
+  const { buffer, put, heard } = bufferOf();
+  put(1, { isSuspect: true, isOneBlamed: true });
+  put(3, { isSuspect: true });
+  put(1);
+  expect([buffer.suspects, buffer.hasOneBlamed]).toEqual([3, true]);
+  const blamed = buffer.next();
+  if (blamed) buffer.finish(blamed, true);
+  expect([buffer.suspects, buffer.hasOneBlamed, heard.room]).toEqual([3, false, 1]);
 });
 
 test("a drain gives back all that has not begun and takes in nothing more", () => {

@@ -1,8 +1,9 @@
 import type { OpenedEmail } from "../content/encrypt-email.ts";
 import { createTurns } from "../runtime/turns.ts";
-import type { Claim, ClaimedEmail } from "../store/attempts.ts";
-import type { Holdings } from "./holdings.ts";
+import type { Claim, ClaimedEmail, DueBatch } from "../store/attempts.ts";
+import type { ClaimsInMemory } from "./claims-in-memory.ts";
 import { createPace, type Pace } from "./pace.ts";
+import { createRevokedLook, type RevokedLook } from "./revoked-look.ts";
 
 /**
  * Holds what this process has claimed until its moment, then hands it out in turns between owners.
@@ -15,12 +16,14 @@ export interface Buffer {
   readonly count: number;
   /** Suspects among them: a group is in hand while this is above 0. */
   readonly suspects: number;
+  /** One is in hand that is blamed for a single death. */
+  readonly hasOneBlamed: boolean;
   /** Ids of those that may be handed out before the next beat; a death then may be their fault. */
   readonly upcoming: readonly string[];
   /** Keeps room for an email that the accepting transaction may claim; null: there is none. */
   reserve(email: { ownerId: string; messageBytes: number }): Reservation | null;
   /** Takes an email that `claim_due` granted; it is handed out `dueInMs` from now. */
-  take(email: ClaimedEmail & { isSuspect?: boolean }): void;
+  take(email: Granted): void;
   /**
    * The next email whose moment has come and is not past; undefined: none, or only of floods that
    * have their part.
@@ -39,6 +42,10 @@ export interface Buffer {
   /** Takes out everything that was not handed out, and takes in nothing more. */
   drain(): Claim[];
 }
+
+/** As `claim_due` grants it; default: nobody died with it. */
+type Granted = ClaimedEmail &
+  Partial<Pick<DueBatch["emails"][number], "isSuspect" | "isOneBlamed">>;
 
 export interface BufferRoom {
   /** Emails that fit; 0 once drained. */
@@ -62,7 +69,6 @@ export interface Buffered {
   readonly email: ClaimedEmail;
   /** In clear, of one that was accepted just now; null: to be decrypted. */
   readonly opened: OpenedEmail | null;
-  readonly isSuspect: boolean;
   /** Milliseconds since it was claimed. */
   heldMs(): number;
 }
@@ -71,7 +77,7 @@ export interface BufferOptions {
   /** Emails handed out at the same time. */
   begunMax: number;
   /** Told of every claim from the moment it is here until it is finished or taken out. */
-  holdings: Pick<Holdings, "hold">;
+  claimsInMemory: Pick<ClaimsInMemory, "keep">;
   /** Called when emails are ready to be handed out. */
   onReady: () => void;
   /** Called when room for a batch has become free. */
@@ -95,7 +101,7 @@ const manyShare = 0.8;
 const manyMin = 20;
 /** Of ciphertext and cleartext together. */
 const bytesMax = 48 * 1024 * 1024;
-/** What is held of an email beside its message and addresses, about. */
+/** Bytes that an email takes beside its message and addresses, about. */
 const bytesBeside = 1_000;
 /** Larger messages are not kept: the attempt reads them when it begins. */
 const messageBytesMax = 64 * 1024;
@@ -103,10 +109,6 @@ const messageBytesMax = 64 * 1024;
 const roomStepMax = 100;
 /** A beat comes every second, and somewhat later on a busy machine. */
 const upcomingSeconds = 2;
-/** Due at one moment: from this many on it is asked which claims still stand. */
-const revokedMin = 20;
-/** How long before the moment it is asked. */
-const revokedLeadMs = 250;
 /** An email not handed out this long after its time is returned, so that other workers can take it. */
 const pastMsMax = 10_000;
 
@@ -120,9 +122,8 @@ class Entry implements Buffered {
   private readonly takenAt: number;
 
   constructor(
-    readonly email: ClaimedEmail,
+    readonly email: Granted,
     readonly opened: OpenedEmail | null,
-    readonly isSuspect: boolean,
     readonly bytes: number,
     /** Nobody here answers for the claim from then on. */
     readonly drop: () => void,
@@ -141,7 +142,7 @@ class Entry implements Buffered {
   }
 }
 
-/** What is due within one millisecond: one timer for all of it. */
+/** All emails that are due within one millisecond share one timer. */
 interface Moment {
   ring: Timer;
   look: Timer | null;
@@ -159,13 +160,16 @@ class ClaimBuffer implements Buffer {
   private bytes = 0;
   private freed = 0;
   private suspectCount = 0;
+  private blamedCount = 0;
   private isDrained = false;
   private readonly pace: Pace;
+  private readonly revokedLook: RevokedLook;
   private readonly now: () => number;
 
   constructor(private readonly options: BufferOptions) {
     this.now = options.now ?? performance.now.bind(performance);
     this.pace = createPace(this.now);
+    this.revokedLook = createRevokedLook({ findRevoked: options.findRevoked, now: this.now });
   }
 
   get count(): number {
@@ -174,6 +178,10 @@ class ClaimBuffer implements Buffer {
 
   get suspects(): number {
     return this.suspectCount;
+  }
+
+  get hasOneBlamed(): boolean {
+    return this.blamedCount > 0;
   }
 
   get room(): BufferRoom {
@@ -192,8 +200,10 @@ class ClaimBuffer implements Buffer {
 
   private get free(): number {
     if (this.isDrained || this.bytes >= bytesMax) return 0;
-    const total = Math.floor(this.perOwner * (1 + othersShare));
-    return Math.max(0, total - this.entries.size - this.reserved);
+    return Math.max(
+      0,
+      Math.floor(this.perOwner * (1 + othersShare)) - this.entries.size - this.reserved,
+    );
   }
 
   private get perOwner(): number {
@@ -219,24 +229,22 @@ class ClaimBuffer implements Buffer {
     return {
       deliver: (email: ClaimedEmail, opened: OpenedEmail) => {
         giveUp();
-        this.add(email, { opened, isSuspect: false, bytes: messageBytes });
+        this.add(email, { opened, bytes: messageBytes });
       },
       forgo: giveUp,
     };
   }
 
-  take(email: ClaimedEmail & { isSuspect?: boolean }): void {
-    const { isSuspect = false } = email;
-    this.add(email, { opened: null, isSuspect, bytes: bytesOf(email) });
+  take(email: Granted): void {
+    this.add(email, { opened: null, bytes: bytesOf(email) });
   }
 
   next(): Entry | undefined {
-    const isFull = this.begun.size >= this.options.begunMax;
-    if (isFull) return undefined;
+    if (this.begun.size >= this.options.begunMax) return undefined;
     const isManyFull = this.begunMany >= Math.max(1, this.options.begunMax * manyShare);
     const turn = () => this.ready.few.next() ?? (isManyFull ? undefined : this.ready.many.next());
     let entry = turn();
-    // What is past its time is for `takePast`: its fence would refuse it.
+    // `takePast` returns an email that is past its time: its fence would refuse it.
     while (entry && (entry.isGone || entry.isPast())) entry = turn();
     if (!entry) return undefined;
     this.begun.add(entry);
@@ -259,15 +267,11 @@ class ClaimBuffer implements Buffer {
   }
 
   revoke(ids: Iterable<string>): number {
-    let count = 0;
-    for (const id of ids) {
-      const entry = this.entries.get(id);
-      // What has begun finds out at its fence.
-      if (!entry || this.begun.has(entry)) continue;
-      this.remove(entry);
-      count += 1;
-    }
-    return count;
+    const here = [...ids].flatMap((id) => this.entries.get(id) ?? []);
+    // The fence refuses an email that has begun.
+    const revoked = here.filter((entry) => !this.begun.has(entry));
+    for (const entry of revoked) this.remove(entry);
+    return revoked.length;
   }
 
   takePast(): Claim[] {
@@ -290,7 +294,7 @@ class ClaimBuffer implements Buffer {
     return this.takeOut(() => true);
   }
 
-  /** What has begun stays: it finds out at its fence. */
+  /** An email that has begun stays: its fence decides. */
   private takeOut(isOut: (entry: Entry) => boolean): Claim[] {
     const out = [...this.entries.values()].filter(
       (entry) => !this.begun.has(entry) && isOut(entry),
@@ -299,16 +303,14 @@ class ClaimBuffer implements Buffer {
     return out.map(({ email: { id, token } }) => ({ id, token }));
   }
 
-  private add(
-    email: ClaimedEmail,
-    { opened, isSuspect, bytes }: { opened: OpenedEmail | null; isSuspect: boolean; bytes: number },
-  ): void {
-    const drop = this.options.holdings.hold(email);
-    const entry = new Entry(email, opened, isSuspect, bytes, drop, this.now);
+  private add(email: Granted, { opened, bytes }: Pick<Entry, "opened" | "bytes">): void {
+    const drop = this.options.claimsInMemory.keep(email);
+    const entry = new Entry(email, opened, bytes, drop, this.now);
     this.entries.set(entry.email.id, entry);
     this.tally(entry.email.ownerId, 1);
     this.bytes += entry.bytes;
-    if (entry.isSuspect) this.suspectCount += 1;
+    if (email.isOneBlamed) this.blamedCount += 1;
+    else if (email.isSuspect) this.suspectCount += 1;
     if (entry.email.dueInMs > 0 && !this.isDrained) this.wait(entry);
     else {
       this.makeReady(entry);
@@ -332,8 +334,12 @@ class ClaimBuffer implements Buffer {
     if (this.entries.get(entry.email.id) === entry) this.entries.delete(entry.email.id);
     this.tally(entry.email.ownerId, -1);
     this.bytes -= entry.bytes;
-    if (entry.isSuspect) this.suspectCount -= 1;
+    const { isSuspect, isOneBlamed } = entry.email;
+    if (isOneBlamed) this.blamedCount -= 1;
+    else if (isSuspect) this.suspectCount -= 1;
     this.freed += 1;
+    // The next one, or group, can be claimed.
+    if (isSuspect && (isOneBlamed || this.suspectCount === 0)) this.options.onRoom();
     const step = Math.min(roomStepMax, this.perOwner / 4);
     if (this.freed < step && this.entries.size > 0) return;
     this.freed = 0;
@@ -355,7 +361,8 @@ class ClaimBuffer implements Buffer {
     }
     const leftMs = at - this.now();
     const entries = [entry];
-    const look = leftMs < revokedLeadMs ? null : leftMs - revokedLeadMs;
+    const { leadMs } = this.revokedLook;
+    const look = leftMs < leadMs ? null : leftMs - leadMs;
     this.moments.set(at, {
       entries,
       ring: setTimeout(() => this.ring(at), leftMs),
@@ -372,12 +379,11 @@ class ClaimBuffer implements Buffer {
     this.options.onReady();
   }
 
-  /** A cancelled flood would otherwise cost the next hop a conversation for each email. */
   private async look(entries: Entry[]): Promise<void> {
     const here = entries.filter(({ isGone }) => !isGone);
-    if (here.length < revokedMin) return;
-    const claims = here.map(({ email: { id, token } }) => ({ id, token }));
-    const revoked = new Set(await this.options.findRevoked(claims));
+    const revoked = await this.revokedLook.find(
+      here.map(({ email: { id, token } }) => ({ id, token })),
+    );
     for (const entry of here) {
       // An answer that comes late still helps what has not begun.
       if (revoked.has(entry.email.id) && !this.begun.has(entry)) this.remove(entry);

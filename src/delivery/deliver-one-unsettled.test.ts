@@ -4,9 +4,9 @@ import { createLogger } from "../log.ts";
 import { createFailPoints } from "../runtime/fail-points.ts";
 import type { Database } from "../store/database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
-import { createDelivery, type Delivery } from "../testing/delivery.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
+import { createDelivery, type Delivery } from "../testing/product/delivery.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
 import { createBreaker } from "./limits/breaker.ts";
 import { noRateLimit } from "./limits/rate-limit.ts";
 
@@ -77,11 +77,11 @@ describe("deliverOne, after the attempt", () => {
     const ids = [await delivery.accept(), await delivery.accept()];
     for (const id of ids) expect(await delivery.run(id)).toEqual({ kind: "repeating" });
     expect([sink.acceptances.length, admitted]).toEqual([2, 0]);
-    expect([delivery.deps.settling.repeating, delivery.deps.holdings.count]).toEqual([2, 2]);
+    expect([delivery.deps.settling.repeating, delivery.deps.claimsInMemory.count]).toEqual([2, 2]);
     isRefusing = false;
     await delivery.deps.settling.idle();
     for (const id of ids) expect((await delivery.read(id)).status).toBe("sent");
-    expect(delivery.deps.holdings.count).toBe(0);
+    expect(delivery.deps.claimsInMemory.count).toBe(0);
   });
 
   test("an error of ours after the fence is an uncertain attempt, never one that sent nothing", async () => {
@@ -100,7 +100,7 @@ describe("deliverOne, after the attempt", () => {
     const id = await delivery.accept();
     delivery.deps.failPoints = createFailPoints("begin.before=throw@1", () => {});
     expect(await delivery.run(id)).toEqual({ kind: "failed" });
-    expect(delivery.deps.holdings.count).toBe(0);
+    expect(delivery.deps.claimsInMemory.count).toBe(0);
     expect(sink.acceptances.length).toBe(0);
     // For readers it waits; for claims it is taken, until the self-audit finds it.
     expect((await delivery.read(id)).status).toBe("pending");

@@ -6,12 +6,18 @@ import type { Database } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
-import { until } from "../testing/child-server.ts";
-import { createDelivery, type Delivery } from "../testing/delivery.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { adminClaims } from "../testing/new-email.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
-import { acceptThenDrop, dropAt, hangAt, replyAt, scripted } from "../testing/smtp-sink-rules.ts";
+import { adminClaims } from "../testing/fixtures/new-email.ts";
+import { createDelivery, type Delivery } from "../testing/product/delivery.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
+import {
+  acceptThenDrop,
+  dropAt,
+  hangAt,
+  replyAt,
+  scripted,
+} from "../testing/servers/smtp-sink-rules.ts";
 
 /** From accept to the settled end over a real database and a real SMTP conversation. */
 describe("deliverOne", () => {
@@ -144,7 +150,7 @@ describe("deliverOne", () => {
     const first = delivery.run(ids[0] ?? "");
     await sink.waitForPhase("greeting");
     const second = delivery.run(ids[1] ?? "");
-    await until("both are claimed", () => delivery.deps.holdings.count === 2);
+    await until("both are claimed", () => delivery.deps.claimsInMemory.count === 2);
     sink.dropConnections();
     gate.resolve();
     expect(await first).toEqual({ kind: "released", reason: "transport_unreachable" });

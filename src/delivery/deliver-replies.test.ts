@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { Database } from "../store/database.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
-import { createDelivery, type Delivery } from "../testing/delivery.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
-import { replyAt, type SinkAction, type SinkContext } from "../testing/smtp-sink-rules.ts";
+import { createDelivery, type Delivery } from "../testing/product/delivery.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
+import { replyAt, type SinkAction, type SinkContext } from "../testing/servers/smtp-sink-rules.ts";
 
 /** Over a real database and a real SMTP conversation, as in `deliver.test.ts`. */
 describe("replies that are not one email's alone", () => {
@@ -48,7 +48,17 @@ describe("replies that are not one email's alone", () => {
     });
 
     test("spends no attempt of two that are under way at once", async () => {
-      sink.setRules(full);
+      const both = Promise.withResolvers<void>();
+      let arrived = 0;
+      // Neither is answered before both have said MAIL.
+      const afterBoth = (step: SinkContext): SinkAction | null => {
+        const next = full(step);
+        if (next === null) return null;
+        arrived += 1;
+        if (arrived === 2) both.resolve();
+        return { do: "wait", until: both.promise, next };
+      };
+      sink.setRules(afterBoth);
       const ids = [await delivery.accept(), await delivery.accept()];
       expect(await Promise.all(ids.map((id) => delivery.run(id)))).toEqual([released, released]);
       for (const id of ids) expect((await delivery.read(id)).attempts).toEqual([]);

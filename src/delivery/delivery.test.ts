@@ -8,16 +8,16 @@ import type { Database } from "../store/database.ts";
 import { createHeldClaims } from "../store/held-claims.ts";
 import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
-import { until } from "../testing/child-server.ts";
-import { createDelivery as createBench } from "../testing/delivery.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { adminClaims } from "../testing/new-email.ts";
-import { runOnce } from "../testing/postgres-server.ts";
-import { mostWithin } from "../testing/sliding-window.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
-import type { SinkRule } from "../testing/smtp-sink-rules.ts";
+import { adminClaims } from "../testing/fixtures/new-email.ts";
+import { mostWithin } from "../testing/model/sliding-window.ts";
+import { createDelivery as createBench } from "../testing/product/delivery.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { runOnce } from "../testing/servers/postgres-server.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
+import type { SinkRule } from "../testing/servers/smtp-sink-rules.ts";
+import { createClaimsInMemory } from "./claims-in-memory.ts";
 import { createDelivery, type Delivery, type DeliveryDeps } from "./delivery.ts";
-import { createHoldings } from "./holdings.ts";
 import { createBreaker } from "./limits/breaker.ts";
 import { createRateLimit } from "./limits/rate-limit.ts";
 import { createSelfAudit } from "./self-audit.ts";
@@ -64,11 +64,11 @@ function worker({ begunMax = 4, ...fields }: Partial<DeliveryDeps> = {}) {
   const attempts = createAttempts(watched, claimant);
   bench.deps.attempts = attempts;
   const nudge = createNudge();
-  const holdings = createHoldings({ onLost: nudge.give });
+  const claimsInMemory = createClaimsInMemory({ onLost: nudge.give });
   const ticks = createOwnTicks((inMs) => delivery.wake(inMs));
   const deps: DeliveryDeps = {
     ...bench.deps,
-    ...{ attempts, holdings, begunMax, ticks },
+    ...{ attempts, claimsInMemory, begunMax, ticks },
     breaker: createBreaker({
       ...{ concurrencyMax: begunMax, minuteMs: 6_000, transport: "sink" },
       hasOthers: () => delivery.buffered > 0,
@@ -78,8 +78,9 @@ function worker({ begunMax = 4, ...fields }: Partial<DeliveryDeps> = {}) {
   };
   const delivery: Delivery = createDelivery(deps);
   const selfAudit = createSelfAudit({
-    ...{ ...bench.deps, attempts, holdings, nudge, ticks },
+    ...{ ...bench.deps, attempts, claimsInMemory, nudge, ticks },
     claims: createHeldClaims(database, claimant),
+    vouching: { knows: () => false, write: async () => {} },
     log: deps.log,
   });
   ends.push(() => bench.close());
@@ -87,7 +88,7 @@ function worker({ begunMax = 4, ...fields }: Partial<DeliveryDeps> = {}) {
   ends.push(() => selfAudit.stop());
   const acceptMany = (count: number) =>
     Promise.all(Array.from({ length: count }, () => bench.accept({ onUncertain: "hold" })));
-  return { delivery, bench, deps, holdings, selfAudit, calls, acceptMany };
+  return { delivery, bench, deps, claimsInMemory, selfAudit, calls, acceptMany };
 }
 
 /** Every conversation waits at this phase until the gate is opened. */
@@ -194,7 +195,7 @@ test("a rate limit is kept, and no more is claimed than it lets through before l
       return { waitMs: at - performance.now(), isShared: false };
     },
   };
-  const { delivery, acceptMany, holdings } = worker({
+  const { delivery, acceptMany, claimsInMemory } = worker({
     begunMax: 20,
     rateLimit: createRateLimit({ ratePerSecond: perSecond, slots: slots as never }),
   });
@@ -204,7 +205,7 @@ test("a rate limit is kept, and no more is claimed than it lets through before l
   await until(
     "a part is sent",
     () => {
-      most = Math.max(most, holdings.count);
+      most = Math.max(most, claimsInMemory.count);
       return sink.acceptances.length >= 50;
     },
     20_000,

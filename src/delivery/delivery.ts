@@ -4,8 +4,8 @@ import { within } from "../runtime/abortable.ts";
 import type { Claim, ClaimedEmail } from "../store/attempts.ts";
 import { type AttemptDeps, attempt, type DeliverySignals } from "./attempt.ts";
 import { type Buffer, type Buffered, createBuffer, type Reservation } from "./buffer.ts";
+import type { ClaimsInMemory } from "./claims-in-memory.ts";
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
-import type { Holdings } from "./holdings.ts";
 import type { Breaker } from "./limits/breaker.ts";
 import type { RateLimit } from "./limits/rate-limit.ts";
 import { createPermits, type Permit } from "./permits.ts";
@@ -25,6 +25,8 @@ export interface Delivery {
   wake(inMs?: number): void;
   /** These emails were changed, held or cancelled by this process: their claims are revoked. */
   revoke(ids: readonly string[]): void;
+  /** Returns what waits in the buffer: its claims may be lost. Never rejects. */
+  returnBuffered(reason: string): Promise<void>;
   /** Ids of the emails whose content is decrypted or sent now, or may be before the next beat. */
   readonly begun: readonly string[];
   /** Emails that are being delivered right now, or whose outcome is yet to be written. */
@@ -42,7 +44,7 @@ export interface DeliveryDeps extends AttemptDeps {
   region: string;
   breaker: Breaker;
   rateLimit: RateLimit;
-  holdings: Holdings;
+  claimsInMemory: ClaimsInMemory;
   settling: Settling;
   ticks: Pick<Ticks, "wakeOthers">;
   /** Regions in which nothing can send: their due emails are claimed here too. */
@@ -70,14 +72,14 @@ class SmtpDelivery implements Delivery {
   private isStarted = false;
 
   constructor(private readonly deps: DeliveryDeps) {
-    const { breaker, rateLimit, holdings, settling, attempts } = deps;
+    const { breaker, rateLimit, claimsInMemory, settling, attempts } = deps;
     this.buffer = createBuffer({
       begunMax: deps.begunMax,
-      holdings,
+      claimsInMemory,
       onReady: () => this.dispatcher.pump(),
       onRoom: () => this.dispatcher.wake(),
       // A claim that is not told so finds out at its fence.
-      findRevoked: (claims) => attempts.findLost(claims).catch(() => []),
+      findRevoked: (claims) => attempts.findRevoked(claims).catch(() => []),
     });
     const { buffer } = this;
     this.dispatcher = createDispatcher<Permit>({
@@ -85,7 +87,7 @@ class SmtpDelivery implements Delivery {
       permits: createPermits({ breaker, rateLimit, buffer, hasRoom: () => settling.hasRoom }),
       deliver: (email, permit) => this.deliver(email, permit),
       giveBack: (claims, reason) => this.giveBack(claims, reason),
-      askForBatch: holdings.askForAny,
+      askForBatch: claimsInMemory.askForAny,
       silentRegions: deps.silentRegions,
       failPoints: deps.failPoints,
       onFull: () => deps.ticks.wakeOthers(),
@@ -130,6 +132,10 @@ class SmtpDelivery implements Delivery {
     if (this.isStarted) this.dispatcher.wake(inMs);
   }
 
+  async returnBuffered(reason: string): Promise<void> {
+    await this.giveBack(this.buffer.takePaused({ isAll: true, owners: [] }), reason);
+  }
+
   async drain(deadlineMs: number): Promise<void> {
     const reserveMs = Math.min(settleReserveMs, deadlineMs * 0.15);
     this.dispatcher.stop();
@@ -159,10 +165,10 @@ class SmtpDelivery implements Delivery {
 
   /** In calls of many. A claim that is not reached so is found by the self-audit. Never rejects. */
   private async giveBack(claims: Claim[], reason: string): Promise<void> {
-    const { attempts, holdings, log } = this.deps;
+    const { attempts, claimsInMemory, log } = this.deps;
     const ends = await Promise.allSettled(
       claims.map(({ id, token }) => {
-        const drop = holdings.hold({ id, token });
+        const drop = claimsInMemory.keep({ id, token });
         return attempts.release({ id, token, reason, delayMs: 0 }).finally(drop);
       }),
     );

@@ -35,7 +35,7 @@ function dispatcherOf(answer: (asked: DueRequest, call: number) => DueBatch | Pr
   const state = { count: 1_000, aheadMs: 1_500, permits: Number.POSITIVE_INFINITY, isHeld: false };
   const buffer = createBuffer({
     begunMax: 10,
-    holdings: { hold: () => () => {} },
+    claimsInMemory: { keep: () => () => {} },
     onReady: () => dispatcher.pump(),
     onRoom: () => dispatcher.wake(),
     findRevoked: async () => [],

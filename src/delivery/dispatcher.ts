@@ -186,7 +186,8 @@ class ClaimingDispatcher<Permit> implements Dispatcher {
     try {
       await this.deps.failPoints("claim.before");
       const suspects = limit > 0 && buffer.suspects === 0;
-      batch = await attempts.claimDue({ ...asked, suspects });
+      const oneBlamed = limit > 0 && !buffer.hasOneBlamed;
+      batch = await attempts.claimDue({ ...asked, suspects, oneBlamed });
       await this.deps.failPoints("claim.after");
     } catch (error) {
       asking.lose();

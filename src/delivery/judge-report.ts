@@ -49,7 +49,7 @@ export async function judgeReport(
   return noteSender(deps, envelope.from, report, verdict);
 }
 
-/** What was said is about those who were tried, and their domains. */
+/** The replies concern the recipients who were tried, and their domains. */
 function envelopeTried({ envelope, report }: Conversation): Envelope {
   const { untried = [] } = report;
   if (untried.length === 0) return envelope;
@@ -88,7 +88,7 @@ async function showedBy(
   }
 }
 
-/** What was held against them was everybody's. */
+/** Clears the marks of senders and domains: the reply was about the whole transport. */
 function forgive(
   { senders, destinations }: JudgeDeps,
   trials: Extract<Judgement, { kind: "transport" }>["forgiven"],

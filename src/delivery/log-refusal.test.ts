@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { SendReport } from "../email/smtp.ts";
 import { createLogger } from "../log.ts";
 import { classify } from "../mail/classify.ts";
-import { recipients } from "../testing/smtp-fixtures.ts";
+import { recipients } from "../testing/fixtures/smtp-fixtures.ts";
 import { logRefusal } from "./log-refusal.ts";
 
 const envelope = { from: "s@example.com", recipients: recipients(2) };

@@ -38,7 +38,7 @@ export function createPermits(deps: PermitDeps): Permits<Permit> {
       if (!deps.hasRoom()) return { count: 0, aheadMs: 0 };
       const { state, nextProbeInMs, limit } = breaker.snapshot();
       if (state !== "closed") {
-        // What is buffered goes ahead as the probe; without any, a few are claimed for it.
+        // A buffered email goes as the probe; without any, a few are claimed for it.
         const isDue = state === "open" && nextProbeInMs === 0 && buffer.count === 0;
         return { count: isDue ? probeCandidates : 0, aheadMs: 0 };
       }

@@ -1,4 +1,4 @@
-import type { Standing } from "../store/presence.ts";
+import type { RegionStatus } from "../store/presence.ts";
 
 /** What one round of the reconciler found and did. */
 export interface RoundReport {
@@ -21,7 +21,7 @@ export interface ReconcileReport extends RoundReport {
   lastRoundAt: Date | null;
   lastRoundMs: number | null;
   /** The rest is as of the last round; null before the first. */
-  standing: Standing | null;
+  regionStatus: RegionStatus | null;
   /**
    * By how much this process's clock is ahead of (positive) or behind another's; null: not known,
    * or there is no Redis.
@@ -58,7 +58,7 @@ export function emptyReport(): ReconcileReport {
     failures: 0,
     lastRoundAt: null,
     lastRoundMs: null,
-    standing: null,
+    regionStatus: null,
     skewMs: { database: null, redis: null },
     isSkewed: false,
   };

@@ -37,7 +37,7 @@ export interface Reconciler {
   start(): void;
   /** One full round, and what it found. Rejects with what the database throws. */
   runOnce(options?: { everything?: boolean }): Promise<RoundReport>;
-  /** What was found since the process started, and how things stand. */
+  /** The findings since the process started, and the present state. */
   report(): ReconcileReport;
   /** Ends the loops and says goodbye to the database. Never rejects. */
   stop(timeoutMs: number): Promise<void>;
@@ -52,7 +52,6 @@ const lookMs = 1_000;
 const clockTimeoutMs = 1_500;
 const clockEveryMs = 2_000;
 const heardWithinMs = 5_000;
-const forgetEveryMs = 60_000;
 
 export function createReconciler(deps: ReconcilerDeps): Reconciler {
   const { presence, log } = deps;
@@ -87,7 +86,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     },
     get silentRegions() {
       // After an outage of the database every region looks silent, until each has been heard.
-      return rounds.hearing.isSteady ? (rounds.report().standing?.deadRegions ?? []) : [];
+      return rounds.hearing.isSteady ? (rounds.report().regionStatus?.deadRegions ?? []) : [];
     },
     start() {
       loop("beat", beatMs, beat);
@@ -130,7 +129,6 @@ function createRounds(deps: ReconcilerDeps, skew: ClockSkew) {
   const { presence, backend } = deps;
   const totals = emptyReport();
   const hearing = createHearing();
-  let forgottenAt = Number.NEGATIVE_INFINITY;
   const event = "queue's clock cannot be read; trying again";
   const clockWithin = createAnswerWithin({ timeoutMs: clockTimeoutMs, event, log: deps.log });
 
@@ -151,11 +149,8 @@ function createRounds(deps: ReconcilerDeps, skew: ClockSkew) {
   async function findAll(round: RoundReport, everything: boolean): Promise<void> {
     await takeOver(deps, round, everything);
     if (round.takenOver > 0) deps.onReturned?.();
-    if (performance.now() - forgottenAt > forgetEveryMs) {
-      await presence.forgetIdempotent();
-      forgottenAt = performance.now();
-    }
-    totals.standing = await presence.standing(dueUnclaimedMax);
+    totals.regionStatus = await presence.regionStatus(dueUnclaimedMax);
+    await presence.noteIncidents(hearing.isSteady);
   }
 
   return {

@@ -7,12 +7,13 @@ import type { Database } from "../store/database.ts";
 import { createEmails, type Emails } from "../store/emails.ts";
 import { createHeldClaims } from "../store/held-claims.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
-import { claimedOne } from "../testing/claim-one.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { adminClaims, newEmail, store } from "../testing/new-email.ts";
-import { runOnce } from "../testing/postgres-server.ts";
-import { createHoldings } from "./holdings.ts";
+import { claimedOne } from "../testing/fixtures/claim-one.ts";
+import { adminClaims, newEmail, store } from "../testing/fixtures/new-email.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { runOnce } from "../testing/servers/postgres-server.ts";
+import { createClaimsInMemory } from "./claims-in-memory.ts";
 import { createSelfAudit } from "./self-audit.ts";
+import type { Vouching } from "./vouching.ts";
 
 let url: string;
 let database: Database;
@@ -30,12 +31,14 @@ function workerOfTest() {
   const claimant = { workerId, region: "local", transport: "capture" };
   const attempts = createAttempts(database, claimant);
   const clock = { ms: 0 };
-  const holdings = createHoldings({ now: () => clock.ms });
+  const claimsInMemory = createClaimsInMemory({ now: () => clock.ms });
   const told: DueSoon[] = [];
+  const vouching: Pick<Vouching, "knows" | "write"> = { knows: () => false, write: async () => {} };
   const audit = createSelfAudit({
-    holdings,
+    claimsInMemory,
     attempts,
     claims: createHeldClaims(database, claimant),
+    vouching,
     ticks: { add: (due) => void told.push(due) },
     transport: "capture",
     minuteMs: 60_000,
@@ -44,7 +47,7 @@ function workerOfTest() {
     log: createLogger({ level: "silent" }),
     now: () => clock.ms,
   });
-  return { workerId, attempts, holdings, told, audit, clock };
+  return { workerId, attempts, claimsInMemory, vouching, told, audit, clock };
 }
 
 /** Claims one as if it had been so long ago. */
@@ -88,11 +91,11 @@ test("a claim that nobody holds is pending again after two looks, and said to be
 });
 
 test("one whose answer was lost is returned at the first look, however young", async () => {
-  const { attempts, audit, holdings } = workerOfTest();
+  const { attempts, audit, claimsInMemory } = workerOfTest();
   const { id } = await claimOne(attempts, { agoMs: 0 });
   await audit.look();
   expect(await read(id)).toEqual(["sending", 0]);
-  holdings.ask([id]).lose();
+  claimsInMemory.ask([id]).lose();
   await audit.look();
   expect(await read(id)).toEqual(["pending", 0]);
 });
@@ -112,14 +115,27 @@ test("a fenced one is uncertain at the first look, by its own policy", async () 
   expect(audit.report()).toMatchObject({ returned: 0, uncertain: 2 });
 });
 
+test("one whose outcome is known here is written again, and not returned or uncertain", async () => {
+  const { attempts, audit, vouching, clock } = workerOfTest();
+  const claims = [await claimOne(attempts), await claimOne(attempts, { isFenced: true })];
+  const written: string[] = [];
+  vouching.knows = ({ id }) => claims.some((claim) => claim.id === id);
+  vouching.write = async (again) => void written.push(...again.map(({ id }) => id));
+  await audit.look();
+  clock.ms += 5_000;
+  await audit.look();
+  expect(new Set(written)).toEqual(new Set(claims.map(({ id }) => id)));
+  for (const { id } of claims) expect(await read(id)).toEqual(["sending", 0]);
+});
+
 test("what is held, asked for, or another worker's is left alone", async () => {
-  const { attempts, audit, holdings, clock } = workerOfTest();
+  const { attempts, audit, claimsInMemory, clock } = workerOfTest();
   const other = workerOfTest();
   const held = await claimOne(attempts, { isFenced: true });
   const asked = await claimOne(attempts);
   const others = await claimOne(other.attempts);
-  holdings.hold(held);
-  const asking = holdings.ask([asked.id]);
+  claimsInMemory.keep(held);
+  const asking = claimsInMemory.ask([asked.id]);
   for (let look = 0; look < 3; look++) {
     await audit.look();
     clock.ms += 5_000;
@@ -133,9 +149,9 @@ test("what is held, asked for, or another worker's is left alone", async () => {
 });
 
 test("a claim is judged by its token: one that is held under another is nobody's", async () => {
-  const { attempts, audit, holdings, clock } = workerOfTest();
+  const { attempts, audit, claimsInMemory, clock } = workerOfTest();
   const { id, token } = await claimOne(attempts);
-  holdings.hold({ id, token: token + 1 });
+  claimsInMemory.keep({ id, token: token + 1 });
   await audit.look();
   clock.ms += 5_000;
   await audit.look();
@@ -143,10 +159,10 @@ test("a claim is judged by its token: one that is held under another is nobody's
 });
 
 test("a claim that was held again between two looks has to be missed anew", async () => {
-  const { attempts, audit, holdings, clock } = workerOfTest();
+  const { attempts, audit, claimsInMemory, clock } = workerOfTest();
   const claim = await claimOne(attempts);
   await audit.look();
-  const drop = holdings.hold(claim);
+  const drop = claimsInMemory.keep(claim);
   clock.ms += 3_000;
   await audit.look();
   drop();

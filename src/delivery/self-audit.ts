@@ -2,8 +2,9 @@ import type { Logger } from "../log.ts";
 import { createNudge, type Nudge, repeatSteadily } from "../runtime/repeat-steadily.ts";
 import type { Claim } from "../store/attempts.ts";
 import type { HeldClaims } from "../store/held-claims.ts";
-import type { Holdings } from "./holdings.ts";
+import type { ClaimsInMemory } from "./claims-in-memory.ts";
 import { type SettleDeps, settleOrphan } from "./settle.ts";
+import type { Vouching } from "./vouching.ts";
 
 /**
  * Finds emails that are claimed by this process in the database and held by nobody in its memory:
@@ -14,7 +15,7 @@ export interface SelfAudit {
   start(): void;
   /** One look. Rejects with what the database throws. */
   look(): Promise<void>;
-  /** What was found since the process started. */
+  /** The findings since the process started. */
   report(): AuditReport;
   /** Ends the loop. */
   stop(): void;
@@ -30,10 +31,12 @@ export interface AuditReport {
 }
 
 export interface SelfAuditDeps extends SettleDeps {
-  holdings: Holdings;
+  claimsInMemory: ClaimsInMemory;
   claims: HeldClaims;
+  /** Knows what came of claims that a failover brought back. */
+  vouching: Pick<Vouching, "knows" | "write">;
   log: Logger;
-  /** Given by `holdings` when an answer was lost. */
+  /** Given by `claimsInMemory` when an answer was lost. */
   nudge?: Nudge;
   /** A steady clock in ms; a test gives its own. */
   now?: () => number;
@@ -45,11 +48,17 @@ const everyMs = 3_000;
  * any answer may take (4 s), so that also a call that could not name its emails has ended.
  */
 const unheldMs = 5_000;
-/** Of one call. */
+/** Rows of one call. */
 const batch = 1_000;
 
 export function createSelfAudit(deps: SelfAuditDeps): SelfAudit {
-  const { holdings, claims, log, nudge = createNudge(), now = () => performance.now() } = deps;
+  const {
+    claimsInMemory,
+    claims,
+    log,
+    nudge = createNudge(),
+    now = () => performance.now(),
+  } = deps;
   const stopping = new AbortController();
   const totals = { returned: 0, uncertain: 0 };
   /** Claims without a holder, and since when. */
@@ -57,18 +66,18 @@ export function createSelfAudit(deps: SelfAuditDeps): SelfAudit {
 
   /** Those that are nobody's for certain. */
   async function findUnheld(): Promise<Claim[]> {
-    const lost = holdings.lostIds();
-    const hasLostAny = holdings.takeLostAny();
+    const lost = claimsInMemory.lostIds();
+    const hasLostAny = claimsInMemory.takeLostAny();
     const listed = await claims.list(hasLostAny ? "all" : lost);
     // Asked only now: what was claimed before the list was made and answered since is held.
-    const unheld = listed.filter((claim) => !holdings.isHeld(claim));
+    const unheld = listed.filter((claim) => !claimsInMemory.has(claim));
     const before = unheldSince;
     unheldSince = new Map(
       unheld.map((claim) => [nameOf(claim), before.get(nameOf(claim)) ?? now()]),
     );
     return unheld.filter((claim) => {
       const since = unheldSince.get(nameOf(claim)) ?? now();
-      const isLost = lost.includes(claim.id) || (hasLostAny && !holdings.isAskingForAny);
+      const isLost = lost.includes(claim.id) || (hasLostAny && !claimsInMemory.isAskingForAny);
       return claim.isFenced || isLost || now() - since >= unheldMs;
     });
   }
@@ -88,7 +97,10 @@ export function createSelfAudit(deps: SelfAuditDeps): SelfAudit {
   }
 
   async function look(): Promise<void> {
-    const unheld = await findUnheld();
+    const found = await findUnheld();
+    const known = found.filter((claim) => deps.vouching.knows(claim));
+    await deps.vouching.write(known);
+    const unheld = found.filter((claim) => !known.includes(claim));
     for (let from = 0; from < unheld.length; from += batch) {
       await end(unheld.slice(from, from + batch));
     }
@@ -100,7 +112,7 @@ export function createSelfAudit(deps: SelfAuditDeps): SelfAudit {
       void repeatSteadily({ name: "self-audit", everyMs, step: look, log, signal, nudge });
     },
     look,
-    report: () => ({ ...totals, held: holdings.count }),
+    report: () => ({ ...totals, held: claimsInMemory.count }),
     stop: () => stopping.abort(),
   };
 }

@@ -5,7 +5,7 @@ import { createLogger } from "../log.ts";
 import type { Verdict } from "../mail/classify.ts";
 import type { Attempts, ClaimedEmail, Settlement } from "../store/attempts.ts";
 import { toCallError } from "../store/call-error.ts";
-import { createHoldings } from "./holdings.ts";
+import { createClaimsInMemory } from "./claims-in-memory.ts";
 import { createSettling, type SettlingDeps } from "./settling.ts";
 
 const keyRing = createKeyRing({ current: "ab".repeat(32), old: [] });
@@ -35,7 +35,7 @@ const sent: Verdict = {
 function settlingOfTest(refuse: (tries: number, settlement: Settlement) => void) {
   const tries = new Map<string, Settlement[]>();
   const lines: Record<string, unknown>[] = [];
-  const holdings = createHoldings();
+  const claimsInMemory = createClaimsInMemory();
   const attempts = {
     async settle(settlement: Settlement) {
       const asked = [...(tries.get(settlement.id) ?? []), settlement];
@@ -46,7 +46,15 @@ function settlingOfTest(refuse: (tries: number, settlement: Settlement) => void)
   } as unknown as Attempts;
   const stream = { write: (line: string) => void lines.push(JSON.parse(line)) };
   const log = createLogger({ level: "info", stream, isForPeople: false });
-  const deps = { attempts, holdings, log, keyRing, minuteMs: 1, random: () => 0, transport: "t" };
+  const deps = {
+    attempts,
+    claimsInMemory,
+    log,
+    keyRing,
+    minuteMs: 1,
+    random: () => 0,
+    transport: "t",
+  };
   const settling = createSettling({ ...deps, ticks: { add() {} } } satisfies SettlingDeps, {
     firstPauseMs: 1,
     longestPauseMs: 2,
@@ -55,7 +63,7 @@ function settlingOfTest(refuse: (tries: number, settlement: Settlement) => void)
   const { dataKey } = keyRing.createDataKey("e", ownerId);
   const end = (id = "e") =>
     settling.end({ email: claimed(id), dataKey, verdict: sent }, stop.signal);
-  return { settling, holdings, tries, lines, stop, end };
+  return { settling, claimsInMemory, tries, lines, stop, end };
 }
 
 /** As `pg` throws it, and as the drivers turn it into an error of ours. */
@@ -73,20 +81,20 @@ test.each([
   ["a fault of the driver", new TypeError("undefined is not a function")],
   ["an error of ours", new AppError("forbidden", { publicDetail: "no" })],
 ])("%s does not end a settle: it is repeated until it is written", async (_, error) => {
-  const { settling, holdings, tries, end } = settlingOfTest((count) => {
+  const { settling, claimsInMemory, tries, end } = settlingOfTest((count) => {
     if (count < 3) throw error;
   });
   expect(await end()).toEqual({ kind: "repeating" });
-  expect([settling.repeating, holdings.isHeld({ id: "e", token: 7 })]).toEqual([1, true]);
+  expect([settling.repeating, claimsInMemory.has({ id: "e", token: 7 })]).toEqual([1, true]);
   await settling.idle();
   expect(tries.get("e")).toHaveLength(3);
-  expect([settling.repeating, settling.errorCode, holdings.count]).toEqual([0, null, 0]);
+  expect([settling.repeating, settling.errorCode, claimsInMemory.count]).toEqual([0, null, 0]);
 });
 
 test("what is written at once is not held any more", async () => {
-  const { settling, holdings, lines, end } = settlingOfTest(() => {});
+  const { settling, claimsInMemory, lines, end } = settlingOfTest(() => {});
   expect(await end()).toMatchObject({ kind: "settled", state: "sent" });
-  expect([settling.repeating, holdings.count, lines]).toEqual([0, 0, []]);
+  expect([settling.repeating, claimsInMemory.count, lines]).toEqual([0, 0, []]);
 });
 
 test("from the fourth try on nothing of the reply's words is written, and the outcome is", async () => {
@@ -152,11 +160,11 @@ test("while 1,000 outcomes are not written there is no room, and room again once
 });
 
 test("only the end of the process ends the tries", async () => {
-  const { settling, holdings, stop, end } = settlingOfTest(() => {
+  const { settling, claimsInMemory, stop, end } = settlingOfTest(() => {
     throw refusal("42501");
   });
   await end();
   stop.abort(new Error("out of time"));
   await settling.idle();
-  expect([settling.repeating, holdings.count]).toEqual([0, 0]);
+  expect([settling.repeating, claimsInMemory.count]).toEqual([0, 0]);
 });

@@ -5,7 +5,7 @@ import type { Verdict } from "../mail/classify.ts";
 import { sleep, untilAborted } from "../runtime/abortable.ts";
 import type { ClaimedEmail } from "../store/attempts.ts";
 import { sqlStateOf } from "../store/call-error.ts";
-import type { Holdings } from "./holdings.ts";
+import type { ClaimsInMemory } from "./claims-in-memory.ts";
 import { type SettleDeps, type Settled, settle } from "./settle.ts";
 
 /**
@@ -43,7 +43,7 @@ export interface Repeating {
 }
 
 export interface SettlingDeps extends SettleDeps {
-  holdings: Pick<Holdings, "hold">;
+  claimsInMemory: Pick<ClaimsInMemory, "keep">;
   log: Logger;
 }
 
@@ -55,7 +55,7 @@ export interface SettlingOptions {
 
 /** From this try on without the words of the reply, unless the database was just not there. */
 const reducedFromTry = 4;
-/** What is sent and not written is sent again when the process dies: more than this is not risked. */
+/** Sent emails whose outcome is not written are sent again if the process dies: at most so many. */
 const repeatingMax = 1_000;
 const logEveryMs = 60_000;
 
@@ -99,7 +99,7 @@ class Settler implements Settling {
   }
 
   async end(attempt: EndedAttempt, signal: AbortSignal): Promise<Settled | Repeating> {
-    const drop = this.deps.holdings.hold(attempt.email);
+    const drop = this.deps.claimsInMemory.keep(attempt.email);
     try {
       const settled = await this.settle(attempt, false);
       drop();

@@ -1,6 +1,11 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { guardedFolder, type Product, runProduct, startProduct } from "../testing/product.ts";
+import {
+  guardedFolder,
+  type Product,
+  runProduct,
+  startProduct,
+} from "../testing/product/product.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
 
 setDefaultTimeout(120_000);
 
@@ -33,8 +38,10 @@ function statusOf(product: Product, key: string): Promise<number> {
 
 async function expectWholeLife(settings: Settings, product: Product | null): Promise<void> {
   const create = ["create", "--sub", "ada", "--name", "ci", "--scopes", "read,send"];
-  const key = await run(settings, create);
+  // The key alone on stdout; when it ends, on stderr.
+  const [key = "", expiry] = (await run(settings, create)).split("\n");
   expect(key).toMatch(/^tfm_[0-9A-Za-z]{46}$/);
+  expect(expiry).toMatch(/^expires \d{4}-/);
   if (product) expect(await statusOf(product, key)).toBe(200);
 
   const [listed] = JSON.parse(await run(settings, ["list", "--sub", "ada", "--json"]));

@@ -2,9 +2,14 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { until } from "../testing/child-server.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { guardedFolder, type Product, runProduct, startProduct } from "../testing/product.ts";
+import {
+  guardedFolder,
+  type Product,
+  runProduct,
+  startProduct,
+} from "../testing/product/product.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
 
 setDefaultTimeout(120_000);
 
@@ -51,7 +56,7 @@ async function startWith(settings: Settings, emails: number): Promise<Product> {
 /** Everything that can be done with a journal of four entries, by the database and by files. */
 async function expectWholeLife(settings: Settings): Promise<{ checkpoint: string }> {
   const ok = await run(settings, ["verify", "--json"]);
-  expect(JSON.parse(ok)).toEqual({ ok: true, checked: 4, first_broken: null });
+  expect(JSON.parse(ok)).toMatchObject({ ok: true, checked: 4, first_broken: null });
   expect(await run(settings, ["verify", "--owner", "zoë"])).toContain("ok: 1 entries of 1 owners");
   const checkpoint = await run(settings, ["checkpoint"]);
   const kept = file("checkpoint.json", checkpoint);
@@ -97,7 +102,8 @@ describe("audit", () => {
     await client.connect();
     await client.query("alter table mailer.journal disable trigger user");
     await client.query(
-      "update mailer.journal set origin = '192.0.2.1' where owner_id = 'ada' and number = 2",
+      `update mailer.journal set origin = '192.0.2.1'
+       where id = (select entry_id from mailer.seals where owner_id = 'ada' and number = 2)`,
     );
     await client.end();
     for (const more of [[], ["--checkpoint", checkpoint]]) {
@@ -107,7 +113,7 @@ describe("audit", () => {
       ok: false,
       first_broken: 2,
       owner_id: "ada",
-      reason: "altered",
+      reason: "hash",
     });
   });
 

@@ -1,21 +1,37 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { type BareRoot, createBareRoot, insidePid, whyNoBareRoot } from "../testing/bare-root.ts";
-import { asChild, freePort, guardFolder, privateFolder, until } from "../testing/child-server.ts";
+import {
+  type BareRoot,
+  createBareRoot,
+  insidePid,
+  whyNoBareRoot,
+} from "../testing/product/bare-root.ts";
 import {
   type ComposeService,
   durationMs,
   readCompose,
   readFly,
   type Settings,
-} from "../testing/deployment-files.ts";
-import { readImage } from "../testing/dockerfile.ts";
-import { inMs, schedule, statusOf } from "../testing/email-requests.ts";
-import { type PostgresServer, runOnce, startPostgres } from "../testing/postgres-server.ts";
-import { type Product, runProduct, startProduct } from "../testing/product.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
+} from "../testing/product/deployment-files.ts";
+import { readImage } from "../testing/product/dockerfile.ts";
+import { inMs, schedule, statusOf } from "../testing/product/email-requests.ts";
+import { type Product, runProduct, startProduct } from "../testing/product/product.ts";
+import {
+  asChild,
+  freePort,
+  guardFolder,
+  privateFolder,
+  until,
+} from "../testing/servers/child-server.ts";
+import {
+  askForPasswords,
+  type PostgresServer,
+  runOnce,
+  startPostgres,
+} from "../testing/servers/postgres-server.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
 
 setDefaultTimeout(90_000);
 
@@ -25,16 +41,17 @@ if (whyNot !== null) console.warn(`The bare root file system is NOT tested: ${wh
 const image = readImage();
 const account = { user: "mailer@example.test", pass: "s3cret-of-the-smtp-account" };
 const variables: Settings = {
-  POSTGRES_PASSWORD: "4f1c0ffee",
+  POSTGRES_PASSWORD: "p@ss: /w?#%$",
   REDIS_PASSWORD: "with: signs, / and @",
   SMTP_HOST: "127.0.0.1",
+  SMTP_FROM: account.user,
   SMTP_USER: account.user,
   SMTP_PASS: account.pass,
   SMTP_TLS_CA: "/etc/ca.pem",
   ENCRYPTION_KEY: "9f2c71d40be8a6355c1e07f8d2b94a63e01d8f7c6b52a9430e7dc81f5a3692bb",
   JWT_SECRET: "a-secret-only-these-tests-know",
 };
-const compose = readCompose(variables);
+const compose = readCompose({});
 
 function service(name: string): ComposeService {
   const found = compose.services[name];
@@ -42,21 +59,23 @@ function service(name: string): ComposeService {
   return found;
 }
 
-/** Redis by the command of the compose file; only where it listens and lives is ours. */
+/**
+ * Redis by the command of the compose file. The image's entrypoint is stood in for by one that says
+ * where it listens and lives.
+ */
 async function startComposedRedis(): Promise<number> {
   const folder = privateFolder("composed-redis");
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
-  const [program = "", ...args] = service("redis").command;
-  const where = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder];
-  const server = Bun.spawn(
-    asChild([Bun.which(program) ?? program, ...args, ...where], "SIGKILL", null),
-    {
-      cwd: folder,
-      stdout: "ignore",
-      stderr: "ignore",
-    },
-  );
+  const where = `--port ${port} --bind 127.0.0.1 --dir ${folder}`;
+  const entrypoint = join(folder, "docker-entrypoint.sh");
+  writeFileSync(entrypoint, `#!/bin/sh\nexec "$@" ${where}\n`, { mode: 0o755 });
+  const server = Bun.spawn(asChild([...service("redis").command], "SIGKILL", null), {
+    cwd: folder,
+    env: { ...variables, PATH: `${folder}:${process.env.PATH}` },
+    stdout: "ignore",
+    stderr: "ignore",
+  });
   guardFolder(folder)(server.pid);
   return port;
 }
@@ -66,17 +85,19 @@ async function prepareDatabase(postgres: PostgresServer): Promise<void> {
   const { POSTGRES_USER, POSTGRES_DB } = service("postgres").environment;
   await runOnce(postgres.adminUrl, `create role ${POSTGRES_USER} superuser login`);
   await runOnce(postgres.adminUrl, `create database ${POSTGRES_DB} owner ${POSTGRES_USER}`);
+  await askForPasswords(postgres, service("migrate").environment.POSTGRES_RUN_TIME_USER ?? "");
 }
 
 describe.skipIf(whyNot !== null)("the binary alone in an empty root, as compose runs it", () => {
   let root: BareRoot;
+  let postgres: PostgresServer;
   let sink: SmtpSink;
   let ports: { postgres: number; redis: number };
   let backend: Product;
   let worker: Product;
 
   beforeAll(async () => {
-    const postgres = await startPostgres();
+    postgres = await startPostgres();
     await prepareDatabase(postgres);
     sink = await createSmtpSink({ auth: account, isAuthRequired: true, tls: "starttls" });
     ports = { postgres: postgres.port, redis: await startComposedRedis() };
@@ -101,8 +122,7 @@ describe.skipIf(whyNot !== null)("the binary alone in an empty root, as compose 
       PORT: `${await freePort()}`,
       SMTP_PORT: `${sink.port}`,
       REDIS_PORT: `${ports.redis}`,
-      DATABASE_URL:
-        env.DATABASE_URL?.replace("@postgres:5432", `@postgres:${ports.postgres}`) ?? "",
+      POSTGRES_PORT: `${ports.postgres}`,
     };
   }
 
@@ -150,6 +170,59 @@ describe.skipIf(whyNot !== null)("the binary alone in an empty root, as compose 
       expect(status).toMatch(/^Cap(Eff|Prm|Bnd):\s+0+$/m);
       expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
     }
+  });
+
+  test("runs as a user of the database who may call the program's functions and nothing else", async () => {
+    const {
+      POSTGRES_USER,
+      POSTGRES_DB,
+      POSTGRES_RUN_TIME_USER: name,
+    } = service("migrate").environment;
+    const url = new URL(postgres.adminUrl);
+    url.username = POSTGRES_USER ?? "";
+    url.pathname = `/${POSTGRES_DB}`;
+    const seen = await runOnce(
+      url.href,
+      `select distinct usename from pg_stat_activity
+       where application_name like 'taskforce-mailer%'`,
+    );
+    expect(seen).toEqual([{ usename: name }]);
+    const [may] = await runOnce(
+      url.href,
+      `select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as more,
+         array(select r.rolname::text from pg_auth_members m join pg_roles r on r.oid = m.roleid
+           where m.member = u.oid) as roles,
+         array(select p.proname::text from pg_proc p where p.pronamespace in
+           ('mailer'::regnamespace, 'mailer_api'::regnamespace)
+           and has_function_privilege(u.oid, p.oid, 'execute')
+           and has_schema_privilege(u.oid, p.pronamespace, 'usage')) as functions,
+         array(select c.relname::text from pg_class c where c.relnamespace = 'mailer'::regnamespace
+           and c.relkind = 'r' and has_table_privilege(u.oid, c.oid, 'select')) as tables,
+         has_schema_privilege(u.oid, 'mailer', 'usage') as schema
+       from pg_roles u where rolname = '${name}'`,
+    );
+    expect(may).toEqual({
+      ...{ more: false, roles: ["mailer_client"], functions: ["call_as"], tables: [] },
+      schema: false,
+    });
+    // No process that runs has the password of the user who migrates.
+    for (const one of ["backend", "email-worker"]) {
+      expect(service(one).environment.POSTGRES_PASSWORD).toBe("");
+    }
+    const doctor = await runProduct(["doctor"], {
+      bin: root.bin,
+      env: await composedEnv("backend"),
+    });
+    expect(doctor.output).toMatch(/schema.*migrations are applied/);
+    expect(doctor.output).not.toMatch(/permission denied/);
+    const refused = await runProduct(["migrate"], {
+      bin: root.bin,
+      env: await composedEnv("backend"),
+    });
+    expect([refused.code, refused.output]).toEqual([
+      1,
+      expect.stringContaining("POSTGRES_PASSWORD is not set"),
+    ]);
   });
 
   test("accepts at the backend what the worker sends at its time, by TLS", async () => {

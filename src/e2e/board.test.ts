@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import pg from "pg";
 import type { Browser } from "playwright-core";
-import { installedBoardFiles } from "../admin/board-files.ts";
+import { installedBoardFiles } from "../admin/board/board-files.ts";
 import { openPgliteDatabase } from "../store/pglite-database.ts";
-import { type BrowserVisit, launchBrowser, visit } from "../testing/browser.ts";
-import { until } from "../testing/child-server.ts";
-import { directSql } from "../testing/direct-sql.ts";
-import { inMs, schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
-import { type Product, startProduct } from "../testing/product.ts";
-import { startStack } from "../testing/production-stack.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
-import { replyAt } from "../testing/smtp-sink-rules.ts";
+import { type BrowserVisit, launchBrowser, visit } from "../testing/product/browser.ts";
+import { inMs, schedule, statusOf, subjectOf } from "../testing/product/email-requests.ts";
+import { type Product, startProduct } from "../testing/product/product.ts";
+import { startStack } from "../testing/product/production-stack.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { directSql } from "../testing/servers/direct-sql.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
+import { replyAt } from "../testing/servers/smtp-sink-rules.ts";
 
 setDefaultTimeout(90_000);
 
@@ -21,7 +21,7 @@ const refusedOnce = () => replyAt("rcpt", "550 5.1.1 No such user", { argument: 
 interface Installation {
   product: Product;
   sink: SmtpSink;
-  /** Who did what; stops the product where it has the database for itself. */
+  /** The journal's actors and actions; stops the product where it has the database for itself. */
   actions(): Promise<Record<string, unknown>[]>;
   close(): Promise<void>;
 }
@@ -75,9 +75,9 @@ beforeAll(async () => {
 afterAll(() => browser?.close());
 
 describe.each([
-  { name: "Redis and PostgreSQL", open: onRedis },
-  { name: "the embedded default", open: embedded },
-])("the board on $name", ({ open }) => {
+  { name: "Redis and PostgreSQL", open: onRedis, isShared: true },
+  { name: "the embedded default", open: embedded, isShared: false },
+])("the board on $name", ({ open, isShared }) => {
   let at: Installation;
   let admin: BrowserVisit;
   const boardUrl = (path = "") => `${at.product.url}/admin/queues${path}`;
@@ -179,6 +179,18 @@ describe.each([
     await pressInMenu("Resume");
     await statusOf(at.product, id, ["sent"]);
     expect(admin.faults).toEqual([]);
+  });
+
+  test("shows the queues of BullMQ beside it, where there are any, with what has ended", async () => {
+    const response = await admin.page.request.get(boardUrl("/api/queues"));
+    const { queues } = await response.json();
+    const real = queues.filter(({ name }: { name: string }) => !/^(emails|dead-l)/.test(name));
+    const names = real.map(({ name }: { name: string }) => name).toSorted();
+    expect(names).toEqual(isShared ? ["maintenance", "ticks", "webhooks"] : []);
+    // Of the periodic work the next one may be run now.
+    for (const { name, readOnlyMode } of real) expect(readOnlyMode).toBe(name !== "maintenance");
+    const ticks = real.find(({ name }: { name: string }) => name === "ticks");
+    if (isShared) expect(ticks.counts.completed).toBeGreaterThan(0);
   });
 
   test("counts what queue-stats counts", async () => {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { dumpPostgres, dumpRedis, watchRedis } from "../testing/dump.ts";
-import { emailRequest, inMs, schedule, statusOf } from "../testing/email-requests.ts";
-import { type Product, runProduct } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
-import { replyAt } from "../testing/smtp-sink-rules.ts";
+import { emailRequest, inMs, schedule, statusOf } from "../testing/product/email-requests.ts";
+import { type Product, runProduct } from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
+import { dumpPostgres, dumpRedis, watchRedis } from "../testing/servers/dump.ts";
+import { replyAt } from "../testing/servers/smtp-sink-rules.ts";
 
 setDefaultTimeout(60_000);
 
@@ -17,6 +17,7 @@ const canaries = {
   attachment: "canary attachment 6h2n",
   header: "canary-header-8d5j",
   jwtSecret: "canary-jwt-secret-4f9c",
+  formerJwtSecret: "canary-former-jwt-5g8w",
   encryptionKey: "canary encryption key 2b7g and some length",
   smtpPass: "canary-smtp-pass-1y6s",
   databasePass: "canary-database-pass-0l3e",
@@ -55,6 +56,7 @@ describe("what must stay inside", () => {
       env: {
         LOG_LEVEL: "trace",
         JWT_SECRET: canaries.jwtSecret,
+        JWT_SECRETS_OLD: canaries.formerJwtSecret,
         ENCRYPTION_KEY: canaries.encryptionKey,
         SMTP_USER: "mailer@example.test",
         SMTP_PASS: canaries.smtpPass,

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { simpleParser } from "mailparser";
-import { until } from "../testing/child-server.ts";
-import { inMs, schedule, statusOf } from "../testing/email-requests.ts";
-import { type Product, startProduct } from "../testing/product.ts";
+import { inMs, schedule, statusOf } from "../testing/product/email-requests.ts";
+import { type Product, startProduct } from "../testing/product/product.ts";
+import { until } from "../testing/servers/child-server.ts";
 
 setDefaultTimeout(90_000);
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import { dumpPostgres, dumpRedis } from "../testing/dump.ts";
-import { emailRequest, inMs } from "../testing/email-requests.ts";
-import { type HttpTarget, startHttpTarget } from "../testing/http-target.ts";
-import type { Product } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
+import { emailRequest, inMs } from "../testing/product/email-requests.ts";
+import type { Product } from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
+import { dumpPostgres, dumpRedis } from "../testing/servers/dump.ts";
+import { type HttpTarget, startHttpTarget } from "../testing/servers/http-target.ts";
 
 setDefaultTimeout(90_000);
 

@@ -5,7 +5,6 @@ import packageJson from "../../package.json" with { type: "json" };
 import { runCommandLine } from "../cli/commands.ts";
 import { loadConfig } from "../config.ts";
 import { configVariables } from "../config-variables.ts";
-import { privateFolder } from "../testing/child-server.ts";
 import {
   durationMs,
   readCompose,
@@ -13,9 +12,15 @@ import {
   readFly,
   readText,
   type Settings,
-} from "../testing/deployment-files.ts";
-import { buildContext, readImage, readStages, runBuildStage } from "../testing/dockerfile.ts";
-import { productBinary } from "../testing/product.ts";
+} from "../testing/product/deployment-files.ts";
+import {
+  buildContext,
+  readImage,
+  readStages,
+  runBuildStage,
+} from "../testing/product/dockerfile.ts";
+import { productBinary } from "../testing/product/product.ts";
+import { privateFolder } from "../testing/servers/child-server.ts";
 
 setDefaultTimeout(120_000);
 
@@ -23,19 +28,33 @@ const image = readImage();
 const fly = readFly();
 const known = new Set<string>(configVariables.map(({ name }) => name));
 const secretNames = configVariables.filter(({ isSecret }) => isSecret).map(({ name }) => name);
-/** What is left to close connections and write the last lines after the drain. */
+/** Time left to close connections and write the last lines after the drain. */
 const marginMs = 5_000;
 
 /** `.env.production` as somebody would fill in `.env.example`. */
 const envFile: Settings = {
   ...readEnvFile(".env.example"),
-  POSTGRES_PASSWORD: "4f1c0ffee",
+  POSTGRES_PASSWORD: "p@ss: /w?#%$",
   REDIS_PASSWORD: "with: $igns, / and @",
+  PUBLIC_URL: "https://mailer.example.com",
+  // Commented out there; compose must not heed them.
+  DATABASE_URL: "postgresql://mailer:password@db.example.com:5432/mailer?sslmode=verify-full",
+  REDIS_URL: "rediss://:password@redis.example.com:6379",
   SMTP_PASS: "an-app-password",
   ENCRYPTION_KEY: "9f2c71d40be8a6355c1e07f8d2b94a63e01d8f7c6b52a9430e7dc81f5a3692bb",
   JWT_SECRET: "a-secret-only-these-tests-know",
 };
-const compose = readCompose(envFile);
+/** Exactly the names that the documentation has for `.env.production`. */
+const documented: Settings = {
+  POSTGRES_PASSWORD: "p@ss: /w?#%$",
+  REDIS_PASSWORD: "with: $igns, / and @",
+  JWT_SECRET: envFile.JWT_SECRET ?? "",
+  SMTP_USER: "ada@gmail.com",
+  SMTP_PASS: "abcd efgh ijkl mnop",
+  ENCRYPTION_KEY: envFile.ENCRYPTION_KEY ?? "",
+};
+// Nothing is set for Compose itself: no --env-file, no exported variable.
+const compose = readCompose({});
 const ours = ["backend", "email-worker", "migrate"];
 
 function service(name: string) {
@@ -45,10 +64,8 @@ function service(name: string) {
 }
 
 /** The environment of a container: image, then env_file, then environment. */
-function composedEnv(name: string): Settings {
-  const { env_file, environment } = service(name);
-  expect(env_file).toBe(".env.production");
-  return { ...image.env, ...envFile, ...environment };
+function composedEnv(name: string, file = envFile): Settings {
+  return { ...image.env, ...file, ...service(name).environment };
 }
 
 function unknownIn(settings: object): string[] {
@@ -68,7 +85,7 @@ describe("the image", () => {
 
   test("is built with the Bun that package.json names", () => {
     const [from] = readStages()[0] ?? [];
-    expect(from?.rest).toBe(`oven/${packageJson.packageManager.replace("@", ":")} AS build`);
+    expect(from?.rest).toBe(`oven/bun:${packageJson.engines.bun.replace(">=", "")} AS build`);
   });
 
   test("its build stage makes a working binary of no more than the build context", async () => {
@@ -125,15 +142,15 @@ describe("the image", () => {
 
 describe("docker-compose.production.yml", () => {
   test("knows the services of the documentation", () => {
-    expect(Object.keys(compose.services)).toEqual([...ours, "redis", "postgres"]);
+    expect(Object.keys(compose.services)).toEqual(["proxy", ...ours, "redis", "postgres"]);
   });
 
   test("sets and asks for no variable that the program does not know", () => {
     for (const name of ours) expect(unknownIn(service(name).environment)).toEqual([]);
     const text = readText("docker-compose.production.yml");
-    const asked = Array.from(text.matchAll(/\$\{(\w+)/g), ([, name = ""]) => name);
-    expect(asked).toContain("POSTGRES_PASSWORD");
-    expect(asked.filter((name) => !known.has(name))).toEqual([]);
+    const asked = Array.from(text.matchAll(/(?<!\$)\$\{(\w+)/g), ([, name = ""]) => name);
+    // Compose itself is asked for ports alone, and each has a default.
+    expect(new Set(asked)).toEqual(new Set(["PORT", "HTTP_PORT", "HTTPS_PORT"]));
   });
 
   test(".env.example knows no other variables either, and holds no secret", () => {
@@ -145,12 +162,35 @@ describe("docker-compose.production.yml", () => {
     expect(given).toEqual([]);
   });
 
-  test("refuses to start without its passwords, naming the variable", () => {
-    for (const name of ["POSTGRES_PASSWORD", "REDIS_PASSWORD"]) {
-      expect(() => readCompose({ ...envFile, [name]: "" })).toThrow(
-        `required variable ${name} is missing: set it in .env.production`,
-      );
+  test("takes .env.production with exactly the documented names, and sends through Gmail", () => {
+    for (const name of ours) {
+      const config = loadConfig(composedEnv(name, documented));
+      expect(config.warnings).toEqual([]);
+      expect(config.transport).toMatchObject({ host: "smtp.gmail.com", port: 587 });
+      expect(config.sender.from).toBe("ada@gmail.com");
+      // What the file says of an SMTP server wins.
+      const other = composedEnv(name, { ...documented, SMTP_HOST: "smtp.example.com" });
+      expect(loadConfig(other).transport).toMatchObject({ host: "smtp.example.com" });
     }
+  });
+
+  test("refuses a placeholder by name, with the command that makes a secret", () => {
+    for (const name of ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "JWT_SECRET", "ENCRYPTION_KEY"]) {
+      const file = { ...documented, [name]: `your-${name.toLowerCase()}-here` };
+      expect(() => loadConfig(composedEnv("migrate", file))).toThrow(name);
+      expect(() => loadConfig(composedEnv("migrate", file))).toThrow("openssl rand -hex 32");
+    }
+    const file = { ...documented, SMTP_PASS: "your-app-password" };
+    expect(() => loadConfig(composedEnv("backend", file))).toThrow("SMTP_PASS");
+  });
+
+  test("its Redis does not begin without a password, naming the variable", () => {
+    const [shell = "", ...args] = service("redis").command;
+    const { exitCode, stderr } = Bun.spawnSync([shell, ...args], {
+      env: { PATH: "/usr/bin:/bin" },
+    });
+    expect(exitCode).not.toBe(0);
+    expect(stderr.toString()).toContain("REDIS_PASSWORD: set it in .env.production");
   });
 
   test("gives a configuration without a fault or a warning, by its own database and queue", () => {
@@ -158,9 +198,14 @@ describe("docker-compose.production.yml", () => {
       const config = loadConfig(composedEnv(name));
       expect(config.warnings).toEqual([]);
       const password = encodeURIComponent(envFile.REDIS_PASSWORD ?? "");
-      expect(config.queue).toEqual({ driver: "redis", url: `redis://:${password}@redis:6379` });
-      const url = `postgresql://mailer:${envFile.POSTGRES_PASSWORD}@postgres:5432/mailer`;
-      expect(config.database).toMatchObject({ driver: "postgres", url });
+      const place = { kind: "single", url: `redis://:${password}@redis:6379` };
+      expect(config.queue).toEqual({ driver: "redis", place } as never);
+      const secret = encodeURIComponent(envFile.POSTGRES_PASSWORD ?? "");
+      const url = `postgresql://mailer:${secret}@postgres:5432/mailer`;
+      const migrateUrl = name === "migrate" ? url : null;
+      expect(config.database).toMatchObject({ driver: "postgres", migrateUrl });
+      const { username } = new URL("url" in config.database ? config.database.url : "");
+      expect(username).toBe("mailer_run_time");
       expect(config.transport.kind).toBe("smtp");
       // Several of them may start at the same time: `migrate` alone touches the schema.
       expect(config.autoMigrate).toBe(false);
@@ -169,18 +214,26 @@ describe("docker-compose.production.yml", () => {
     expect([POSTGRES_USER, POSTGRES_DB]).toEqual(["mailer", "mailer"]);
   });
 
-  test("runs a backend on one port of this machine, and workers as many as one likes", () => {
+  test("runs backends and workers as many as one likes, none on a fixed port", () => {
     expect(loadConfig(composedEnv("backend")).role).toBe("api");
     expect(loadConfig(composedEnv("email-worker")).role).toBe("worker");
-    expect(readCompose({ ...envFile, PORT: "8080" }).services.backend?.ports).toEqual([
-      `127.0.0.1:8080:${image.port}`,
-    ]);
+    expect(service("backend").ports).toEqual([]);
+    // Health and figures of a worker, on whatever port is free on this machine alone.
+    expect(service("email-worker").ports).toEqual([`127.0.0.1::${image.port}`]);
+    const proxied = (variables: Settings) => readCompose(variables).services.proxy?.ports;
+    expect(proxied({})).toEqual(["127.0.0.1:3000:3000", "80:80", "443:443"]);
+    expect(proxied({ PORT: "8080" })?.[0]).toBe("127.0.0.1:8080:3000");
+    expect(service("proxy").depends_on).toEqual({ backend: { condition: "service_healthy" } });
     expect(loadConfig(composedEnv("backend")).http).toMatchObject({
       port: image.port,
       host: "0.0.0.0",
     });
-    const published = Object.values(compose.services).filter(({ ports }) => ports.length > 0);
-    expect(published).toHaveLength(1);
+    // The proxy alone reaches a backend, so what it says of the caller counts.
+    expect(loadConfig(composedEnv("backend")).http.trustProxy).toEqual({ kind: "hops", hops: 1 });
+    const published = Object.keys(compose.services).filter(
+      (name) => service(name).ports.length > 0,
+    );
+    expect(published).toEqual(["proxy", "email-worker"]);
   });
 
   test("migrates once the database is healthy, and before anybody serves", async () => {
@@ -214,7 +267,13 @@ describe("docker-compose.production.yml", () => {
     }
     expect(service("redis").volumes).toEqual(["redis:/data"]);
     expect(service("postgres").volumes).toEqual(["postgres:/var/lib/postgresql/data"]);
-    expect(Object.keys(compose.volumes)).toEqual(["mailer", "redis", "postgres"]);
+    expect(service("proxy").volumes).toEqual(["proxy:/data"]);
+    expect(Object.keys(compose.volumes)).toEqual(["mailer", "proxy", "redis", "postgres"]);
+    // One that runs away takes nobody else with it.
+    for (const { mem_limit, pids_limit } of Object.values(compose.services)) {
+      expect(mem_limit).toMatch(/^\d+[mg]$/);
+      expect(pids_limit).toBeWithin(64, 1025);
+    }
   });
 
   test("takes versions of PostgreSQL and Redis that the program is tested for", () => {

@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { jwtVerify } from "jose";
-import { productBinary } from "../testing/product.ts";
+import { productBinary } from "../testing/product/product.ts";
 
 setDefaultTimeout(60_000);
 
@@ -70,9 +70,9 @@ describe("a secret of .env", () => {
   }
 });
 
-test("the README's block for production, pasted into a shell, makes a file that is taken", async () => {
-  const readme = await Bun.file("README.md").text();
-  const block = /## In production[\s\S]*?```sh\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+test("the block of the documentation, pasted into a shell, makes a file that is taken", async () => {
+  const page = await Bun.file("public/docs/deployment.md").text();
+  const block = /## Settings[\s\S]*?```sh\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
   expect(block).toContain("$(openssl rand -hex 32)");
   const shell = Bun.spawn(["bash", "-c", block], { cwd: folder, stdout: "pipe", stderr: "pipe" });
   expect([await shell.exited, await new Response(shell.stderr).text()]).toEqual([0, ""]);

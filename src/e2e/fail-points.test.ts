@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { deliveryPointNames } from "../runtime/fail-points.ts";
-import { schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
-import { faultyBinary, type Product } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
+import { schedule, statusOf, subjectOf } from "../testing/product/email-requests.ts";
+import { faultyBinary, type Product } from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
 
 setDefaultTimeout(90_000);
 

@@ -1,8 +1,8 @@
 import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { resolve } from "node:path";
-import { faults } from "../testing/faults/catalogue.ts";
-import { lostReplies } from "../testing/faults/postgres-faults.ts";
-import { runFault } from "../testing/faults/run-fault.ts";
+import { faults } from "../../scripts/faults/catalogue.ts";
+import { lostReplies } from "../../scripts/faults/postgres-faults.ts";
+import { runFault } from "../../scripts/faults/run-fault.ts";
 
 // Waiting for a lane counts, so this bounds the whole file; each run has its own deadline of rest.
 setDefaultTimeout(420_000);
@@ -11,7 +11,6 @@ setDefaultTimeout(420_000);
 const quick = [
   "workers-killed",
   "redis-flushed",
-  "redis-in-part",
   "postgres-killed-after-201",
   "postgres-reply-lost",
   "settle-refused",
@@ -19,7 +18,6 @@ const quick = [
   "claims-forgotten",
   "two-regions-race",
   "changes-around-due-time",
-  "functions-refused",
 ];
 
 /** Rows wait for heartbeats and leases more than they work: two cores carry two rows at a time. */

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Redis } from "ioredis";
-import { schedule, scheduleBatch, statusOf, subjectOf } from "../testing/email-requests.ts";
-import type { Product } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
-import { acceptThenDrop, type SinkRule } from "../testing/smtp-sink-rules.ts";
+import { schedule, scheduleBatch, statusOf, subjectOf } from "../testing/product/email-requests.ts";
+import type { Product } from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
+import { acceptThenDrop, type SinkRule } from "../testing/servers/smtp-sink-rules.ts";
 
 setDefaultTimeout(90_000);
 

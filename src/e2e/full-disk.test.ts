@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { emailRequest, inMs, schedule } from "../testing/email-requests.ts";
-import { guardedFolder, runProduct, startProduct } from "../testing/product.ts";
+import { emailRequest, inMs, schedule } from "../testing/product/email-requests.ts";
+import { guardedFolder, runProduct, startProduct } from "../testing/product/product.ts";
 
 setDefaultTimeout(120_000);
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Browser } from "playwright-core";
-import { type BrowserVisit, launchBrowser, visit } from "../testing/browser.ts";
-import { schedule, statusOf } from "../testing/email-requests.ts";
-import { type Product, startProduct } from "../testing/product.ts";
-import { createSmtpSink } from "../testing/smtp-sink.ts";
-import { replyAt } from "../testing/smtp-sink-rules.ts";
+import { type BrowserVisit, launchBrowser, visit } from "../testing/product/browser.ts";
+import { schedule, statusOf } from "../testing/product/email-requests.ts";
+import { type Product, startProduct } from "../testing/product/product.ts";
+import { createSmtpSink } from "../testing/servers/smtp-sink.ts";
+import { replyAt } from "../testing/servers/smtp-sink-rules.ts";
 
 setDefaultTimeout(90_000);
 
@@ -112,39 +112,44 @@ describe("the console, with content that somebody made to hurt", () => {
     await product?.kill();
   });
 
-  test.each(["/", "/captured/ID?part=text", "/captured/ID?part=headers"])(
+  test.each([
+    "/console/emails",
+    "/console/emails/ID?part=text",
+    "/console/emails/ID?part=headers",
+    "/console/emails/ID?part=source",
+  ])(
     "shows it as text at %s, also after refreshing itself, and its own page breaks no rule of ours",
     async (path) => {
       admin.faults.length = 0;
       await admin.page.goto(`${product.url}${path.replace("ID", id)}`);
-      await admin.page.getByText("onerror").first().waitFor();
-      if (path === "/") await admin.page.waitForResponse(`${product.url}/captured`);
+      await admin.page.getByText("onerror").first().waitFor({ state: "attached" });
+      if (!path.includes("ID")) await admin.page.waitForResponse(`${product.url}${path}`);
       await expectUnhurt(admin);
       expect(admin.faults).toEqual([]);
     },
   );
 
   test("shows its HTML in a frame that runs nothing, reaches nobody, and cannot leave", async () => {
-    await admin.page.goto(`${product.url}/captured/${id}`);
+    await admin.page.goto(`${product.url}/console/emails/${id}`);
     const frame = admin.page.frameLocator("iframe");
     await frame.locator("#seen").waitFor();
     await expectUnhurt(admin);
     await frame.locator("#link").click();
     await expectUnhurt(admin);
-    expect(new URL(admin.page.url()).pathname).toBe(`/captured/${id}`);
+    expect(new URL(admin.page.url()).pathname).toBe(`/console/emails/${id}`);
     // The rules stop scripts and requests: without them there would be nothing to report.
     expect(admin.faults.join("\n")).toMatch(/Content Security Policy/);
   });
 
   test("runs nothing either when its HTML is opened outside of the frame", async () => {
-    await admin.page.goto(`${product.url}/captured/${id}/html`);
+    await admin.page.goto(`${product.url}/console/emails/${id}/html`);
     await admin.page.locator("#seen").waitFor();
     await expectUnhurt(admin);
-    expect(admin.page.url()).toBe(`${product.url}/captured/${id}/html`);
+    expect(admin.page.url()).toBe(`${product.url}/console/emails/${id}/html`);
   });
 
   test("saves an attachment instead of showing it", async () => {
-    await admin.page.goto(`${product.url}/captured/${id}`);
+    await admin.page.goto(`${product.url}/console/emails/${id}`);
     const [download] = await Promise.all([
       admin.page.waitForEvent("download"),
       admin.page.locator(".attachments a").first().click(),

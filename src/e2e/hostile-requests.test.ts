@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { type Product, startProduct } from "../testing/product.ts";
+import { type Product, startProduct } from "../testing/product/product.ts";
 
 setDefaultTimeout(240_000);
 
@@ -138,7 +138,7 @@ async function send(body: string | Uint8Array, isChunked = false): Promise<numbe
       await res.text();
       return res.status;
     },
-    // Who refuses a large body may hang up before all of it was said.
+    // A server that refuses a large body may hang up before all of it was sent.
     () => closed,
   );
 }

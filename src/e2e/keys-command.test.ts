@@ -5,8 +5,8 @@ import { decryptEmail } from "../content/decrypt-email.ts";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
-import { inMs, schedule } from "../testing/email-requests.ts";
-import { adminClaims } from "../testing/new-email.ts";
+import { adminClaims } from "../testing/fixtures/new-email.ts";
+import { inMs, schedule } from "../testing/product/email-requests.ts";
 import {
   guardedFolder,
   type Product,
@@ -14,8 +14,8 @@ import {
   runProduct,
   spawnProduct,
   startProduct,
-} from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
+} from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
 
 setDefaultTimeout(240_000);
 
@@ -83,7 +83,7 @@ describe("keys rotate on PostgreSQL", () => {
     expect(keys).toMatchObject([{ role: "current" }, { role: "old" }]);
     for (const { emails } of keys) expect(emails).toBeGreaterThan(0);
 
-    // What is accepted, found and read meanwhile.
+    // Accepting, finding and reading go on meanwhile.
     const accepted = await schedule(server, { ...later(), recipients: ["late@example.test"] });
     const find = (address: string) =>
       server.api<{ id: string }[]>("GET", `/api/v1/scheduled-emails?recipient=${address}`);
@@ -94,7 +94,7 @@ describe("keys rotate on PostgreSQL", () => {
       [1, 2].map(() => runProduct(["keys", "rotate", "--batch", "7"], { env: settings() })),
     );
     expect([one?.code, two?.code]).toEqual([0, 0]);
-    expect(one?.output).toContain("take it out of ENCRYPTION_KEYS_OLD");
+    expect(one?.output).toContain("You can remove it from ENCRYPTION_KEYS_OLD");
 
     const alone = { ...stack.env, ENCRYPTION_KEY: next };
     const after = await runProduct(["keys", "status", "--json"], { env: alone });

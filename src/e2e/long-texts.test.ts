@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { emailSchema } from "../http/email-schema.ts";
-import { characterClasses, longTexts } from "../testing/long-texts.ts";
-import { type Product, startProduct } from "../testing/product.ts";
+import { emailSchema } from "../http/request/email-schema.ts";
+import { characterClasses, longTexts } from "../testing/fixtures/long-texts.ts";
+import { type Product, startProduct } from "../testing/product/product.ts";
 
 setDefaultTimeout(120_000);
 
@@ -55,18 +55,19 @@ test.each(["spaces", "angle brackets", "dots", "encoded words", "emoji"])(
     const text = longTexts(characterClasses[name] ?? "", bytes)[1] ?? "";
     for (const body of bodiesOf(text)) {
       const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-      const startedAt = performance.now();
-      const answered = fetch(`${product.url}/api/v1/schedule-mail`, {
-        method: "POST",
-        headers,
-        body,
-      }).then(async (res) => {
-        await res.text();
-        return { status: res.status, isSoon: performance.now() - startedAt < answeredWithinMs };
-      });
-      const liveMs = await slowestLive(answered);
-      expect(await answered).toEqual({ status: 422, isSoon: true });
-      expect(liveMs).toBeLessThan(liveWithinMs);
+      let seen = { status: 0, isSoon: false, isLive: false };
+      // A machine that does something else holds one try up; what grows with the square, all three.
+      for (let tries = 0; tries < 3 && !(seen.isSoon && seen.isLive); tries++) {
+        const startedAt = performance.now();
+        const path = `${product.url}/api/v1/schedule-mail`;
+        const answered = fetch(path, { method: "POST", headers, body }).then(async (res) => {
+          await res.text();
+          return { status: res.status, isSoon: performance.now() - startedAt < answeredWithinMs };
+        });
+        const isLive = (await slowestLive(answered)) < liveWithinMs;
+        seen = { ...(await answered), isLive };
+      }
+      expect(seen).toEqual({ status: 422, isSoon: true, isLive: true });
     }
   },
 );

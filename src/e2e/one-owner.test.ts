@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect, type Socket } from "node:net";
-import { type Product, startProduct } from "../testing/product.ts";
+import { type Product, startProduct } from "../testing/product/product.ts";
 
 setDefaultTimeout(120_000);
 
 const path = "/api/v1/schedule-mail";
-/** Another owner's POST, read and due email, each. */
-const withinMs = 3_000;
+/**
+ * Another owner's POST, read and due email, each. A machine of its own keeps to 3 s; this is run
+ * beside other tests, and what it is to find took 10 s.
+ */
+const withinMs = 6_000;
 const email = { recipients: ["bob@example.com"], subject: "Hello", body: "A few words." };
 
 let product: Product;
@@ -160,7 +163,7 @@ const later = "2035-01-01T00:00:00Z";
 async function stall(size: number): Promise<Socket> {
   const socket = connect(product.port, "127.0.0.1");
   socket.on("error", () => {});
-  // What is answered early has to be read for the end to be seen.
+  // An early answer has to be read for the end to be seen.
   socket.resume();
   const head = ["POST /api/v1/schedule-mail HTTP/1.1", "Host: a", `Authorization: Bearer ${flood}`];
   const lines = [...head, "Content-Type: application/json", `Content-Length: ${size}`, "", ""];

@@ -2,9 +2,14 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { DoctorReport } from "../cli/doctor/print-report.ts";
-import { schedule, statusOf } from "../testing/email-requests.ts";
-import { guardedFolder, type Product, runProduct, startProduct } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
+import { schedule, statusOf } from "../testing/product/email-requests.ts";
+import {
+  guardedFolder,
+  type Product,
+  runProduct,
+  startProduct,
+} from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
 
 setDefaultTimeout(90_000);
 

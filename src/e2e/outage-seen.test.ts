@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { Redis } from "ioredis";
 import type { DoctorReport } from "../cli/doctor/print-report.ts";
-import { until } from "../testing/child-server.ts";
-import { inMs, schedule, statusOf } from "../testing/email-requests.ts";
-import { type Product, runProduct } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
-import { replyAt } from "../testing/smtp-sink-rules.ts";
+import { inMs, schedule, statusOf } from "../testing/product/email-requests.ts";
+import { type Product, runProduct } from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { replyAt } from "../testing/servers/smtp-sink-rules.ts";
 
 setDefaultTimeout(60_000);
 

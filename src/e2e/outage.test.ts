@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { until } from "../testing/child-server.ts";
-import { scheduleBatch, statusOf, subjectOf } from "../testing/email-requests.ts";
-import type { Product } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
-import { mostWithin } from "../testing/sliding-window.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
-import { replyAt } from "../testing/smtp-sink-rules.ts";
+import { mostWithin } from "../testing/model/sliding-window.ts";
+import { scheduleBatch, statusOf, subjectOf } from "../testing/product/email-requests.ts";
+import type { Product } from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
+import { replyAt } from "../testing/servers/smtp-sink-rules.ts";
 
 setDefaultTimeout(180_000);
 
@@ -81,7 +81,8 @@ describe("an outage of the next hop", () => {
     await until("the breaker opens", async () => {
       return (await transportHealth(product)).breaker !== "closed";
     });
-    await Bun.sleep(outageMs);
+    // Long enough for its waits between probes to have grown.
+    await Bun.sleep(5_000);
     const sink = await comeBack();
     const startedAt = performance.now();
     await sink.waitForAcceptances(300, 60_000);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { type HttpTarget, startHttpTarget } from "../testing/http-target.ts";
-import { guardedFolder } from "../testing/product.ts";
+import { guardedFolder } from "../testing/product/product.ts";
+import { type HttpTarget, startHttpTarget } from "../testing/servers/http-target.ts";
 
 setDefaultTimeout(60_000);
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { until } from "../testing/child-server.ts";
-import { inMs, schedule, statusOf } from "../testing/email-requests.ts";
-import { type Product, runProduct, startProduct } from "../testing/product.ts";
+import { inMs, schedule, statusOf } from "../testing/product/email-requests.ts";
+import { type Product, runProduct, startProduct } from "../testing/product/product.ts";
+import { until } from "../testing/servers/child-server.ts";
 
 setDefaultTimeout(60_000);
 
@@ -29,7 +29,12 @@ const pageOf = async () => (await product.api("GET", "/", undefined, admin)).tex
 
 test("a pause keeps what is due pending, over a restart, until it is resumed", async () => {
   expect(await run("pause", "--reason", "wrong template")).toMatchObject({
-    ...{ kind: "region", name: "local", paused_by: "cli", reason: "wrong template" },
+    ...{
+      kind: "region",
+      name: "local",
+      paused_by: "taskforce-mailer:cli",
+      reason: "wrong template",
+    },
   });
   const due = await schedule(product, { subject: "Due while paused" });
   const dueAt = Date.now() + 500;
@@ -62,7 +67,7 @@ test("a pause keeps what is due pending, over a restart, until it is resumed", a
 
 test("both stand in the journal, with who did it and why", async () => {
   const entries = async () => {
-    const path = "/api/v1/audit?owner_id=cli";
+    const path = "/api/v1/audit?owner_id=taskforce-mailer:cli";
     const { body } = await product.api<Record<string, unknown>[]>("GET", path, undefined, admin);
     return body.data.map(({ actor, action, detail }) => ({ actor, action, detail }));
   };
@@ -70,12 +75,12 @@ test("both stand in the journal, with who did it and why", async () => {
   expect(await entries()).toEqual(
     expect.arrayContaining([
       {
-        ...{ actor: "cli", action: "sending.paused" },
+        ...{ actor: "taskforce-mailer:cli", action: "sending.paused" },
         detail: { region: "local", reason: "wrong template" },
       },
       {
-        ...{ actor: "cli", action: "sending.resumed" },
-        detail: expect.objectContaining({ region: "local", paused_by: "cli" }),
+        ...{ actor: "taskforce-mailer:cli", action: "sending.resumed" },
+        detail: expect.objectContaining({ region: "local", paused_by: "taskforce-mailer:cli" }),
       },
     ]),
   );

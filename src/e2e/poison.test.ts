@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { resolve } from "node:path";
-import { schedule, scheduleBatch, statusOf, subjectOf } from "../testing/email-requests.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
+import { schedule, scheduleBatch, statusOf, subjectOf } from "../testing/product/email-requests.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
 
 setDefaultTimeout(150_000);
 

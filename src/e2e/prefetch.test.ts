@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import pg from "pg";
-import { until } from "../testing/child-server.ts";
-import { inMs, scheduleBatch, statusOf } from "../testing/email-requests.ts";
-import type { Product } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
+import { inMs, scheduleBatch, statusOf } from "../testing/product/email-requests.ts";
+import type { Product } from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
+import { until } from "../testing/servers/child-server.ts";
 
 setDefaultTimeout(60_000);
 
@@ -153,6 +153,6 @@ test("of a flood that may not be late nothing is sent late, though it was claime
   expect(sent.length).toBe(states.filter((state) => state === "sent").length);
   expect(sent.length).toBeGreaterThan(20);
   expect(sent.length).toBeLessThan(count);
-  // Who was fenced in time is handed over at once.
+  // An email fenced in time is handed over at once.
   for (const { at } of sent) expect(at.getTime()).toBeLessThan(moment + 2_000 + 1_000);
 });

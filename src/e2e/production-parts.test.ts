@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { simpleParser } from "mailparser";
-import { inMs, schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
-import type { Product } from "../testing/product.ts";
-import type { EmailAnswer } from "../testing/product-answers.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
-import { replyAt } from "../testing/smtp-sink-rules.ts";
+import { inMs, schedule, statusOf, subjectOf } from "../testing/product/email-requests.ts";
+import type { Product } from "../testing/product/product.ts";
+import type { EmailAnswer } from "../testing/product/product-answers.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
+import { replyAt } from "../testing/servers/smtp-sink-rules.ts";
 
 setDefaultTimeout(60_000);
 

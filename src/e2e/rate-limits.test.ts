@@ -1,5 +1,5 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
 
 setDefaultTimeout(90_000);
 

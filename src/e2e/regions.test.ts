@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import pg from "pg";
-import { inMs, schedule, scheduleBatch, statusOf, subjectOf } from "../testing/email-requests.ts";
-import { startTwoRegions, type TwoRegions } from "../testing/two-regions.ts";
+import {
+  inMs,
+  schedule,
+  scheduleBatch,
+  statusOf,
+  subjectOf,
+} from "../testing/product/email-requests.ts";
+import { startTwoRegions, type TwoRegions } from "../testing/product/two-regions.ts";
 
 setDefaultTimeout(120_000);
 

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { privateFolder } from "../testing/child-server.ts";
-import { productBinary } from "../testing/product.ts";
+import { productBinary } from "../testing/product/product.ts";
+import { privateFolder } from "../testing/servers/child-server.ts";
 
 setDefaultTimeout(120_000);
 
@@ -50,6 +50,31 @@ describe("scripts", () => {
       expect(code).toBe(2);
       expect(output).toContain("usage: scripts/demo");
     }
+  });
+});
+
+describe("commands that earlier documentation names", () => {
+  test("node test-scheduling.js plays the walk of the demo", async () => {
+    const command = ["node", "test-scheduling.js", "--own", "--in", "1s"];
+    const env = { PATH: process.env.PATH ?? "", TASKFORCE_MAILER_BIN: productBinary() };
+    const { code, output } = await run(command, root, env);
+    expect(output).toContain("The story came true.");
+    expect(code).toBe(0);
+    expect((await run(["node", "test-scheduling.js", "--what"], root, env)).code).toBe(2);
+  });
+
+  test("pnpm install, dev and start: nothing in package.json forbids pnpm", async () => {
+    const { scripts, ...manifest } = await Bun.file(join(root, "package.json")).json();
+    // pnpm refuses a checkout whose packageManager is another program, and warns of a field "pnpm".
+    expect([manifest.packageManager, manifest.pnpm]).toEqual([undefined, undefined]);
+    for (const name of ["dev", "start"]) {
+      const { code, output } = await run(["bash", scripts[name], "--help"], root, {
+        PATH: process.env.PATH ?? "",
+      });
+      expect([code, output]).toEqual([0, expect.stringContaining(`usage: scripts/${name}`)]);
+    }
+    const settings = Bun.YAML.parse(await Bun.file(join(root, "pnpm-workspace.yaml")).text());
+    expect(settings).toMatchObject({ lockfile: false, allowBuilds: { "msgpackr-extract": false } });
   });
 });
 

@@ -1,14 +1,20 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { simpleParser } from "mailparser";
-import { until } from "../testing/child-server.ts";
-import { emailRequest, inMs, schedule, statusOf, subjectOf } from "../testing/email-requests.ts";
-import { runOnce } from "../testing/postgres-server.ts";
-import { type Product, runProduct } from "../testing/product.ts";
-import { type ProductionStack, startStack } from "../testing/production-stack.ts";
-import { replyAt } from "../testing/smtp-sink-rules.ts";
-import { secretKey } from "../testing/supabase-keys.ts";
-import { type SupabaseServer, startSupabase } from "../testing/supabase-server.ts";
+import {
+  emailRequest,
+  inMs,
+  schedule,
+  statusOf,
+  subjectOf,
+} from "../testing/product/email-requests.ts";
+import { type Product, runProduct } from "../testing/product/product.ts";
+import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { runOnce } from "../testing/servers/postgres-server.ts";
+import { replyAt } from "../testing/servers/smtp-sink-rules.ts";
+import { secretKey } from "../testing/servers/supabase-keys.ts";
+import { type SupabaseServer, startSupabase } from "../testing/servers/supabase-server.ts";
 
 setDefaultTimeout(60_000);
 

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { until } from "../testing/child-server.ts";
-import { type Product, startProduct } from "../testing/product.ts";
+import { type Product, startProduct } from "../testing/product/product.ts";
+import { until } from "../testing/servers/child-server.ts";
 
 setDefaultTimeout(90_000);
 
 let product: Product;
 beforeAll(async () => {
-  product = await startProduct();
+  // As scripts/start does: its output here is no terminal.
+  product = await startProduct({ serveArgs: ["--welcome"] });
   await until("the welcome is printed", () => pasteLine() !== undefined);
 });
 afterAll(() => product?.kill());
@@ -43,11 +44,18 @@ describe("what the binary says when it starts without configuration", () => {
     expect(cookie).toContain("SameSite=Strict");
 
     const session = cookie.split(";")[0] ?? "";
-    const page = await fetch(`${product.url}/`, { headers: { cookie: session } });
+    const page = await fetch(`${product.url}/console/emails`, { headers: { cookie: session } });
     expect(page.status).toBe(200);
     expect(await page.text()).toContain("Hello from Taskforce Mailer");
     const second = await fetch(link, { redirect: "manual" });
     expect(second.headers.get("set-cookie") ?? "").not.toContain(`=${session.split("=")[1]}`);
     expect(second.status).toBeGreaterThanOrEqual(400);
   });
+});
+
+test("a log gets no credential, and says how one is had", async () => {
+  const logged = await startProduct();
+  await until("it says that it runs", () => logged.output().includes("token --sub developer"));
+  expect(logged.output()).not.toMatch(/code=|eyJ/);
+  await logged.kill();
 });

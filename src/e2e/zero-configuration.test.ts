@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { simpleParser } from "mailparser";
-import { until } from "../testing/child-server.ts";
-import { inMs, schedule, scheduleBatch, statusOf } from "../testing/email-requests.ts";
-import { type Product, runProduct, startProduct } from "../testing/product.ts";
+import { inMs, schedule, scheduleBatch, statusOf } from "../testing/product/email-requests.ts";
+import { type Product, runProduct, startProduct } from "../testing/product/product.ts";
+import { until } from "../testing/servers/child-server.ts";
 
 setDefaultTimeout(90_000);
 
@@ -51,7 +51,12 @@ describe("the binary without any configuration", () => {
   test("lists captured mails on the page, and shows none to strangers", async () => {
     const id = await schedule(product, { subject: "On the page" });
     await statusOf(product, id);
-    const page = await product.api("GET", "/", undefined, await product.token("root", "admin"));
+    const page = await product.api(
+      "GET",
+      "/console/emails",
+      undefined,
+      await product.token("root", "admin"),
+    );
     expect(page.status).toBe(200);
     expect(page.text).toContain("On the page");
 

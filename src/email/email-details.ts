@@ -6,7 +6,7 @@ import type { Address, EmailDraft } from "./email.ts";
  */
 export interface EmailDetails {
   from: Address;
-  replyTo: Address | null;
+  replyTo: Address[];
   body: string | null;
   htmlBody: string | null;
   headers: Record<string, string>;
@@ -16,6 +16,8 @@ export interface EmailDetails {
     contentId: string | null;
     sizeBytes: number;
   }[];
+  /** A finished message, of which nothing but the envelope is known. */
+  isRaw?: boolean;
   /** Set by an edit; before one it follows from the email's id and the sender's domain. */
   messageId?: string;
 }
@@ -36,7 +38,7 @@ export interface BodyPlaces {
   htmlBody?: BodyPlace;
 }
 
-/** What is stored. Those of earlier versions hold the details themselves, bodies and all. */
+/** The stored form. Those of earlier versions hold the details themselves, bodies and all. */
 export interface StoredDetails {
   /** A body that has a place is null here. */
   details: EmailDetails;
@@ -46,6 +48,7 @@ export interface StoredDetails {
 export function detailsOf(draft: EmailDraft, places: BodyPlaces, messageId?: string) {
   const details: EmailDetails = {
     ...(messageId === undefined ? {} : { messageId }),
+    ...(draft.raw === undefined ? {} : { isRaw: true }),
     from: draft.from,
     replyTo: draft.replyTo,
     body: places.body ? null : draft.body,

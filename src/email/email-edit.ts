@@ -1,4 +1,5 @@
 import type { Address, EmailDraft, OnLate } from "./email.ts";
+import type { ResolvedWallClock } from "./wall-clock.ts";
 
 /** When an email is too late, and what happens to it then. */
 export interface Lateness {
@@ -26,6 +27,7 @@ export interface EmailEdit {
   recipients?: RecipientLists;
   /** null: as soon as possible. */
   scheduledAt?: Date | null;
+  wallClock?: ResolvedWallClock;
   lateness?: Lateness;
   onUncertain?: EmailDraft["onUncertain"];
   maxRetries?: number;

@@ -1,3 +1,5 @@
+import type { ResolvedWallClock } from "./wall-clock.ts";
+
 /** The nouns: what a caller asks us to send, and what becomes of it. No I/O here. */
 
 /** States of an email; the legal edges are in `states.ts` and in the database's trigger. */
@@ -49,7 +51,8 @@ export interface Attachment {
 /** An email as a caller asked for it, checked and complete, before it is composed. */
 export interface EmailDraft {
   from: Address;
-  replyTo: Address | null;
+  /** Where answers go; empty: to `from`. */
+  replyTo: Address[];
   to: Address[];
   cc: Address[];
   bcc: Address[];
@@ -59,8 +62,12 @@ export interface EmailDraft {
   /** Only names of the allow-list; values without CR, LF or NUL. */
   headers: Record<string, string>;
   attachments: Attachment[];
+  /** A finished message, which is sent as it is; then there are no bodies, headers and attachments. */
+  raw?: Uint8Array;
   /** null: as soon as possible. */
   scheduledAt: Date | null;
+  /** The local time that `scheduledAt` was made of; absent: it was given itself. */
+  wallClock?: ResolvedWallClock;
   /** 0–20; 3 means at most 4 attempts. null: the default, which greylisting may lengthen. */
   maxRetries: number | null;
   /** Seconds after `scheduledAt` in which retries may start. */

@@ -71,7 +71,7 @@ describe("refused", () => {
 
   test("what is past by more than sixty seconds", () => {
     expect(pastFault(new Date("2026-11-24T02:58:59.999Z"), now)).toContain(
-      "not past (it is 2026-11-24T03:00:00.000Z), got 2026-11-24T02:58:59.999Z",
+      "not in the past (it is 2026-11-24T03:00:00.000Z), got 2026-11-24T02:58:59.999Z",
     );
   });
 });

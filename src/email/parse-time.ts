@@ -34,7 +34,7 @@ export function parseInstant(input: unknown): Parsed<Date> {
 /** A sentence when an instant to send at is past by more than 60 seconds; null: it is not. */
 export function pastFault(instant: Date, now: Date): string | null {
   if (now.getTime() - instant.getTime() <= pastToleranceMs) return null;
-  return `expected a time that is not past (it is ${now.toISOString()}), got ${instant.toISOString()}`;
+  return `expected a time that is not in the past (it is ${now.toISOString()}), got ${instant.toISOString()}`;
 }
 
 function instantOf(match: RegExpExecArray): Date | null {

@@ -1,5 +1,5 @@
 /**
- * What is the same in all replies that say the same thing. Mail servers put addresses, their own
+ * The part that all replies with the same meaning share. Mail servers put addresses, their own
  * names, times and ids of the conversation into their words; each becomes a placeholder, so that
  * `<a1@x.test>: user unknown id=77` and `<b2@x.test>: user unknown id=78` are alike.
  *

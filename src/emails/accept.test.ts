@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createKeyRing } from "../crypto/create-key-ring.ts";
 import { createByteSemaphore } from "../runtime/byte-semaphore.ts";
 import type { Emails } from "../store/emails.ts";
-import { emailDraft } from "../testing/email-draft.ts";
+import { emailDraft } from "../testing/fixtures/email-draft.ts";
 import { createAccept } from "./accept.ts";
 
 test("between the emails of a batch everything else gets a turn", async () => {

@@ -2,7 +2,7 @@ import { type EncryptedEmail, encryptEmail } from "../content/encrypt-email.ts";
 import { readKept, requestName, writeKept } from "../content/kept-answer.ts";
 import type { KeyRing } from "../crypto/key-ring.ts";
 import type { Reservation } from "../delivery/buffer.ts";
-import type { Holdings } from "../delivery/holdings.ts";
+import type { ClaimsInMemory } from "../delivery/claims-in-memory.ts";
 import type { EmailDraft } from "../email/email.ts";
 import { AppError } from "../errors.ts";
 import { composeMessage, estimateSizeBytes, messageIdFor } from "../mail/compose.ts";
@@ -62,7 +62,7 @@ export interface AcceptDeps {
   /** Room in this process for an email that is due now, so that it is claimed as it is accepted. */
   reserve?: (email: { ownerId: string; messageBytes: number }) => Reservation | null;
   /** Told of every email that may be claimed as it is accepted; needed with `reserve`. */
-  holdings?: Pick<Holdings, "ask">;
+  claimsInMemory?: Pick<ClaimsInMemory, "ask">;
   /** Home region of emails that name none. */
   region: string;
   messageBytesMax: number;
@@ -115,7 +115,7 @@ async function acceptOnce(deps: AcceptDeps, request: AcceptRequest): Promise<Acc
   if (!giveBack) {
     throw new AppError("overloaded", {
       publicDetail:
-        "The service holds as many bytes as it may, in all or for you; nothing was stored. Try again.",
+        "The server's memory limit is reached, in all or for you. Nothing was stored; try again.",
       retryAfterSeconds: 2,
     });
   }
@@ -139,7 +139,7 @@ async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAn
   }
   const emails = encrypted.map(({ email }) => email);
   const places = reservePlaces(deps, ownerId, emails);
-  const asking = deps.holdings?.ask([...places.keys()]);
+  const asking = deps.claimsInMemory?.ask([...places.keys()]);
   try {
     const answer = await schedule(deps, request, emails).catch((error) => {
       // It may have been committed all the same, or be yet: the self-audit finds what is claimed.

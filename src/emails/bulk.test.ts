@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createLogger } from "../log.ts";
 import type { ReplayChunk } from "../store/dead-letters.ts";
-import { adminClaims } from "../testing/new-email.ts";
+import { adminClaims } from "../testing/fixtures/new-email.ts";
 import { type BulkDeps, replayInBulk } from "./bulk.ts";
 
 const ids = Array.from({ length: 2500 }, (_, n) => `id-${n}`);
@@ -28,6 +28,10 @@ function bulkOf(beforeChunk: (n: number) => Promise<void> = async () => {}) {
     bulkCancel: {
       find: () => Promise.reject(new Error("not asked")),
       cancel: () => Promise.reject(new Error("not asked")),
+    },
+    bulkChange: {
+      find: () => Promise.reject(new Error("not asked")),
+      change: () => Promise.reject(new Error("not asked")),
     },
     log: createLogger({
       level: "info",

@@ -1,6 +1,7 @@
 import type { EmailState } from "../email/email.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import type { ChangeRefusal } from "../store/changes.ts";
+import type { CancelAnswer } from "../store/stored-email.ts";
 
 const words = {
   in_flight: "It is being sent at this moment.",
@@ -13,6 +14,23 @@ const words = {
   outcome_uncertain:
     "It may have been sent: the connection was lost before the reply came. What is tried again is the same to the byte; a replay of a dead letter can be edited.",
 } satisfies Partial<Record<ErrorCode, string>>;
+
+type CancelRefusal = Exclude<CancelAnswer, "cancelled" | "not_found">;
+
+const cancelWords = {
+  in_flight:
+    "Its body is on the way to the SMTP server; whether that accepts it shows in a moment.",
+  already_sent: "It was sent already, to some of its recipients at least.",
+  already_failed: "It failed and will not be sent again unless somebody replays it.",
+  already_expired: "It expired and will not be sent.",
+  already_suppressed: "It was suppressed and will not be sent.",
+  outcome_uncertain: "It may have been sent: the connection was lost before the reply came.",
+} satisfies Record<CancelRefusal, string>;
+
+/** Why an email was not cancelled, as its caller is told. */
+export function cancelRefused(kind: CancelRefusal): AppError {
+  return new AppError(kind, { publicDetail: cancelWords[kind] });
+}
 
 /** Why an email was not changed, as its caller is told. */
 export function changeRefused(kind: ChangeRefusal): AppError {
@@ -41,7 +59,7 @@ export function notHeld(state: EmailState): AppError {
 
 export function versionMismatch(version: number): AppError {
   return new AppError("version_mismatch", {
-    publicDetail: `Its version is ${version}, another than If-Match names: somebody changed it. Nothing was changed now.`,
+    publicDetail: `The current version is ${version}, not the one in If-Match: the email was changed meanwhile. This request changed nothing.`,
   });
 }
 

@@ -38,7 +38,7 @@ export interface EditRequest extends Target {
   versions: number[] | null;
   /** Names of the fields, for the journal. */
   fields: string[];
-  /** What is asked for, judged by what is there; throws when it does not fit. */
+  /** Makes the edit from the current email; throws when the two do not fit. */
   revise: (current: CurrentEmail) => EmailEdit;
 }
 
@@ -47,11 +47,11 @@ export interface EditRequest extends Target {
  * throws `not_found`, the code of a 409 that says why not, or `database_unavailable`.
  */
 export interface Change {
-  /** Of a pending or held email. Also throws `version_mismatch` and what `revise` throws. */
+  /** Edits a pending or held email. Also throws `version_mismatch` and what `revise` throws. */
   edit(request: EditRequest): Promise<void>;
   /** Edits a dead letter, perhaps, and sends it to those who have not got it. */
   replay(request: EditRequest): Promise<void>;
-  /** Of a pending email, or a held one, which is released by it. Throws as `edit` does. */
+  /** Sends a pending email now, or a held one, which it releases. Throws as `edit` does. */
   sendNow(request: Omit<EditRequest, "fields" | "revise">): Promise<void>;
   hold(target: Target): Promise<void>;
   /** Without `scheduledAt`: when it was due anyway, or now when that has passed; null: now. */
@@ -226,7 +226,7 @@ function take(semaphore: ByteSemaphore, bytes: number, caller: Caller): () => vo
   if (giveBack) return giveBack;
   throw new AppError("overloaded", {
     publicDetail:
-      "The service holds as many bytes as it may, in all or for you; nothing was changed. Try again.",
+      "The server's memory limit is reached, in all or for you. Nothing was changed; try again.",
     retryAfterSeconds: 2,
   });
 }

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { BulkCancel } from "../store/bulk-cancel.ts";
 import type { Emails } from "../store/emails.ts";
 import type { CancelAnswer } from "../store/stored-email.ts";
-import { adminClaims } from "../testing/new-email.ts";
+import { adminClaims } from "../testing/fixtures/new-email.ts";
 import { revokeCancelled, revokeCancelledInBulk } from "./revoking-cancel.ts";
 
 test.each<[CancelAnswer, string[]]>([

@@ -1,4 +1,5 @@
 import type { BulkCancel } from "../store/bulk-cancel.ts";
+import type { BulkChange } from "../store/bulk-change.ts";
 import type { Emails } from "../store/emails.ts";
 
 /** Told of ids whose claims this process has revoked, so that they leave its memory at once. */
@@ -22,6 +23,18 @@ export function revokeCancelledInBulk(bulkCancel: BulkCancel, revoke: Revoke): B
     ...bulkCancel,
     async cancel(chunk, as) {
       const count = await bulkCancel.cancel(chunk, as);
+      revoke(chunk.ids);
+      return count;
+    },
+  };
+}
+
+/** The same of what many are changed to. */
+export function revokeChangedInBulk(bulkChange: BulkChange, revoke: Revoke): BulkChange {
+  return {
+    ...bulkChange,
+    async change(wanted, chunk, as) {
+      const count = await bulkChange.change(wanted, chunk, as);
       revoke(chunk.ids);
       return count;
     },

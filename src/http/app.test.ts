@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { clientFiles } from "../../scripts/client-types.ts";
 import { createApiKey } from "../auth/api-key.ts";
 import { AppError } from "../errors.ts";
-import { mailBody, startTestApi, type TestApi } from "../testing/test-api.ts";
+import { mailBody, startTestApi, type TestApi } from "../testing/product/test-api.ts";
 import { routesOf } from "./app.ts";
+import { operations } from "./openapi/operations.ts";
+import { isResendPath } from "./resend/failure.ts";
 
 setDefaultTimeout(60_000);
 
@@ -15,6 +18,21 @@ beforeAll(async () => {
 afterAll(() => api?.close());
 
 const concrete = (path: string) => path.replace(":id", id).replace(":n", "0").replace(":kid", "k");
+
+test("every route is described in openapi/operations.ts", () => {
+  const described = operations.map(({ method, path }) => `${method} ${path}`);
+  const routes = routesOf(api.deps).map(({ method, path }) => `${method} ${path}`);
+  expect(routes.filter((route) => !described.includes(route))).toEqual([]);
+  expect(described.filter((route) => !routes.includes(route))).toEqual([]);
+});
+
+test("src/client has the types of now: bun scripts/client-types.ts --write", async () => {
+  for (const [name, text] of Object.entries(await clientFiles())) {
+    const stored = await Bun.file(`${import.meta.dirname}/../client/${name}`).text();
+    // Not the texts themselves: their difference would be thousands of lines.
+    expect([name, stored === text]).toEqual([name, true]);
+  }
+});
 
 describe("every answer", () => {
   test("carries the caller's request id, or a new one when that is not fit", async () => {
@@ -46,7 +64,7 @@ describe("a failure", () => {
     expect(answer.headers.get("content-type")).toBe("application/problem+json");
     expect(answer.json as unknown).toEqual({
       success: false,
-      type: "urn:taskforce-mailer:problem:not_found",
+      type: "/docs/problems/not_found",
       title: "Not found",
       status: 404,
       detail: "There is no email with this id.",
@@ -138,7 +156,8 @@ describe("422", () => {
     for (const { method, path, query } of routesOf(api.deps)) {
       const target = `${concrete(path)}?surely_unknown=1`;
       const answer = await api.request(method, target, { role: "admin" });
-      if (query) expect(answer).toMatchObject({ status: 422, json: { code: "invalid_query" } });
+      const named = isResendPath(path) ? { name: "validation_error" } : { code: "invalid_query" };
+      if (query) expect(answer).toMatchObject({ status: 422, json: named });
     }
   });
 });
@@ -150,7 +169,8 @@ describe("503", () => {
       for (const { method, path } of routesOf(stopping.deps)) {
         if (method !== "POST") continue;
         const answer = await stopping.request(method, concrete(path), { body: {} });
-        expect(answer).toMatchObject({ status: 503, json: { code: "shutting_down" } });
+        const name = isResendPath(path) ? { name: "application_error" } : { code: "shutting_down" };
+        expect(answer).toMatchObject({ status: 503, json: name });
         expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
       }
       expect((await stopping.request("GET", "/api/v1/queue-stats")).status).toBe(200);
@@ -167,6 +187,12 @@ describe("503", () => {
     const gone = await startTestApi();
     await gone.close();
     const startedAt = performance.now();
+    const resendBody = {
+      from: "a@example.org",
+      to: "bob@example.com",
+      subject: "Hello",
+      text: "A few words.",
+    };
     const bodies: Record<string, unknown> = {
       "/api/v1/schedule-mail/batch": { emails: [mailBody()] },
       "/api/v1/test-email": { to: "bob@example.com" },
@@ -174,20 +200,41 @@ describe("503", () => {
       "/api/v1/emails/:id/hold": {},
       "/api/v1/pause": { reason: "a flood" },
       "/api/v1/resume": {},
+      "/api/v1/erase": { recipient: "bob@example.com" },
+      "/api/v1/sessions/end": { all: true },
+      "/api/v1/tokens/end": { sub: "ada" },
       "/api/v1/emails/:id/release": {},
       "/api/v1/emails/:id/send-now": {},
       "/api/v1/dead-letters/replay": { filter: { all: true } },
       "/api/v1/cancel": { tag: "news" },
+      "/emails": resendBody,
+      "/emails/batch": [resendBody],
+      "/emails/:id": { scheduled_at: "2035-01-01T00:00:00Z" },
+      "/api/v1/hold": { tag: "news" },
+      "/api/v1/release": { tag: "news" },
+      "/api/v1/reschedule": { tag: "news", shift_seconds: 60 },
+      "/api/v1/dead-letters/dismiss": { filter: { all: true } },
+      "/api/v1/dead-letters/:id/dismiss": {},
       "/api/v1/api-keys": { name: "a key", scopes: ["read"] },
+      "/api/v1/webhooks": { url: "https://example.com/hook" },
+      "/api/v1/webhooks/:id": { enabled: false },
+      "/api/v1/webhooks/:id/rotate-secret": {},
+      "/api/v1/webhooks/:id/test": {},
+      "/api/v1/webhooks/:id/replay": { from: "2026-01-01T00:00:00Z" },
     };
-    // These tell of what is broken, and so answer all the same.
-    const tellers = ["/api/v1/doctor", "/api/v1/reconcile"];
+    // These tell of what is broken, or ask for nothing, and so answer all the same.
+    const tellers = ["/api/v1/doctor", "/api/v1/reconcile", "/api/v1/events/token"];
+    tellers.push("/api/v1/backup");
+    // Of the configuration alone.
+    tellers.push("/domains");
     for (const { method, path, auth } of routesOf(gone.deps)) {
       if (auth !== "bearer" || tellers.includes(path)) continue;
       const body = bodies[path] ?? mailBody();
       const asked = method === "POST" || method === "PATCH" ? { body } : {};
       const answer = await gone.request(method, concrete(path), { ...asked, role: "admin" });
-      expect([path, answer.status, answer.json.code]).toEqual([path, 503, "database_unavailable"]);
+      const named = answer.json as { code?: string; name?: string };
+      const name = isResendPath(path) ? "application_error" : "database_unavailable";
+      expect([path, answer.status, named.code ?? named.name]).toEqual([path, 503, name]);
       expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
     }
     expect(performance.now() - startedAt).toBeLessThan(5_000);

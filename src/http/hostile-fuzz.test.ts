@@ -4,11 +4,11 @@ import fc from "fast-check";
 import { type AddressObject, simpleParser } from "mailparser";
 import PostalMime, { decodeWords } from "postal-mime";
 import { createSmtpTransport } from "../mail/smtp-transport.ts";
-import { sinkSettings } from "../testing/delivery.ts";
-import { directSql } from "../testing/direct-sql.ts";
-import { hostileFields, hostileJson } from "../testing/hostile.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
-import { startTestApi, type TestAnswer, type TestApi } from "../testing/test-api.ts";
+import { hostileFields, hostileJson } from "../testing/fixtures/hostile.ts";
+import { sinkSettings } from "../testing/product/delivery.ts";
+import { startTestApi, type TestAnswer, type TestApi } from "../testing/product/test-api.ts";
+import { directSql } from "../testing/servers/direct-sql.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
 
 setDefaultTimeout(300_000);
 

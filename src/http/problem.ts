@@ -23,6 +23,7 @@ export const problems = {
   changed_meanwhile: { status: 409, title: "The email was changed meanwhile" },
   version_mismatch: { status: 412, title: "The email has another version" },
   too_many_keys: { status: 409, title: "Too many API keys" },
+  too_many_webhooks: { status: 409, title: "Too many webhooks" },
   payload_too_large: { status: 413, title: "Too large" },
   unsupported_media_type: { status: 415, title: "Media type not supported" },
   invalid_content: { status: 422, title: "The content is not valid" },
@@ -43,16 +44,25 @@ export const problems = {
 const faultsShownMax = 100;
 const retryAfterSecondsDefault = 2;
 
+/** `type` of a problem: the page about its code; below `baseUrl` when that is known. */
+export function problemType(code: ErrorCode, baseUrl = ""): string {
+  return `${baseUrl}/docs/problems/${code}`;
+}
+
 /** One failure as RFC 9457 writes it, with the fields API.md adds. */
 export function problemResponse(
   error: AppError,
-  { instance, requestId }: { instance: string; requestId: string },
+  {
+    instance,
+    requestId,
+    baseUrl = "",
+  }: { instance: string; requestId: string; baseUrl?: string | undefined },
 ): Response {
   const { status, title } = problems[error.code];
   const isInternal = status === 500;
   const body = {
     success: false,
-    type: `urn:taskforce-mailer:problem:${error.code}`,
+    type: problemType(error.code, baseUrl),
     title,
     status,
     // A 500 never carries internals; the request id finds them in the log.
@@ -64,10 +74,10 @@ export function problemResponse(
       ? { errors: error.faults.slice(0, faultsShownMax) }
       : {}),
   };
-  return new Response(JSON.stringify(body), { status, headers: headersOf(error, status) });
+  return new Response(JSON.stringify(body), { status, headers: problemHeaders(error, status) });
 }
 
-function headersOf(error: AppError, status: number): Record<string, string> {
+export function problemHeaders(error: AppError, status: number): Record<string, string> {
   const retryAfter =
     error.retryAfterSeconds ?? (status === 503 ? retryAfterSecondsDefault : undefined);
   return {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mailBody, startTestApi } from "../testing/test-api.ts";
+import { mailBody, startTestApi } from "../testing/product/test-api.ts";
 
 test("a request over the quota is answered 429 with which, how much and when, and stores nothing", async () => {
   const api = await startTestApi({}, { quota: { perDay: 3, pending: 2 } });

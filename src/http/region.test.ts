@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mailBody, startTestApi, type TestApi } from "../testing/test-api.ts";
+import { mailBody, startTestApi, type TestApi } from "../testing/product/test-api.ts";
 
 let api: TestApi;
 beforeAll(async () => {

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createApiKey } from "../auth/api-key.ts";
 import type { Right } from "../auth/principal.ts";
-import { directSql } from "../testing/direct-sql.ts";
-import { mailBody, noUserReply, startTestApi, type TestApi } from "../testing/test-api.ts";
+import { mailBody, noUserReply, startTestApi, type TestApi } from "../testing/product/test-api.ts";
+import { directSql } from "../testing/servers/direct-sql.ts";
 import { walls } from "../testing/walls.ts";
 import { type Route, routesOf } from "./app.ts";
+import { isResendPath } from "./resend/failure.ts";
 
 setDefaultTimeout(120_000);
 
-type Thing = "pending" | "held" | "failed" | "key";
+type Thing = "pending" | "held" | "failed" | "key" | "webhook";
 
 interface Row {
   needs: Right;
@@ -24,6 +25,14 @@ interface Row {
 
 const admin: Row = { needs: "admin", own: 403 };
 const byTag = ({ canary }: { canary: string }) => `?tag=${canary}`;
+
+const resendBody = {
+  from: "shop@example.org",
+  to: "bob@example.com",
+  subject: "Hello",
+  text: "A few words.",
+};
+const dryRun = ({ canary }: { canary: string }) => ({ tag: canary, dry_run: true });
 
 /** Every route that takes a credential; one without a line fails. */
 const rows: Record<string, Row> = {
@@ -47,14 +56,34 @@ const rows: Record<string, Row> = {
   "GET /api/v1/emails/:id/raw": { needs: "read", of: "pending", own: 200 },
   "GET /api/v1/emails/:id/attachments/:n": { needs: "read", of: "pending", own: 200 },
   "GET /api/v1/emails/:id/events": { needs: "read", of: "pending", own: 200 },
+  // Nothing is sealed here; list-events.test.ts has events.
+  "GET /api/v1/events": { needs: "read", own: 200 },
+  "POST /api/v1/events/token": { needs: "read", own: 201 },
   "DELETE /api/v1/emails/:id/content": { needs: "send", of: "failed", own: 200 },
   "DELETE /api/v1/cancel/:id": { needs: "send", of: "pending", own: 200 },
+  "DELETE /api/v1/emails/:id": { needs: "send", of: "pending", own: 200 },
   "POST /api/v1/cancel": {
     needs: "send",
     body: ({ canary }) => ({ tag: canary, dry_run: true }),
     own: 200,
     isOverview: true,
   },
+  "POST /api/v1/hold": { needs: "send", body: dryRun, own: 200, isOverview: true },
+  "POST /api/v1/release": { needs: "send", body: dryRun, own: 200, isOverview: true },
+  "POST /api/v1/reschedule": {
+    needs: "send",
+    body: ({ canary }) => ({ tag: canary, dry_run: true, shift_seconds: 60 }),
+    own: 200,
+    isOverview: true,
+  },
+  "POST /api/v1/dead-letters/dismiss": {
+    needs: "send",
+    body: ({ canary }) => ({ filter: { tag: canary }, dry_run: true }),
+    own: 200,
+    isOverview: true,
+  },
+  "POST /api/v1/dead-letters/:id/dismiss": { needs: "send", of: "failed", own: 200 },
+  "GET /api/v1/owners": admin,
   "GET /api/v1/scheduled-emails": { needs: "read", query: byTag, own: 200, isOverview: true },
   "GET /api/v1/dead-letters": { needs: "read", query: byTag, own: 200, isOverview: true },
   "GET /api/v1/dead-letters/groups": { needs: "read", own: 200, isOverview: true },
@@ -67,11 +96,12 @@ const rows: Record<string, Row> = {
   "POST /api/v1/dead-letters/:id/replay": { needs: "send", of: "failed", own: 200 },
   // Nobody works here, so what is sent is refused before it is waited for.
   "POST /api/v1/test-email": { needs: "send", body: () => ({ to: 7 }), own: 422 },
-  "GET /api/v1/queue-stats": { needs: "read", own: 200, isOverview: true },
+  "GET /api/v1/queue-stats": { needs: "any", own: 200, isOverview: true },
   // Nothing is sealed here; list-audit.test.ts has entries.
   "GET /api/v1/audit": { needs: "read", own: 200 },
   "GET /api/v1/audit/verify": { needs: "read", own: 200 },
   "GET /api/v1/audit/checkpoint": { needs: "read", own: 200 },
+  "GET /api/v1/audit/checkpoints": admin,
   "POST /api/v1/api-keys": {
     needs: "keys",
     body: () => ({ name: "one more", scopes: ["read"] }),
@@ -80,15 +110,67 @@ const rows: Record<string, Row> = {
   "GET /api/v1/api-keys": { needs: "read", own: 200, isOverview: true },
   "GET /api/v1/api-keys/:id": { needs: "read", of: "key", own: 200 },
   "DELETE /api/v1/api-keys/:id": { needs: "keys", of: "key", own: 200 },
+  "POST /emails": { needs: "send", body: () => resendBody, own: 200 },
+  "POST /emails/batch": { needs: "send", body: () => [resendBody], own: 200 },
+  "GET /emails": { needs: "read", own: 200 },
+  "GET /emails/:id": { needs: "read", of: "pending", own: 200 },
+  "PATCH /emails/:id": {
+    needs: "send",
+    of: "pending",
+    body: () => ({ scheduled_at: "2035-01-01T00:00:00Z" }),
+    own: 200,
+  },
+  "POST /emails/:id/cancel": { needs: "send", of: "pending", own: 200 },
+  "GET /domains": { needs: "read", own: 200 },
+  "POST /api/v1/webhooks": {
+    needs: "send",
+    body: () => ({ url: "https://example.com/hook" }),
+    own: 201,
+  },
+  "GET /api/v1/webhooks": { needs: "read", own: 200, isOverview: true },
+  "GET /api/v1/webhooks/:id": { needs: "read", of: "webhook", own: 200 },
+  "PATCH /api/v1/webhooks/:id": {
+    needs: "send",
+    of: "webhook",
+    body: () => ({ description: "changed" }),
+    own: 200,
+  },
+  "DELETE /api/v1/webhooks/:id": { needs: "send", of: "webhook", own: 200 },
+  "POST /api/v1/webhooks/:id/rotate-secret": { needs: "send", of: "webhook", own: 200 },
+  "POST /api/v1/webhooks/:id/test": { needs: "send", of: "webhook", own: 200 },
+  "POST /api/v1/webhooks/:id/replay": {
+    needs: "send",
+    of: "webhook",
+    body: () => ({ from: "2026-01-01T00:00:00Z" }),
+    own: 202,
+  },
+  "GET /api/v1/webhooks/:id/deliveries": { needs: "read", of: "webhook", own: 200 },
+  // Nothing was delivered here; deliverer.test.ts replays what was.
+  "POST /api/v1/webhooks/:id/deliveries/:delivery/replay": {
+    needs: "send",
+    of: "webhook",
+    own: 404,
+  },
   "GET /api/v1/signing-keys": admin,
   "DELETE /api/v1/signing-keys/:kid": admin,
   "GET /api/v1/doctor": admin,
+  "POST /api/v1/erase": {
+    needs: "send",
+    body: () => ({ recipient: "nobody@example.test" }),
+    own: 200,
+  },
   "POST /api/v1/reconcile": admin,
+  "POST /api/v1/backup": admin,
   "POST /api/v1/pause": { ...admin, body: () => ({ owner: "nobody", reason: "a test" }) },
+  "POST /api/v1/sessions/end": { ...admin, body: () => ({ owner: "nobody" }) },
+  "POST /api/v1/tokens/end": { ...admin, body: () => ({ sub: "nobody" }) },
   "POST /api/v1/resume": { ...admin, body: () => ({ owner: "nobody" }) },
 };
 /** No credential of a caller: what watches the service may ask these. */
-const open = ["GET /health", "GET /health/live", "GET /health/ready", "GET /metrics"];
+const open = [
+  ...["GET /health", "GET /health/live", "GET /health/ready", "GET /metrics"],
+  "GET /openapi.json",
+];
 
 const nameOf = ({ method, path }: Pick<Route, "method" | "path">) => `${method} ${path}`;
 const unknown = "0190a000-0000-7000-8000-000000000000";
@@ -107,7 +189,7 @@ describe.each(Object.entries(walls))("what is ada's is hers alone %s", (_, { dow
     for (const [name, { isOverview }] of Object.entries(rows)) {
       if (isOverview) empty[name] = withoutNoise((await ask(name, "", "dora")).json.data);
     }
-    for (const thing of ["pending", "held", "failed", "key"] as const) await make(thing);
+    for (const thing of ["pending", "held", "failed", "key", "webhook"] as const) await make(thing);
   });
   afterAll(() => api?.close());
 
@@ -116,6 +198,10 @@ describe.each(Object.entries(walls))("what is ada's is hers alone %s", (_, { dow
     if (thing === "key") {
       const body = { name: canary, scopes: ["send", "read"] };
       return (await api.request<{ id: string }>("POST", "/api/v1/api-keys", { body })).json.data.id;
+    }
+    if (thing === "webhook") {
+      const body = { url: "http://127.0.0.1:9/", description: canary };
+      return (await api.request<{ id: string }>("POST", "/api/v1/webhooks", { body })).json.data.id;
     }
     const attachment = { filename: `${canary}.txt`, content: "YWRh", contentType: "text/plain" };
     const id = await api.schedule({
@@ -132,7 +218,11 @@ describe.each(Object.entries(walls))("what is ada's is hers alone %s", (_, { dow
   async function ask(name: string, id: string, as: string | null, role?: "admin") {
     const [method = "", path = ""] = name.split(" ");
     const { body, query } = rows[name] ?? {};
-    const target = path.replace(":id", id).replace(":n", "0").replace(":kid", "kid");
+    const target = path
+      .replace(":id", id)
+      .replace(":n", "0")
+      .replace(":kid", "kid")
+      .replace(":delivery", "msg_none");
     const request = { as, ...(role && { role }), ...(body && { body: body({ canary }) }) };
     const answer = await api.request(method, `${target}${query?.({ canary }) ?? ""}`, request);
     return { status: answer.status, text: answer.text, json: answer.json };
@@ -140,6 +230,7 @@ describe.each(Object.entries(walls))("what is ada's is hers alone %s", (_, { dow
 
   /** How ada sees it, its timeline included. */
   async function look(thing: Thing, id: string): Promise<string> {
+    if (thing === "webhook") return (await api.request("GET", `/api/v1/webhooks/${id}`)).text;
     const path = thing === "key" ? "/api/v1/api-keys" : "/api/v1/emails";
     const events = thing === "key" ? "" : (await api.request("GET", `${path}/${id}/events`)).text;
     return (await api.request("GET", `${path}/${id}`)).text + events;
@@ -161,7 +252,8 @@ describe.each(Object.entries(walls))("what is ada's is hers alone %s", (_, { dow
       const id = await make(thing);
       const before = await look(thing, id);
       const others = await ask(name, id, "bob");
-      expect([name, others.status, others.json.code]).toEqual([name, 404, "not_found"]);
+      const { code, name: resendName } = others.json as { code?: string; name?: string };
+      expect([name, others.status, code ?? resendName]).toEqual([name, 404, "not_found"]);
       expect(others.text).not.toContain(canary);
       expect((await ask(name, id, null)).status).toBe(401);
       expect(await look(thing, id)).toBe(before);
@@ -216,6 +308,7 @@ describe.each(Object.entries(walls))("what is ada's is hers alone %s", (_, { dow
           prefix,
           hash,
           expiresAt: null,
+          madeBy: null,
           origin: null,
         },
         { role: "user", sub: "carl" },
@@ -223,9 +316,17 @@ describe.each(Object.entries(walls))("what is ada's is hers alone %s", (_, { dow
       const headers = { authorization: `Bearer ${key}` };
       for (const [name, { needs }] of Object.entries(rows)) {
         const [method = "", path = ""] = name.split(" ");
-        const target = path.replace(":id", unknown).replace(":n", "0").replace(":kid", "kid");
+        const target = path
+          .replace(":id", unknown)
+          .replace(":n", "0")
+          .replace(":kid", "kid")
+          .replace(":delivery", "msg_none");
         const { status } = await api.request(method, target, { headers });
-        expect([name, status === 403]).toEqual([name, !scopes.includes(needs)]);
+        const refused = isResendPath(path) ? 401 : 403;
+        expect([name, status === refused]).toEqual([
+          name,
+          needs !== "any" && !scopes.includes(needs),
+        ]);
       }
     },
   );

@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { serviceClaims } from "../store/database.ts";
 import { createEmails, type Emails } from "../store/emails.ts";
 import { createJournal, type Journal } from "../store/journal.ts";
 import { createPostgresDatabase, type PostgresDatabase } from "../store/postgres-database.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { newEmail, store } from "../testing/new-email.ts";
+import { adminClaims, newEmail, store } from "../testing/fixtures/new-email.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
 
-const service = serviceClaims("test");
+const service = adminClaims;
 
 /** What transactions of others, open while the sealer works, do to it and it to them. */
 describe("the boundary", () => {
@@ -65,7 +64,7 @@ describe("the boundary", () => {
     await store(emails, [newEmail()]);
     await sealer.query("begin");
     const [answer] = await sealer.query(
-      `select mailer_api.call_as('{"role":"service","sub":"test"}', 'seal_journal',
+      `select mailer_api.call_as('{"role":"sealer","sub":"test"}', 'seal_journal',
          '{"limit":1000}')::json as sealed`,
     );
     expect(answer?.sealed).toMatchObject({ has_more: false, is_busy: false });
@@ -102,6 +101,38 @@ describe("the boundary", () => {
     for (let count = 0; count < 20; count += 1) await store(emails, [newEmail()]);
     await sealing;
     await slow.query("commit");
+  });
+
+  test("an entry that nobody waited for is sealed once it is there, however long that takes", async () => {
+    const [slow] = others as [DirectSql];
+    const start = await endPosition();
+    await beginEntry(slow, "test.straggler", 1_000);
+    await store(emails, [newEmail()]);
+    expect((await journal.seal(1_000)).sealed).toBe(1);
+    // As after minutes: its gap is kept for as long as its transaction lives.
+    await admin.query("update mailer.journal_gaps set seen_at = now() - interval '10 minutes'");
+    expect((await journal.seal(1_000)).sealed).toBe(0);
+    await slow.query("commit");
+    expect((await journal.seal(1_000)).sealed).toBe(1);
+    expect((await readAfter(start)).map(({ action }) => action)).toEqual([
+      "email.scheduled",
+      "test.straggler",
+    ]);
+  });
+
+  test("ids that no entry got are forgotten once their transactions have ended", async () => {
+    const [failed] = others as [DirectSql];
+    await endPosition();
+    await admin.query("delete from mailer.journal_gaps");
+    await beginEntry(failed, "test.failed");
+    await failed.query("rollback");
+    await store(emails, [newEmail()]);
+    await journal.seal(1_000);
+    const gaps = "select to_id - from_id + 1 as ids from mailer.journal_gaps";
+    expect(await admin.query(gaps)).toEqual([{ ids: "1" }]);
+    await admin.query("update mailer.journal_gaps set seen_at = now() - interval '10 minutes'");
+    await journal.seal(1_000);
+    expect(await admin.query(gaps)).toEqual([]);
   });
 
   test("whatever order transactions begin, commit and abort in, a cursor misses nothing", async () => {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createEmails } from "../store/emails.ts";
 import { createJournal, type Journal, type ProvenEntry } from "../store/journal.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { adminClaims, newEmail, store } from "../testing/new-email.ts";
+import { adminClaims, newEmail, store } from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { type ChainVerdict, verifyChain } from "./verify.ts";
 
 /** The chain as the database makes it, against the verifier that knows nothing of SQL. */
@@ -44,18 +44,22 @@ describe.each(drivers)("the chain of an owner on $driver", ({ open }) => {
 
   /** Does what only the owner of the table can: past the triggers. Undone afterwards. */
   async function tampered(statement: string): Promise<ChainVerdict> {
-    await sql.query("create table mailer.kept as select * from mailer.journal");
-    await sql.query("alter table mailer.journal disable trigger user");
+    for (const table of ["journal", "seals"]) {
+      await sql.query(`create table mailer.kept_${table} as select * from mailer.${table}`);
+      await sql.query(`alter table mailer.${table} disable trigger user`);
+    }
     try {
       await sql.query(statement, [ownerId]);
       return await verify();
     } finally {
-      await sql.query("delete from mailer.journal");
-      await sql.query(
-        "insert into mailer.journal overriding system value select * from mailer.kept",
-      );
-      await sql.query("alter table mailer.journal enable trigger user");
-      await sql.query("drop table mailer.kept");
+      for (const table of ["journal", "seals"]) {
+        await sql.query(`delete from mailer.${table}`);
+        await sql.query(
+          `insert into mailer.${table} overriding system value select * from mailer.kept_${table}`,
+        );
+        await sql.query(`alter table mailer.${table} enable trigger user`);
+        await sql.query(`drop table mailer.kept_${table}`);
+      }
     }
   }
 
@@ -64,18 +68,21 @@ describe.each(drivers)("the chain of an owner on $driver", ({ open }) => {
   });
 
   const own = "owner_id = $1 and number";
+  const entry = (number: number) =>
+    `id = (select entry_id from mailer.seals where owner_id = $1 and number = ${number})`;
   test.each([
-    [5, "altered", `update mailer.journal set action = 'email.sent' where ${own} = 5`],
-    [5, "altered", `update mailer.journal set detail = '{"status":"sent"}' where ${own} = 5`],
-    [2, "altered", `update mailer.journal set at = at + interval '1 us' where ${own} = 2`],
-    [3, "altered", `update mailer.journal set actor = 'x' where ${own} = 3`],
-    [1, "altered", `update mailer.journal set origin = 'x' where ${own} = 1`],
-    [4, "hash", `update mailer.journal set canonical = canonical || ' ' where ${own} = 4`],
-    [9, "hash", `update mailer.journal set hash = sha256('x') where ${own} = 9`],
-    [7, "missing", `delete from mailer.journal where ${own} = 7`],
-    [8, "missing", `delete from mailer.journal where ${own} >= 8`],
+    [5, "hash", `update mailer.journal set action = 'email.sent' where ${entry(5)}`],
+    [5, "hash", `update mailer.journal set detail = '{"status":"sent"}' where ${entry(5)}`],
+    [2, "hash", `update mailer.journal set at = at + interval '1 us' where ${entry(2)}`],
+    [3, "hash", `update mailer.journal set actor = 'x' where ${entry(3)}`],
+    [1, "hash", `update mailer.journal set origin = 'x' where ${entry(1)}`],
+    [9, "hash", `update mailer.seals set hash = sha256('x') where ${own} = 9`],
+    [7, "missing", `delete from mailer.seals where ${own} = 7`],
+    [7, "missing", `delete from mailer.journal where ${entry(7)}`],
+    [8, "missing", `delete from mailer.seals where ${own} >= 8`],
     [1, "missing", "delete from mailer.journal where owner_id = $1"],
-    [6, "missing", `update mailer.journal set owner_id = 'somebody else ' where ${own} = 6`],
+    [6, "missing", `update mailer.seals set owner_id = 'somebody else ' where ${own} = 6`],
+    [6, "hash", `update mailer.journal set email_id = gen_random_uuid() where ${entry(6)}`],
   ] as const)(
     "tampered with at number %d is found there: %s, by %s",
     async (number, reason, statement) => {

@@ -3,7 +3,13 @@ import type { Claims } from "../store/database.ts";
 import type { ProvenEntry } from "../store/journal.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { readHeads, readJournal } from "./read-journal.ts";
-import { type JournalVerdict, type StateWitness, verifyJournal } from "./verify-journal.ts";
+import { openCheckpoint, readCheckpoints } from "./stored-checkpoints.ts";
+import {
+  type BrokenEntry,
+  type JournalVerdict,
+  type StateWitness,
+  verifyJournal,
+} from "./verify-journal.ts";
 
 export interface CheckOptions {
   /** Of this owner's chain; null: of everybody's, which is for admins. */
@@ -17,19 +23,49 @@ export interface CheckOptions {
 
 /**
  * Verifies the journal as the database holds it, against what the database itself says of its
- * chains and against a checkpoint. Takes as long as reading all of it.
+ * chains, against a checkpoint, and, when all chains are verified, against the checkpoints that the
+ * database keeps. Takes as long as reading all of it.
  */
 export async function checkJournal(
   audit: Audit,
   { ownerId, as, checkpoint, signal }: CheckOptions,
 ): Promise<JournalVerdict> {
+  const stored = ownerId === null ? await storedStates(audit, as) : null;
+  if (stored?.broken) return { ok: false, checked: 0, broken: stored.broken };
   // First these: what is sealed meanwhile may go beyond them, and never fall short.
   const state = await audit.state(ownerId, as);
   const heads = await readHeads(audit, ownerId, as);
   const states: StateWitness[] = [{ ...state, ownerId }];
   if (checkpoint) states.push(witnessOf(checkpoint));
+  states.push(...(stored?.states ?? []));
   const entries = oneByOne(readJournal(audit, ownerId === null ? {} : { ownerId }, as), signal);
-  return verifyJournal(entries, { heads, states, isWhole: ownerId === null });
+  const verdict = await verifyJournal(entries, { heads, states, isWhole: ownerId === null });
+  return verdict.ok && stored !== null ? { ...verdict, checkpoints: stored.signed } : verdict;
+}
+
+interface StoredStates {
+  /** The oldest that is not what was signed; null: all are. */
+  broken: BrokenEntry | null;
+  states: StateWitness[];
+  signed: { count: number; keys: string[] };
+}
+
+/** What the stored checkpoints say of the journal. */
+async function storedStates(audit: Audit, as: Claims): Promise<StoredStates> {
+  const states: StateWitness[] = [];
+  const keys = new Set<string>();
+  let broken: BrokenEntry | null = null;
+  for (const stored of await readCheckpoints(audit, as)) {
+    const checkpoint = openCheckpoint(stored);
+    const { position } = stored;
+    if (checkpoint === null) {
+      broken = { ownerId: null, number: null, position, reason: "checkpoint" };
+      continue;
+    }
+    states.push(witnessOf(checkpoint));
+    keys.add(checkpoint.key);
+  }
+  return { states, broken, signed: { count: states.length, keys: [...keys] } };
 }
 
 export function witnessOf({ owner_id, position, chains, root }: Checkpoint): StateWitness {

@@ -12,7 +12,7 @@ export const checkpointType = "taskforce-mailer/checkpoint/v1";
  */
 export interface Checkpoint extends JournalState {
   type: typeof checkpointType;
-  /** Of one owner's chain; null: of everybody's. */
+  /** The owner of the chain; null: everybody's. */
   owner_id: string | null;
   /** Public key, base64 of 32 bytes (RFC 8032). */
   key: string;

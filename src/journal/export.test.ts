@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { headsOf, journalOf } from "../testing/chain-of.ts";
+import { headsOf, journalOf } from "../testing/model/chain-of.ts";
 import { exportLine, readExport } from "./export.ts";
 import { verifyJournal } from "./verify-journal.ts";
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { AppError } from "../errors.ts";
-import { serviceClaims } from "../store/database.ts";
 import type { JournalEntry, JournalQuery } from "../store/journal.ts";
-import { rejection } from "../testing/rejection.ts";
+import { adminClaims } from "../testing/fixtures/new-email.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
 import { followJournal } from "./follow.ts";
 
-const as = serviceClaims("test");
+const as = adminClaims;
 
 function entry(position: number): JournalEntry {
   return {

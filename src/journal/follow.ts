@@ -25,7 +25,7 @@ const outageFactor = 8;
 
 /**
  * Sealed entries from a position on, in order, until the signal: none is missed and none comes
- * twice, also across an outage of the database, which is waited out. Whoever stores the
+ * twice, also across an outage of the database, which is waited out. A reader that stores the
  * position of the last entry it got can go on from there after a crash. Throws what else the
  * database refuses.
  */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ProvenEntry } from "../store/journal.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { type JournalLoadResult, ofAda, runJournalLoad } from "../testing/journal-load.ts";
-import { adminClaims } from "../testing/new-email.ts";
+import { adminClaims } from "../testing/fixtures/new-email.ts";
+import { type JournalLoadResult, ofAda, runJournalLoad } from "../testing/product/journal-load.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
 import { verifyChain } from "./verify.ts";
 
 describe("with many writers, slow and aborted transactions and two sealers", () => {

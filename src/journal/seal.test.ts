@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { AppError } from "../errors.ts";
 import { createLogger } from "../log.ts";
 import type { SealAnswer } from "../store/journal.ts";
-import { until } from "../testing/child-server.ts";
+import { until } from "../testing/servers/child-server.ts";
 import { createSealer, type Sealer } from "./seal.ts";
 
 const done: SealAnswer = { sealed: 1, hasMore: false, isBusy: false, oldestMs: 0 };

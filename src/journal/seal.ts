@@ -1,7 +1,7 @@
 import { isAppError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { createBell } from "../runtime/bell.ts";
-import type { Journal } from "../store/journal.ts";
+import type { Journal, SealAnswer } from "../store/journal.ts";
 
 export interface SealerDeps {
   store: Pick<Journal, "seal">;
@@ -19,6 +19,11 @@ export interface Sealer {
   nudge(): void;
   /** Something may have been committed: when it looks less often, look now and often again. */
   stir(): void;
+  /**
+   * Seals what was committed by now, whether the sealer runs or not; ends when that is done, when
+   * sealing fails, or after timeoutMs. Never rejects.
+   */
+  catchUp(timeoutMs: number): Promise<void>;
   /** Calls back after each round that sealed something; returns how to end that. */
   onSealed(listener: () => void): () => void;
   /** Ends after the round under way, or at the timeout. Never rejects. */
@@ -32,6 +37,8 @@ export interface Sealer {
 
 /** Commits that follow each other closely are sealed in one round: each costs a commit itself. */
 const gatherMs = 50;
+/** How soon to look again when another process seals. */
+const busyPauseMs = 20;
 const failurePauseMsMax = 5_000;
 /** Looks in vain after which it looks less often; a nudge or a stir wakes it all the same. */
 const quietRounds = 25;
@@ -54,30 +61,60 @@ function createQuiet(everyMs: number, wake: () => void) {
   };
 }
 
+/** One call after the other, whoever asks for it; what they found, and who wants to know. */
+function createSealing(store: SealerDeps["store"], limit: number) {
+  const listeners = new Set<() => void>();
+  const found = { behindMs: 0, lookedAt: 0 };
+
+  async function seal(): Promise<SealAnswer> {
+    const answer = await store.seal(limit);
+    found.lookedAt = performance.now();
+    found.behindMs = answer.oldestMs;
+    if (answer.sealed > 0) for (const listener of listeners) listener();
+    return answer;
+  }
+
+  return {
+    found,
+    seal,
+    async catchUp(timeoutMs: number): Promise<void> {
+      const startedAt = performance.now();
+      for (;;) {
+        const elapsedMs = performance.now() - startedAt;
+        if (elapsedMs >= timeoutMs) return;
+        const { hasMore, isBusy, oldestMs } = await seal();
+        // Entries of a flood that were written after the call are not waited for.
+        if (!isBusy && (!hasMore || oldestMs < elapsedMs)) return;
+        if (isBusy) await Bun.sleep(busyPauseMs);
+      }
+    },
+    onSealed(listener: () => void): () => void {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}
+
 export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: SealerDeps): Sealer {
   const nudged = createBell();
   const stopped = createBell();
-  const listeners = new Set<() => void>();
+  const sealing = createSealing(store, limit);
+  const { found } = sealing;
   let isStopping = false;
   let loop: Promise<void> | null = null;
   let failures = 0;
   const quiet = createQuiet(everyMs, nudged.ring);
-  let behindMs = 0;
-  let lookedAt = 0;
 
   /** Milliseconds to let pass before anything else, however loud the nudges. */
   async function round(): Promise<number> {
     const startedAt = performance.now();
-    const { sealed, hasMore, isBusy, oldestMs } = await store.seal(limit);
-    lookedAt = performance.now();
-    behindMs = oldestMs;
+    const { sealed, hasMore, isBusy, oldestMs } = await sealing.seal();
     quiet.looked(sealed === 0 && !isBusy && oldestMs === 0);
-    if (sealed > 0) for (const listener of listeners) listener();
     if (hasMore) return 0;
-    // Whoever is at it seals ours too.
+    // The process that is sealing seals ours too.
     if (isBusy) return everyMs;
     // On a slow database the pauses grow, so that sealing never takes most of its time.
-    return Math.min(everyMs, Math.max(gatherMs, 2 * (lookedAt - startedAt)));
+    return Math.min(everyMs, Math.max(gatherMs, 2 * (found.lookedAt - startedAt)));
   }
 
   async function roundOrBackOff(): Promise<number> {
@@ -108,12 +145,11 @@ export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: Seale
     start() {
       loop ??= run();
     },
+    // A failure is told by the rounds of the sealer itself.
+    catchUp: (timeoutMs) => sealing.catchUp(timeoutMs).catch(() => undefined),
     nudge: nudged.ring,
     stir: quiet.stir,
-    onSealed(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    onSealed: sealing.onSealed,
     async stop(timeoutMs) {
       isStopping = true;
       nudged.ring();
@@ -123,6 +159,7 @@ export function createSealer({ store, log, everyMs = 200, limit = 1_000 }: Seale
       if (loop) await patience.wait(timeoutMs);
     },
     get lagMs() {
+      const { behindMs, lookedAt } = found;
       return behindMs === 0 && failures === 0 ? 0 : behindMs + performance.now() - lookedAt;
     },
   };

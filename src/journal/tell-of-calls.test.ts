@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import type { Database } from "../store/database.ts";
-import { callers } from "../testing/function-rights.ts";
-import { rejection } from "../testing/rejection.ts";
+import { callers } from "../testing/fixtures/function-rights.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
 import { steadyCalls, tellOfCalls } from "./tell-of-calls.ts";
 
-const claims = { role: "service", sub: "worker:local" } as const;
+const claims = { role: "worker", sub: "worker:local" } as const;
 
 function told(rpc: Database["rpc"]) {
   const calls = { count: 0 };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ProvenEntry } from "../store/journal.ts";
-import { headsOf, journalOf, sealed } from "../testing/chain-of.ts";
+import { headsOf, journalOf, sealed } from "../testing/model/chain-of.ts";
 import { rootOf } from "./checkpoint.ts";
 import { type StateWitness, verifyJournal } from "./verify-journal.ts";
 

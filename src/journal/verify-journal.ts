@@ -5,11 +5,13 @@ import { type BrokenLink, chainStart, linkFault } from "./verify.ts";
 
 /** What the entries are held against, beside each other. */
 export interface JournalWitnesses {
+  /** What the first entry follows on. Default: nothing, it is the journal's first. */
+  from?: { position: number; chains: ReadonlyMap<string, ChainHead> };
   /** Where each chain must have got to at least. */
   heads?: ReadonlyMap<string, ChainHead>;
   /** What must follow from the entries up to its position: the database's own word, a checkpoint. */
   states?: readonly StateWitness[];
-  /** Everybody's entries from the first on are there, so that positions have no gap. */
+  /** Everybody's entries from there on are there, so that positions have no gap. */
   isWhole?: boolean;
 }
 
@@ -25,12 +27,22 @@ export interface BrokenEntry {
   number: number | null;
   /** null: unknown. */
   position: number | null;
-  /** `state`: sound in itself, but not what was witnessed at this position. */
-  reason: BrokenLink | "state";
+  /**
+   * `state`: sound in itself, but not what was witnessed at this position. `checkpoint`: the stored
+   * checkpoint of this position was changed after it was signed.
+   */
+  reason: BrokenLink | "state" | "checkpoint";
 }
 
 export type JournalVerdict =
-  | { ok: true; checked: number; chains: number; position: number }
+  | {
+      ok: true;
+      checked: number;
+      chains: number;
+      position: number;
+      /** Stored checkpoints that the entries agree with, and who signed them; absent: none was asked. */
+      checkpoints?: { count: number; keys: readonly string[] };
+    }
   | { ok: false; checked: number; broken: BrokenEntry };
 
 /**
@@ -52,10 +64,10 @@ export async function verifyJournal(
     : { ok: true, checked: verifier.checked(), ...verifier.reached() };
 }
 
-function createVerifier({ heads, states = [], isWhole = false }: JournalWitnesses) {
-  const chains = new Map<string, ChainHead>();
+function createVerifier({ from, heads, states = [], isWhole = false }: JournalWitnesses) {
+  const chains = new Map<string, ChainHead>(from?.chains);
   const waiting = [...states].sort((a, b) => a.position - b.position);
-  let position = 0;
+  let position = from?.position ?? 0;
   let gap: number | null = null;
   let checked = 0;
 

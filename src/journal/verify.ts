@@ -51,7 +51,7 @@ export function verifyChain(part: ChainPart): ChainVerdict {
   return { ok: true, checked, head: last };
 }
 
-/** What is wrong with an entry that should follow on `last`; null: nothing. */
+/** The fault of an entry that should follow on `last`; null: none. */
 export function linkFault(
   entry: ProvenEntry,
   last: ChainHead,

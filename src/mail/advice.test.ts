@@ -27,7 +27,7 @@ test("each common fault is told with what to do about it", () => {
     [replied("rcpt", 550, "5.1.1", "no such user"), /does not exist/],
     [replied("reply", 552, "5.3.4", "Message size exceeds fixed limit"), /too large/],
     [replied("reply", 550, "5.7.26", "unauthenticated mail"), /SPF/],
-    [replied("reply", 250, "2.0.0", "queued"), /took the message/],
+    [replied("reply", 250, "2.0.0", "queued"), /accepted the message/],
   ];
   for (const [facts, expected] of table) expect(adviceFor(facts)).toMatch(expected);
 });

@@ -44,9 +44,14 @@ const advices: Advice[] = [
     words: "The host cannot be reached from here. Check the network and the firewall.",
   },
   {
+    applies: error(/the password was not sent/),
+    words:
+      "A password goes over verified TLS only. Set SMTP_TLS=required, and SMTP_TLS_CA where the server has an authority of its own.",
+  },
+  {
     applies: error(/self-signed|issuer is not trusted/),
     words:
-      "The server's certificate is not trusted. Put the PEM of its authority into SMTP_TLS_CA, or, if the network between is yours, set SMTP_TLS=opportunistic.",
+      "The server's certificate is not trusted. Put the PEM of its authority into SMTP_TLS_CA, or, for a relay without a login in a network of yours, set SMTP_TLS=opportunistic.",
   },
   {
     applies: error(/another host name/),
@@ -110,7 +115,7 @@ const advices: Advice[] = [
   {
     applies: (facts) => facts.phase === "starttls" && (facts.reply?.code ?? 0) >= 500,
     words:
-      "The server offers no STARTTLS, and SMTP_TLS=required insists on it. Use port 465 with SMTP_SECURE=true, or set SMTP_TLS=opportunistic if the network between is yours.",
+      "The server offers no STARTTLS, and SMTP_TLS=required insists on it. Use port 465 with SMTP_SECURE=true, or, for a relay without a login in a network of yours, set SMTP_TLS=opportunistic.",
   },
   {
     applies: (facts) => facts.phase === "greeting" && (facts.reply?.code ?? 0) >= 500,
@@ -198,7 +203,7 @@ function wordsFor(facts: AdviceFacts): string {
   const code = facts.reply?.code ?? 0;
   if (isTemporary(facts)) return "The server cannot take the message now.";
   if (code >= 500) return "The server refuses the message for good. Its reply says why.";
-  if (code >= 200) return "The next hop took the message.";
+  if (code >= 200) return "The SMTP server accepted the message.";
   return "No reply has come yet.";
 }
 

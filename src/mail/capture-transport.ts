@@ -1,6 +1,6 @@
 import type { FenceAnswer, SendReport } from "../email/smtp.ts";
+import { type StagedFile, stageFile, syncFolder } from "../runtime/durable-file.ts";
 import { capturedEnvelope, capturedFolder, capturedPaths } from "./captured.ts";
-import { type StagedFile, stageFile, syncFolder } from "./durable-file.ts";
 import { wholeSeconds, withDate } from "./message-date.ts";
 import type { SendRequest, Transport } from "./transport.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Envelope, SendReport, SmtpPhase, SmtpReply } from "../email/smtp.ts";
-import { recipients } from "../testing/smtp-fixtures.ts";
+import { recipients } from "../testing/fixtures/smtp-fixtures.ts";
 import { classify } from "./classify.ts";
 import { isPermanent } from "./permanent.ts";
 

@@ -57,7 +57,7 @@ function headerFields(draft: EmailDraft, messageId: string): string[] {
     ["From", addressList([from])],
     ["To", addressList(to)],
     ["Cc", addressList(cc)],
-    ["Reply-To", addressList(replyTo ? [replyTo] : [])],
+    ["Reply-To", addressList(replyTo)],
     ["Message-ID", messageId],
     ["Subject", encodeHeaderText(subject)],
   ];

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { type ParsedMail, simpleParser } from "mailparser";
 import type { EmailDraft } from "../email/email.ts";
 import { isAppError } from "../errors.ts";
-import { attachment, emailDraft } from "../testing/email-draft.ts";
+import { attachment, emailDraft } from "../testing/fixtures/email-draft.ts";
 import { composeMessage, estimateSizeBytes, messageIdFor } from "./compose.ts";
 import { withDate } from "./message-date.ts";
 import { type ReadMessage, readAttachments, readMessage } from "./read-message.ts";
@@ -48,7 +48,10 @@ describe("a composed message", () => {
   test("says what the draft says, to two independent parsers", async () => {
     const message = await compose({
       from: { address: "sender@example.com", name: "Åsa Öberg" },
-      replyTo: { address: "answers@example.com", name: 'The "desk", Ltd.' },
+      replyTo: [
+        { address: "answers@example.com", name: 'The "desk", Ltd.' },
+        { address: "archive@example.com", name: null },
+      ],
       to: [
         { address: "one@example.org", name: "Eins, Zwei" },
         { address: "two@example.org", name: null },
@@ -63,10 +66,10 @@ describe("a composed message", () => {
     expect(mail.subject).toBe("Grüße – 今日は 🎉");
     expect(read.subject).toBe("Grüße – 今日は 🎉");
     expect(mail.from?.value).toEqual([{ address: "sender@example.com", name: "Åsa Öberg" }]);
-    expect(mail.replyTo?.value[0]).toEqual({
-      address: "answers@example.com",
-      name: 'The "desk", Ltd.',
-    });
+    expect(mail.replyTo?.value).toEqual([
+      { address: "answers@example.com", name: 'The "desk", Ltd.' },
+      { address: "archive@example.com", name: "" },
+    ]);
     const to = Array.isArray(mail.to) ? mail.to : [mail.to];
     expect(to.flatMap((list) => list?.value.map(({ address, name }) => [address, name]))).toEqual([
       ["one@example.org", "Eins, Zwei"],
@@ -146,17 +149,21 @@ describe("attachments", () => {
     const message = await compose({ attachments, htmlBody: "<p>hi</p>" });
     expectCleanOnTheWire(message);
     const { mail, read } = await parseTwice(message);
+    // An invitation is an alternative of the text, and so comes first.
+    const invitation = attachments.filter(({ filename }) => filename === "invite.ics");
+    const files = attachments.filter(({ filename }) => filename !== "invite.ics");
+    const inMessage = [...invitation, ...files];
     expect(mail.attachments.map(({ filename }) => filename)).toEqual(
-      attachments.map(({ filename }) => filename),
+      inMessage.map(({ filename }) => filename),
     );
     expect(read.attachments.map(({ filename }) => filename)).toEqual(
-      attachments.map(({ filename }) => filename),
+      inMessage.map(({ filename }) => filename),
     );
-    for (const [i, { content }] of attachments.entries()) {
+    for (const [i, { content }] of inMessage.entries()) {
       expect(mail.attachments[i]?.content.equals(content)).toBe(true);
       expect(Buffer.from(read.attachments[i]?.content ?? []).equals(content)).toBe(true);
     }
-    expect(read.attachments[0]?.contentType).toBe("application/pdf");
+    expect(read.attachments[1]?.contentType).toBe("application/pdf");
   });
 
   test("can be shown in the HTML by their content id", async () => {

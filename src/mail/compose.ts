@@ -22,6 +22,7 @@ export async function composeMessage(
   draft: EmailDraft,
   ids: { messageId: string },
 ): Promise<Composed> {
+  if (draft.raw !== undefined) return { message: draft.raw, places: {} };
   const plain = composePlain(draft, ids);
   return plain ?? { message: await composeByNodemailer(draft, ids), places: {} };
 }
@@ -38,12 +39,13 @@ export async function composeByNodemailer(
   // be read by nodemailer as an option, a path, a URL or a list of addresses.
   const root = new MailComposer({
     from: mailbox(draft.from),
-    ...(draft.replyTo ? { replyTo: mailbox(draft.replyTo) } : {}),
+    ...(draft.replyTo.length > 0 ? { replyTo: draft.replyTo.map(mailbox) } : {}),
     ...(draft.to.length > 0 ? { to: draft.to.map(mailbox) } : {}),
     ...(draft.cc.length > 0 ? { cc: draft.cc.map(mailbox) } : {}),
     ...(text === null ? {} : { text: encodedPart(text) }),
     ...(draft.htmlBody === null ? {} : { html: encodedPart(draft.htmlBody) }),
-    attachments: draft.attachments.map(attachmentPart),
+    alternatives: draft.attachments.filter(isInvitation).map(invitationPart),
+    attachments: draft.attachments.filter((one) => !isInvitation(one)).map(attachmentPart),
     messageId: ids.messageId,
     disableFileAccess: true,
     disableUrlAccess: true,
@@ -91,7 +93,7 @@ export function messageIdFor(emailId: string, from: Address): string {
  * aside before that is begun.
  */
 export function estimateSizeBytes(draft: EmailDraft): number {
-  const addresses = [draft.from, ...(draft.replyTo ? [draft.replyTo] : []), ...draft.to];
+  const addresses = [draft.from, ...draft.replyTo, ...draft.to];
   const names = [...addresses, ...draft.cc].map(({ name, address }) => `${name ?? ""}${address}`);
   const headers = Object.entries(draft.headers).map(([name, value]) => name + value);
   const words = [draft.subject, ...names, ...headers];
@@ -110,7 +112,7 @@ export function estimateSizeBytes(draft: EmailDraft): number {
       1_000,
     0,
   );
-  return Math.ceil(headerBytes + bodyBytes + attachmentBytes);
+  return Math.ceil(headerBytes + bodyBytes + attachmentBytes + (draft.raw?.length ?? 0));
 }
 
 function encodedPart(text: string) {
@@ -129,6 +131,18 @@ function attachmentPart({ filename, contentType, contentId, content }: Attachmen
   };
   if (contentId !== null) part.cid = contentId.replace(/[^\x21-\x7e]|[<>]/g, "");
   return part;
+}
+
+/**
+ * A calendar file with a method is an invitation: Gmail and Outlook show its buttons when it is an
+ * alternative of the text (RFC 6047 section 2.4), and a file to download otherwise.
+ */
+function isInvitation({ contentType, contentId }: Attachment): boolean {
+  return contentId === null && /^text\/calendar\s*;.*\bmethod=/i.test(contentType);
+}
+
+function invitationPart(attachment: Attachment): MailComposerAttachment {
+  return { ...attachmentPart(attachment), contentDisposition: "inline" };
 }
 
 /** Inline, a reader takes a text for a part of the body: the file would be gone, the body longer. */

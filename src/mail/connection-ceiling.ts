@@ -127,7 +127,7 @@ class Ceiling implements ConnectionCeiling {
   private tell({ opening }: ConnectionCounts): void {
     if (opening > 0 || this.limit >= Math.min(this.sizeMax, this.lowestTold)) return;
     this.lowestTold = this.limit;
-    this.log?.info("next hop allows fewer connections than SMTP_POOL_SIZE", {
+    this.log?.info("SMTP server allows fewer connections than SMTP_POOL_SIZE", {
       count: this.limit,
       ...(this.refusal ? { smtp_code: this.refusal.code } : {}),
       hint: `lower SMTP_POOL_SIZE (now ${this.sizeMax}), or allow this client more connections there`,

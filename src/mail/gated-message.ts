@@ -1,6 +1,6 @@
 import type { FenceAnswer } from "../email/smtp.ts";
 import { dotStuffed, endOfData, lineStart } from "./dot-stuffed.ts";
-import { dateHeader } from "./message-date.ts";
+import { dateBefore } from "./message-date.ts";
 
 /** Backpressure and the progress of an upload are counted in pieces of this size. */
 const pieceBytes = 64 * 1024;
@@ -100,7 +100,7 @@ export class GatedMessage {
       const piece = dotStuffed(message.subarray(from, from + pieceBytes), before);
       const isLast = from + pieceBytes >= message.length;
       const parts = [piece];
-      if (from === 0) parts.unshift(Buffer.from(dateHeader(messageDate), "latin1"));
+      if (from === 0) parts.unshift(Buffer.from(dateBefore(message, messageDate), "latin1"));
       if (isLast) parts.push(Buffer.from(endOfData(before), "latin1"));
       if (isLast) this.state = "finished";
       onProgress();

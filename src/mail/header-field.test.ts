@@ -31,7 +31,7 @@ describe("a header field", () => {
       fc.stringMatching(/^[A-Za-z0-9-]{1,30}$/),
       fc.stringMatching(/^(X|MIME|dkim|Arc|BIMI|OTP|list)-?(SPF|fbl|Id|MD5|token|smtpapi)?$/),
     );
-    // Of a `To` nodemailer would make recipients; such a name is refused before it is written.
+    // nodemailer would make recipients of a `To`; such a name is refused before it is written.
     const name = anyName.filter((value) => !isRefused(() => assertHeaderName(value)));
     fc.assert(
       fc.property(name, (value) => {

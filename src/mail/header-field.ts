@@ -3,7 +3,7 @@ import { isFoldable } from "./header-text.ts";
 
 /** RFC 5322 section 2.1.1, without the line end. */
 const lineBytesMax = 998;
-/** Of a line that has more than one word; RFC 5322 section 2.1.1 recommends 78 at most. */
+/** Length of a line that has more than one word; RFC 5322 section 2.1.1 recommends 78 at most. */
 const foldedLengthMax = 75;
 
 /**

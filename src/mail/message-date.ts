@@ -13,9 +13,22 @@ export function dateHeader(date: Date): string {
   return `Date: ${weekday}, ${day} ${month} ${date.getUTCFullYear()} ${time} +0000\r\n`;
 }
 
+/** What goes in front of the message: its Date, unless a finished one came with its own. */
+export function dateBefore(message: Uint8Array, date: Date): string {
+  return hasDate(message) ? "" : dateHeader(date);
+}
+
 /** The message as it goes over the wire: its Date, left open when it was composed, in front. */
 export function withDate(message: Uint8Array, date: Date): Uint8Array {
-  return Buffer.concat([Buffer.from(dateHeader(date), "ascii"), message]);
+  return Buffer.concat([Buffer.from(dateBefore(message, date), "ascii"), message]);
+}
+
+/** No message that is composed here has one. */
+function hasDate(message: Uint8Array): boolean {
+  const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+  const end = bytes.indexOf("\r\n\r\n");
+  const head = bytes.toString("latin1", 0, end < 0 ? bytes.length : end);
+  return /(?:^|\r\n)date:/i.test(head);
 }
 
 /**

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Envelope } from "../email/smtp.ts";
-import { createSmtpBench, recipients, sendRequest } from "../testing/smtp-fixtures.ts";
-import type { SinkAction, SinkRule } from "../testing/smtp-sink-rules.ts";
+import { createSmtpBench, recipients, sendRequest } from "../testing/fixtures/smtp-fixtures.ts";
+import type { SinkAction, SinkRule } from "../testing/servers/smtp-sink-rules.ts";
 import { classify, type Verdict } from "./classify.ts";
 
 const bench = createSmtpBench();

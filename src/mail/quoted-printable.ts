@@ -18,7 +18,7 @@ const isLiteral = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte === tab || (byte >= space && byte <= 0x7e && byte !== equals) ? 1 : 0,
 );
 
-/** What is written: where its last line began, and where it ends. */
+/** The output so far: where its last line began, and where it ends. */
 interface Written {
   out: Uint8Array;
   lineStart: number;
@@ -90,7 +90,7 @@ function writePiece(text: Uint8Array, from: number, to: number, written: Written
   }
   const isLineOver = to === text.length || text[to] === cr || text[to] === lf;
   if (isLineOver) encodeIfBlank(text[to - 1], written);
-  // What is not longer than a line is left alone by nodemailer as a whole.
+  // nodemailer leaves a text that is not longer than a line alone as a whole.
   if (written.end - pieceStart > lineLengthMax) breakLastLine(written);
 }
 

@@ -31,7 +31,7 @@ function decodeQuotedPrintable(written: Buffer): Buffer {
   return content.subarray(0, end);
 }
 
-/** Of a hexadecimal digit, upper case. */
+/** The value of a hexadecimal digit, upper case. */
 function digitValue(digit: number): number {
   return digit <= 0x39 ? digit - 0x30 : digit - 0x37;
 }

@@ -76,7 +76,7 @@ const table: [SmtpPhase, string, string, RegExp][] = [
   ["reply", "550 5.7.1 Message rejected due to content restrictions", "bounced", /policy/],
   ["reply", "554 5.6.0 Message contains bare newline", "bounced", /for good/],
   ["reply", "550 4.7.1 Try again, whatever the first digit says", "deferred", /cannot take/],
-  ["reply", "250 2.0.0 Ok: queued as 4F1C", "sent", /took the message/],
+  ["reply", "250 2.0.0 Ok: queued as 4F1C", "sent", /accepted the message/],
 ];
 
 function reportOf(phase: SmtpPhase, raw: string): SendReport {
@@ -107,7 +107,7 @@ test.each(table)("%s %s is %s", (phase, raw, verdict, advice) => {
   expect(adviceFor(report)).toMatch(advice);
   const isPromised = /tried again/.test(adviceFor(report));
   expect(isPromised && /bounced|sent$/.test(verdict)).toBe(false);
-  // Of a test email nothing is tried again.
+  // A test email is not tried again.
   expect(adviceFor({ ...report, isFinal: true })).not.toMatch(/tried again/);
 });
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { Envelope, SendReport, SmtpReply } from "../email/smtp.ts";
-import { createSmtpBench, recipients, sendRequest } from "../testing/smtp-fixtures.ts";
-import type { SinkRule } from "../testing/smtp-sink-rules.ts";
+import { createSmtpBench, recipients, sendRequest } from "../testing/fixtures/smtp-fixtures.ts";
+import type { SinkRule } from "../testing/servers/smtp-sink-rules.ts";
 import { classify, type Verdict } from "./classify.ts";
 import { createRecipientLimit } from "./recipient-limit.ts";
 

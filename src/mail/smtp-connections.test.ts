@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { LogFields } from "../log.ts";
-import { createSmtpBench, sendRequest } from "../testing/smtp-fixtures.ts";
-import { hangAt, type SinkRule } from "../testing/smtp-sink-rules.ts";
+import { createSmtpBench, sendRequest } from "../testing/fixtures/smtp-fixtures.ts";
+import { hangAt, type SinkRule } from "../testing/servers/smtp-sink-rules.ts";
 import type { Transport } from "./transport.ts";
 import { transportFaultOf } from "./transport-fault.ts";
 
@@ -12,7 +12,7 @@ afterEach(close);
 const many = (transport: Transport, count: number, changes = {}) =>
   Promise.all(Array.from({ length: count }, () => transport.send(sendRequest(changes))));
 
-/** What is said at `info`. */
+/** A logger that records the lines at `info`. */
 function recordingLog() {
   const lines: { event: string; fields: LogFields }[] = [];
   const info = (event: string, fields: LogFields = {}) => void lines.push({ event, fields });

@@ -1,7 +1,7 @@
 import type { SendReport, SmtpPhase, SmtpReply } from "../email/smtp.ts";
 import { createDeadline } from "../runtime/deadline.ts";
 import { GatedMessage } from "./gated-message.ts";
-import { dateHeader, wholeSeconds } from "./message-date.ts";
+import { dateBefore, wholeSeconds } from "./message-date.ts";
 import { isPositive } from "./smtp-reply.ts";
 import type { SmtpSession } from "./smtp-session.ts";
 import type { SendRequest } from "./transport.ts";
@@ -71,7 +71,7 @@ export async function converse(
   const { envelope, message, signal } = request;
   const { transcript } = session;
   const messageDate = wholeSeconds(request.messageDate ?? now());
-  const size = dateHeader(messageDate).length + message.length;
+  const size = dateBefore(message, messageDate).length + message.length;
   transcript.beginMessage();
   const tooLarge = sizeRefusal(size, transcript.announced.sizeBytesMax);
   if (tooLarge) return { ...nothingSent("mail"), reply: tooLarge };

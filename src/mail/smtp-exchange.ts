@@ -4,7 +4,7 @@ import type { SmtpFailure } from "./smtp-failure.ts";
 import { createSmtpLines } from "./smtp-lines.ts";
 import type { SmtpTranscript } from "./smtp-transcript.ts";
 
-/** What is handed to the next hop. Addresses are ASCII, of our own strict parser. */
+/** The envelope and message for the next hop. Addresses are ASCII, of our own strict parser. */
 export interface OutgoingMessage {
   from: string;
   to: string[];

@@ -5,8 +5,8 @@ import {
   recipients,
   sendRequest,
   smtpSettings,
-} from "../testing/smtp-fixtures.ts";
-import { createSmtpSink, type SmtpSink } from "../testing/smtp-sink.ts";
+} from "../testing/fixtures/smtp-fixtures.ts";
+import { createSmtpSink, type SmtpSink } from "../testing/servers/smtp-sink.ts";
 import {
   acceptThenDrop,
   dripAt,
@@ -16,7 +16,7 @@ import {
   replyThenDropAt,
   type SinkPhase,
   type SinkRule,
-} from "../testing/smtp-sink-rules.ts";
+} from "../testing/servers/smtp-sink-rules.ts";
 import { createSmtpTransport } from "./smtp-transport.ts";
 
 const { sinkWith, transportTo, close } = createSmtpBench();
@@ -205,9 +205,9 @@ test("a connection with half a body on it is never used again", async () => {
 
 test("nothing keeps the process alive once the work is stopped", async () => {
   const script = `
-    import { createSmtpSink } from "${import.meta.resolve("../testing/smtp-sink.ts")}";
-    import { hangAt } from "${import.meta.resolve("../testing/smtp-sink-rules.ts")}";
-    import { sendRequest, smtpSettings } from "${import.meta.resolve("../testing/smtp-fixtures.ts")}";
+    import { createSmtpSink } from "${import.meta.resolve("../testing/servers/smtp-sink.ts")}";
+    import { hangAt } from "${import.meta.resolve("../testing/servers/smtp-sink-rules.ts")}";
+    import { sendRequest, smtpSettings } from "${import.meta.resolve("../testing/fixtures/smtp-fixtures.ts")}";
     import { createSmtpTransport } from "${import.meta.resolve("./smtp-transport.ts")}";
     const sink = await createSmtpSink();
     const transport = createSmtpTransport(smtpSettings(sink));

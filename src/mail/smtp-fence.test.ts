@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { FenceAnswer } from "../email/smtp.ts";
-import { createSmtpBench, sendRequest } from "../testing/smtp-fixtures.ts";
-import type { SmtpSink } from "../testing/smtp-sink.ts";
-import { hangAt, replyAt, scripted } from "../testing/smtp-sink-rules.ts";
+import { createSmtpBench, sendRequest } from "../testing/fixtures/smtp-fixtures.ts";
+import type { SmtpSink } from "../testing/servers/smtp-sink.ts";
+import { hangAt, replyAt, scripted } from "../testing/servers/smtp-sink-rules.ts";
 
 const { sinkWith, transportTo, close } = createSmtpBench();
 

@@ -1,4 +1,4 @@
-/** Of one reply at most, and of a line that never ends. */
+/** Bytes of one reply at most, and of a line that never ends. */
 const replyBytesMax = 64 * 1024;
 
 export interface SmtpLines {
@@ -10,7 +10,7 @@ export interface SmtpLines {
 
 /** Takes a server's bytes apart into replies (RFC 5321 section 4.2). Empty lines are none. */
 export function createSmtpLines(onReply: (reply: string) => void): SmtpLines {
-  /** Of a line without its end, and of a reply whose last line is still to come. */
+  /** A line without its end, and a reply whose last line is still to come. */
   let line = "";
   let lines = "";
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { ehloNameOf } from "../config-smtp.ts";
-import { createSmtpBench, sendRequest } from "../testing/smtp-fixtures.ts";
-import type { SmtpSink } from "../testing/smtp-sink.ts";
-import { replyAt, replyThenDropAt, type SinkRule } from "../testing/smtp-sink-rules.ts";
+import { createSmtpBench, sendRequest } from "../testing/fixtures/smtp-fixtures.ts";
+import type { SmtpSink } from "../testing/servers/smtp-sink.ts";
+import { replyAt, replyThenDropAt, type SinkRule } from "../testing/servers/smtp-sink-rules.ts";
 import { adviceFor } from "./advice.ts";
 import { faultWords, transportFaultOf } from "./transport-fault.ts";
 

@@ -4,7 +4,7 @@ import { createIdleSessions, type IdleSessions } from "./idle-sessions.ts";
 import type { Ending } from "./smtp-conversation.ts";
 import type { SmtpSession } from "./smtp-session.ts";
 
-/** Who asks for a connection. */
+/** The email that asks for a connection. */
 export interface Asker {
   ownerId: string;
   signal: AbortSignal;

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { rootCertificates } from "node:tls";
 import SMTPConnection, { type SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
 import type { SmtpSettings } from "../config.ts";
+import { isLoopback } from "../runtime/loopback.ts";
 import { createSmtpExchange, type OutgoingMessage, type SmtpExchange } from "./smtp-exchange.ts";
 import { describeFailure, type SmtpFailure } from "./smtp-failure.ts";
 import { createLoginChoice, type LoginChoice, logIn, type Mechanism } from "./smtp-login.ts";
@@ -41,9 +42,10 @@ export function createSmtpSession(
   choice: LoginChoice = createLoginChoice(settings),
 ): SmtpSession {
   const transcript = createSmtpTranscript();
+  const peer = { address: "" };
   const connection = new SMTPConnection({
     ...connectionOptions(settings, setupTimeoutMs),
-    logger: transcriptLogger(transcript),
+    logger: transcriptLogger(transcript, peer),
     transactionLog: true,
   });
   let exchange: SmtpExchange | null = null;
@@ -54,6 +56,16 @@ export function createSmtpSession(
   });
   const { fail, orEnd } = lifetime;
 
+  /** Null: logged in, or nobody asked for it. */
+  async function enterLogin(): Promise<SmtpFailure | null> {
+    // A server that offers no AUTH may still relay for us; if it will not, it answers 530.
+    if (settings.user === null || !transcript.announced.keywords.has("AUTH")) return null;
+    const isVerified = mayCarryPassword(settings, peer.address);
+    transcript.enter(isVerified ? "auth" : "starttls");
+    if (!isVerified) return unverified;
+    return await logIn(transcript, choice, loginOver(connection, lifetime, settings));
+  }
+
   const session: SmtpSession = {
     transcript,
     get failure() {
@@ -63,21 +75,14 @@ export function createSmtpSession(
       await orEnd((resolve) =>
         connection.connect((error) => (error ? fail(describeFailure(error)) : resolve())),
       );
-      const { user, pass } = settings;
-      // A server that offers no AUTH may still relay for us; if it will not, it answers 530.
-      if (user !== null && transcript.announced.keywords.has("AUTH")) {
-        transcript.enter("auth");
-        const tryBy = loginOver(connection, lifetime, { user, pass: pass ?? "" });
-        const refused = await logIn(transcript, choice, tryBy);
-        if (refused) session.close(refused);
-      }
+      const refused = await enterLogin();
+      if (refused) session.close(refused);
       if (lifetime.failure) return;
       const socket = takeSocket(connection);
       exchange = createSmtpExchange({ socket, transcript, onBroken: session.close });
     },
     get isSpent() {
-      const { mailMax } = transcript.announced.limits;
-      return messages >= Math.min(settings.messagesPerConnection, mailMax ?? messages + 1);
+      return messages >= messagesMaxOf(settings, transcript);
     },
     async send(message) {
       messages += 1;
@@ -113,6 +118,23 @@ export function createSmtpSession(
   return session;
 }
 
+function messagesMaxOf(settings: SmtpSettings, { announced }: SmtpTranscript): number {
+  const { mailMax } = announced.limits;
+  return Math.min(settings.messagesPerConnection, mailMax ?? Number.POSITIVE_INFINITY);
+}
+
+/**
+ * A password goes over TLS whose certificate was verified (which `required` makes sure of), or to
+ * this machine. `loadConfig` refuses other settings; here it is judged by where the connection led.
+ */
+function mayCarryPassword({ tls, host }: SmtpSettings, peerAddress: string): boolean {
+  return tls === "required" || (isLoopback(host) && isLoopback(peerAddress));
+}
+
+const unverified = {
+  words: "TLS: the connection is not verified, so the password was not sent",
+  isTls: true,
+};
 const closed = { words: "connection closed", isTls: false };
 const closedByServer = { words: "connection closed by the server (ECONNECTION)", isTls: false };
 
@@ -160,8 +182,9 @@ function createLifetime(onEnd: () => void) {
 function loginOver(
   connection: SMTPConnection,
   lifetime: ReturnType<typeof createLifetime>,
-  credentials: { user: string; pass: string },
+  { user, pass }: Pick<SmtpSettings, "user" | "pass">,
 ) {
+  const credentials = { user: user ?? "", pass: pass ?? "" };
   return async (method: Mechanism): Promise<boolean | null> => {
     let isIn: boolean | null = null;
     await lifetime.orEnd((resolve) =>
@@ -203,7 +226,7 @@ function connectionOptions(settings: SmtpSettings, setupTimeoutMs: number): SMTP
 }
 
 /** Nothing of this is written anywhere: the lines carry addresses. */
-function transcriptLogger(transcript: SmtpTranscript) {
+function transcriptLogger(transcript: SmtpTranscript, peer: { address: string }) {
   const ignore = (): void => {};
   function debug(entry: unknown, line?: unknown): void {
     const { tnx } = entry as { tnx?: string };
@@ -212,8 +235,10 @@ function transcriptLogger(transcript: SmtpTranscript) {
     if (tnx === "server") transcript.received(line);
   }
   function info(entry: unknown): void {
-    const isConnected = typeof (entry as { remotePort?: unknown }).remotePort === "number";
-    if (isConnected) transcript.enter("greeting");
+    const { remotePort, remoteAddress } = entry as Record<string, unknown>;
+    if (typeof remotePort !== "number") return;
+    peer.address = String(remoteAddress);
+    transcript.enter("greeting");
   }
   return { trace: ignore, debug, info, warn: ignore, error: ignore, fatal: ignore };
 }

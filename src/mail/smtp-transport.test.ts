@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { createSmtpBench, recipients, sendRequest } from "../testing/smtp-fixtures.ts";
-import { hangAt, replyAt, scripted } from "../testing/smtp-sink-rules.ts";
+import { createSmtpBench, recipients, sendRequest } from "../testing/fixtures/smtp-fixtures.ts";
+import { hangAt, replyAt, scripted } from "../testing/servers/smtp-sink-rules.ts";
+import { adviceFor } from "./advice.ts";
 
 const { sinkWith, transportTo, close } = createSmtpBench();
 
@@ -117,6 +118,29 @@ describe("TLS", () => {
     const sink = await sinkWith();
     const report = await transportTo(sink, { tls: "opportunistic" }).send(sendRequest());
     expect(report.reply?.code).toBe(250);
+  });
+
+  test("a password is sent to this machine alone where TLS is not required", async () => {
+    const auth = { user: "user", pass: "pass word" };
+    for (const mode of ["none", "starttls"] as const) {
+      for (const tls of ["opportunistic", "off"] as const) {
+        const sink = await sinkWith({ tls: mode, auth, isAuthRequired: true });
+        // Reaches the sink, but is no name of this machine as far as settings go.
+        const report = await transportTo(sink, { host: "0.0.0.0", tls, ...auth }).send(
+          sendRequest(),
+        );
+        expect(report).toMatchObject({ phase: "starttls", fenced: false, reply: null });
+        expect(report.error).toBe(
+          "TLS: the connection is not verified, so the password was not sent",
+        );
+        expect(adviceFor(report)).toContain("SMTP_TLS=required");
+        expect(sink.mechanisms).toEqual([]);
+        const near = await transportTo(sink, { host: "127.0.0.1", tls, ...auth }).send(
+          sendRequest(),
+        );
+        expect(near.reply?.code).toBe(250);
+      }
+    }
   });
 
   test("required is never satisfied with clear text", async () => {

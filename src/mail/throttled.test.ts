@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { SendReport, SmtpPhase, SmtpReply } from "../email/smtp.ts";
-import { recipients } from "../testing/smtp-fixtures.ts";
+import { recipients } from "../testing/fixtures/smtp-fixtures.ts";
 import { throttledPositions } from "./throttled.ts";
 
 const reply = (code: number, enhanced: string | null = null): SmtpReply => ({

@@ -30,15 +30,15 @@ export interface TransportFault {
 
 /** For the log and for /health. */
 export const faultWords: Record<TransportFault["reason"], string> = {
-  auth: "the next hop refuses our login: check SMTP_USER and SMTP_PASS",
+  auth: "the SMTP server refuses our login: check SMTP_USER and SMTP_PASS",
   auth_mechanism:
-    "the next hop takes none of the mechanisms we may log in by: compare what it offers for AUTH with SMTP_AUTH (plain, login, or unset for both)",
-  login_wanted: "the next hop wants a login and none is configured: set SMTP_USER and SMTP_PASS",
-  tls: "TLS with the next hop fails: check its certificate, SMTP_TLS and SMTP_TLS_CA",
-  tls_wanted: "the next hop wants TLS before anything else: set SMTP_TLS=required",
-  refused: "the next hop answers, and will not talk to us now",
-  rejecting: "the next hop answers, and takes no mail now",
-  unreachable: "the next hop does not answer",
+    "the SMTP server accepts none of the mechanisms we may log in by: compare what it offers for AUTH with SMTP_AUTH (plain, login, or unset for both)",
+  login_wanted: "the SMTP server wants a login and none is configured: set SMTP_USER and SMTP_PASS",
+  tls: "TLS with the SMTP server fails: check its certificate, SMTP_TLS and SMTP_TLS_CA",
+  tls_wanted: "the SMTP server wants TLS before anything else: set SMTP_TLS=required",
+  refused: "the SMTP server answers, and refuses our connection now",
+  rejecting: "the SMTP server answers, and accepts no mail now",
+  unreachable: "the SMTP server does not answer",
 };
 
 /** A wrong password or an untrusted certificate is mended by a person, not by the next second. */

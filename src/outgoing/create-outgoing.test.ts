@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type http from "node:http";
 import { gzipSync } from "node:zlib";
-import { type HttpTarget, startHttpTarget } from "../testing/http-target.ts";
+import { type HttpTarget, startHttpTarget } from "../testing/servers/http-target.ts";
 import { createOutgoing, type OutgoingRequest } from "./create-outgoing.ts";
 import { OutgoingError } from "./outgoing-error.ts";
 

@@ -27,6 +27,8 @@ export interface OutgoingRequest {
   deadlineMs?: number;
   /** Of the answer's body; default 64 KiB. */
   answerBytesMax?: number;
+  /** The body of a larger answer is cut off there, instead of being a refusal. Default false. */
+  isCutAtMax?: boolean;
 }
 
 export interface OutgoingAnswer {
@@ -42,6 +44,11 @@ export interface Outgoing {
    * with `OutgoingError`.
    */
   request(request: OutgoingRequest): Promise<OutgoingAnswer>;
+  /**
+   * Judges a URL as a request would, without connecting. Rejects with `OutgoingError`; a name that
+   * has no address, or of which none is known within the deadline, is not refused.
+   */
+  judge(url: string, deadlineMs: number): Promise<void>;
 }
 
 const deadlineMsDefault = 10_000;
@@ -62,7 +69,22 @@ export function createOutgoing(options: OutgoingOptions): Outgoing {
         deadline.clear();
       }
     },
+    judge: async (url, deadlineMs) => {
+      const target = parseTarget(url, allowPrivate);
+      const deadline = createDeadline(deadlineMs);
+      const resolving = resolveTarget(target, { allowPrivate, lookup });
+      await Promise.race([resolving, deadline.passed])
+        .catch((error: unknown) => {
+          const isUnknown = error instanceof OutgoingError && !isRefusal(error);
+          if (!isUnknown) throw error;
+        })
+        .finally(deadline.clear);
+    },
   };
+}
+
+function isRefusal({ code }: OutgoingError): boolean {
+  return code === "url_refused" || code === "address_refused";
 }
 
 /** One for everything: a server that sends a byte a second defeats every timeout for silence. */
@@ -98,10 +120,7 @@ async function exchange(exchanging: Exchange): Promise<OutgoingAnswer> {
   // Both stay pending when all goes well.
   failed.promise.catch(() => {});
   const answered = new Promise<OutgoingAnswer>((resolve, reject) => {
-    sent.on(
-      "response",
-      (res) => void readAnswer(res, request.answerBytesMax).then(resolve, reject),
-    );
+    sent.on("response", (res) => void readAnswer(res, request).then(resolve, reject));
   });
   sent.end(request.body);
   try {
@@ -150,20 +169,28 @@ function assertReached(socket: Socket, addresses: string[]): void {
 
 async function readAnswer(
   res: http.IncomingMessage,
-  bytesMax = answerBytesMaxDefault,
+  {
+    answerBytesMax: bytesMax = answerBytesMaxDefault,
+    isCutAtMax = false,
+  }: Pick<OutgoingRequest, "answerBytesMax" | "isCutAtMax">,
 ): Promise<OutgoingAnswer> {
   const chunks: Buffer[] = [];
   let received = 0;
   try {
     for await (const chunk of res as AsyncIterable<Buffer>) {
       received += chunk.length;
-      if (received > bytesMax) throw tooLarge(`The answer is larger than ${bytesMax} bytes.`);
+      if (received > bytesMax && !isCutAtMax) {
+        throw tooLarge(`The answer is larger than ${bytesMax} bytes.`);
+      }
       chunks.push(chunk);
+      // The connection is closed with what is left of it.
+      if (received > bytesMax) break;
     }
   } catch (error) {
     throw notReached(error);
   }
-  return { status: res.statusCode ?? 0, headers: res.headers, body: Buffer.concat(chunks) };
+  const body = Buffer.concat(chunks).subarray(0, bytesMax);
+  return { status: res.statusCode ?? 0, headers: res.headers, body };
 }
 
 function notReached(cause: unknown): OutgoingError {

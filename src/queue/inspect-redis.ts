@@ -1,4 +1,5 @@
-import { Redis } from "ioredis";
+import type { RedisPlace } from "../config-redis.ts";
+import { openRedis } from "./open-redis.ts";
 import type { QueueHealth } from "./queue-health.ts";
 import { keyPrefix } from "./queue-options.ts";
 import { createWriteProbe } from "./write-probe.ts";
@@ -23,9 +24,9 @@ export interface RedisFacts {
  * Asks a Redis about itself, and writes one key that expires within a minute: one that refuses
  * writes answers everything else. Rejects with what the connection says.
  */
-export async function inspectRedis(url: string): Promise<RedisFacts> {
+export async function inspectRedis(place: RedisPlace): Promise<RedisFacts> {
   const startedAt = performance.now();
-  const redis = new Redis(url, {
+  const redis = openRedis(place, {
     lazyConnect: true,
     connectTimeout: 4_000,
     commandTimeout: 4_000,

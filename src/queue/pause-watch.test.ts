@@ -18,6 +18,7 @@ function tableOf(): Pauses & { rows: Pause[] } {
       return pause;
     },
     resume: async () => rows.splice(0).length > 0,
+    resumeRestored: async () => ({ wasPaused: rows.splice(0).length > 0, held: 0 }),
     list: async () => [...rows],
   };
 }

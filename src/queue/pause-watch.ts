@@ -3,7 +3,7 @@ import { createAnswerWithin } from "../runtime/answer-within.ts";
 import type { Pause, Pauses } from "../store/pauses.ts";
 
 /** The pauses in force, as this process knows them, and the way to change them. */
-export interface PauseWatch extends Pick<Pauses, "pause" | "resume"> {
+export interface PauseWatch extends Pick<Pauses, "pause" | "resume" | "resumeRestored"> {
   /** As of the last look that was answered, the oldest first; none before the first. */
   readonly last: readonly Pause[];
   /** To be called every second: other processes pause, too. Never rejects. */
@@ -12,7 +12,7 @@ export interface PauseWatch extends Pick<Pauses, "pause" | "resume"> {
 
 export interface PauseWatchDeps {
   pauses: Pauses;
-  /** What was paused may be claimed again. */
+  /** Paused emails may be claimed again. */
   onResumed: () => void;
   log: Logger;
 }
@@ -51,6 +51,12 @@ export function createPauseWatch({ pauses, onResumed, log }: PauseWatchDeps): Pa
       await look();
       if (wasPaused) onResumed();
       return wasPaused;
+    },
+    async resumeRestored(decided, by) {
+      const resumed = await pauses.resumeRestored(decided, by);
+      await look();
+      if (resumed.wasPaused) onResumed();
+      return resumed;
     },
   };
 }

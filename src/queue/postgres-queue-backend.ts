@@ -145,7 +145,8 @@ async function migrateUntilDone(
   for (;;) {
     try {
       const client = await pool.connect();
-      await runMigrations(client, schema).finally(() => client.release());
+      const migrated = runMigrations(client, schema).then(() => client.query(closeToPublic));
+      await migrated.finally(() => client.release());
       return;
     } catch (error) {
       if (!signal.aborted) failed(error);
@@ -153,6 +154,21 @@ async function migrateUntilDone(
     await sleep(retryMs, signal);
   }
 }
+
+/**
+ * BullMQ leaves PostgreSQL's default, by which every user of the database may call its functions.
+ * Only where that is so anything is written: several processes start at one moment.
+ */
+const closeToPublic = `
+  do $$
+  begin
+    if exists (select from pg_catalog.pg_proc p where p.pronamespace = '${schema}'::regnamespace
+      and p.proowner = (select r.oid from pg_catalog.pg_roles r where r.rolname = current_user)
+      and has_function_privilege('public', p.oid, 'execute')) then
+      revoke execute on all routines in schema ${schema} from public;
+    end if;
+  end
+  $$`;
 
 /** A worker whose loop broke off would leave every email lying: it is started again. */
 async function runWorker(

@@ -48,7 +48,8 @@ export interface QueueBackendDeps {
 /** Redis when it is configured, else BullMQ's tables in a PostgreSQL or our own. Never waits. */
 export function createQueueBackend(deps: QueueBackendDeps): QueueBackend {
   const { config, database, region, log } = deps;
-  if (config.driver === "redis") return createRedisQueueBackend({ url: config.url, region, log });
+  if (config.driver === "redis")
+    return createRedisQueueBackend({ place: config.place, region, log });
   if (config.url !== null) return createPostgresQueueBackend({ url: config.url, log });
   if (isPglite(database)) return createPostgresQueueBackend({ embedded: database, log });
   throw new Error("a queue without Redis needs DATABASE_URL or the embedded database");

@@ -1,21 +1,19 @@
 import { Queue, Worker } from "bullmq";
-import { Redis, type RedisOptions } from "ioredis";
+import type { RedisPlace } from "../config-redis.ts";
 import type { Logger } from "../log.ts";
 import { closeAll } from "../runtime/close-all.ts";
 import { createOutageLog } from "../runtime/outage-log.ts";
+import { type ConnectionSettings, openRedis, type RedisConnection } from "./open-redis.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import type { QueueHealth } from "./queue-health.ts";
 import { keyPrefix, workerOptions } from "./queue-options.ts";
 import { createWriteProbe, type WriteProbe } from "./write-probe.ts";
 
 interface RedisQueueBackendDeps {
-  url: string;
+  place: RedisPlace;
   region: string;
   log: Logger;
 }
-
-/** What a reply looks like is not for a setting to change; ioredis types it apart. */
-type ConnectionSettings = Omit<RedisOptions, "replyMapping">;
 
 /** BullMQ forbids a limit of retries; without one a command waits for the next connection. */
 const queueConnection: ConnectionSettings = {
@@ -41,14 +39,18 @@ const controlConnection: ConnectionSettings = {
 };
 
 /** BullMQ on Redis. A Redis that is down, also at the start, is waited for in the background. */
-export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendDeps): QueueBackend {
+export function createRedisQueueBackend({
+  place,
+  region,
+  log,
+}: RedisQueueBackendDeps): QueueBackend {
   const outage = createOutageLog(log, "redis");
-  const connections: Redis[] = [];
+  const connections: RedisConnection[] = [];
   const closers: (() => Promise<void>)[] = [];
   let policy = "unknown";
 
-  function connect(options: ConnectionSettings): Redis {
-    const redis = new Redis(url, options);
+  function connect(options: ConnectionSettings): RedisConnection {
+    const redis = openRedis(place, options);
     redis.on("error", outage.failed);
     redis.on("ready", outage.works);
     connections.push(redis);
@@ -107,7 +109,7 @@ export function createRedisQueueBackend({ url, region, log }: RedisQueueBackendD
  * BullMQ would keep every job in memory until Redis is back, and whoever adds tries again
  * anyway: a long outage would pile up the same jobs many times over.
  */
-function rejectWhileDown<Data>(queue: Queue<Data>, connection: Redis): void {
+function rejectWhileDown<Data>(queue: Queue<Data>, connection: RedisConnection): void {
   const add = queue.add.bind(queue);
   const addBulk = queue.addBulk.bind(queue);
   const whenUp = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -122,7 +124,7 @@ function rejectWhileDown<Data>(queue: Queue<Data>, connection: Redis): void {
  * From INFO, since managed Redis forbids CONFIG; `unknown` when that is not allowed either. A
  * Redis that is too busy to answer is asked again for as long as it is connected.
  */
-async function readPolicy(redis: Redis): Promise<string> {
+async function readPolicy(redis: RedisConnection): Promise<string> {
   while (redis.status === "ready") {
     const info = await redis.info("memory").catch(refusalOf);
     if (info !== null) return /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? "unknown";

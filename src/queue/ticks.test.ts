@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { Queue } from "bullmq";
 import { createLogger } from "../log.ts";
-import { until } from "../testing/child-server.ts";
-import { type RedisServer, startRedis } from "../testing/redis-server.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { type RedisServer, startRedis } from "../testing/servers/redis-server.ts";
 import type { QueueBackend } from "./queue-backend.ts";
 import { createRedisQueueBackend } from "./redis-queue-backend.ts";
 import { createTicks, type TickJob, type Ticks, tickQueueName } from "./ticks.ts";
@@ -29,7 +29,11 @@ afterEach(async () => {
 
 /** One process: its ticks, and what its dispatcher was woken with. */
 async function processOf({ now = () => Date.now(), isListening = false, region = "local" } = {}) {
-  const backend = createRedisQueueBackend({ url: redis.url, region, log });
+  const backend = createRedisQueueBackend({
+    place: { kind: "single", url: redis.url },
+    region,
+    log,
+  });
   backends.push(backend);
   const queue = backend.createQueue<TickJob>(tickQueueName);
   const woken: number[] = [];

@@ -41,7 +41,7 @@ export interface TicksDeps {
 /** Emails due within one tick share a job. */
 const tickMs = 100;
 /**
- * What is due later needs no job: it comes within this of its time before anybody has to know, and
+ * Longest time ahead for which a job is added. An email due later comes within it later, and
  * each dispatcher's look every second answers when the next email is due.
  */
 const horizonMs = 60_000;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { Redis } from "ioredis";
-import { type RedisServer, startRedis } from "../testing/redis-server.ts";
+import { type RedisServer, startRedis } from "../testing/servers/redis-server.ts";
 import { createWriteProbe, healthOfReply } from "./write-probe.ts";
 
 describe("a Redis that answers PING", () => {

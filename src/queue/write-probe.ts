@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "./open-redis.ts";
 import { type QueueHealth, queueOk } from "./queue-health.ts";
 
 /** Finds out whether a Redis takes writes, by writing. */
@@ -13,7 +13,7 @@ const expireMs = 60_000;
 const refusalStaysMs = 5_000;
 
 /** Writes `key`; it has to begin as the queue's keys do, so that the same node and rights serve it. */
-export function createWriteProbe(redis: Redis, key: string): WriteProbe {
+export function createWriteProbe(redis: RedisConnection, key: string): WriteProbe {
   let refusal: { health: QueueHealth; at: number } | null = null;
 
   function judge(error: unknown): QueueHealth {
@@ -77,8 +77,7 @@ export function healthOfReply(message: string): QueueHealth | null {
       state: "unusable",
       detail: `Redis refuses our keys (${word}): it is a node of a Redis Cluster`,
       // Nor does anybody know whether the queue is paused, so nothing is sent without it.
-      advice:
-        "point REDIS_URL to a Redis that is not part of a Cluster; until then nothing is sent",
+      advice: "name its nodes by REDIS_CLUSTER instead of REDIS_URL; until then nothing is sent",
     };
   }
   const [why, advice] = refusals[word] ?? [];

@@ -10,7 +10,7 @@ export interface ByteSemaphore {
   /** Null when a caller's bytes find no room now; else gives them back when called (once is enough). */
   tryAcquire(bytes: number, caller?: Caller): (() => void) | null;
   /**
-   * Of a delivery: waits its turn, large messages first come, first served, small ones beside them.
+   * For a delivery: waits its turn, large messages first come, first served, small ones beside them.
    * One delivery is always let through, whatever callers hold. Rejects with the signal's reason when aborted.
    */
   acquire(bytes: number, signal: AbortSignal): Promise<() => void>;
@@ -161,7 +161,7 @@ function createDeliveries(bytesMax: number, called: () => number) {
       function onAbort(): void {
         waiters.splice(waiters.indexOf(waiter), 1);
         reject(signal.reason);
-        // Whoever stood behind a large request may fit at once.
+        // A request that waited behind a large one may fit at once.
         serve();
       }
       signal.addEventListener("abort", onAbort, { once: true });

@@ -30,7 +30,18 @@ export const deliveryPointNames = [
   "settle.after",
 ] as const;
 
-export const failPointNames = [...acceptPointNames, ...deliveryPointNames];
+/** While an event is delivered to a webhook. */
+export const webhookPointNames = [
+  // An endpoint was given to this process, and nothing of it is begun.
+  "endpoint.after",
+  // Around a request to a receiver: before it, and answered while nothing of it is written yet.
+  "post.before",
+  "post.after",
+  // What came of some requests is committed, and nobody here knows yet.
+  "record.after",
+] as const;
+
+export const failPointNames = [...acceptPointNames, ...deliveryPointNames, ...webhookPointNames];
 export type FailPointName = (typeof failPointNames)[number];
 
 /** Resolves at once unless the point is armed, for all emails or for this one. */

@@ -1,5 +1,5 @@
 /**
- * Who waits for one of a few places, in turns: the owners take turns, and each owner's own come
+ * A waiting line for a few places: the owners take turns, and each owner's own entries come
  * in their order. A flood of one owner delays another's mail by one turn, not by the flood.
  */
 export interface Turns<T> {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { claimedOne, claimOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { adminClaims, newEmail, scheduleRequest } from "../testing/new-email.ts";
+import { claimedOne, claimOne } from "../testing/fixtures/claim-one.ts";
+import { adminClaims, newEmail, scheduleRequest } from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
 import { type Attempts, createAttempts } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import { createPauses } from "./pauses.ts";
@@ -50,7 +50,7 @@ describe.each(drivers)("claimed as it is accepted, over $driver", ({ open }) => 
       ["email.sending", 2],
     ]);
     expect(events?.[1]).toMatchObject({
-      actor: "worker:local",
+      actor: "taskforce-mailer:worker:local",
       detail: { status: "sending", attempt: 1, transport: "smtp.example:25", region: "local" },
     });
   });

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { adminClaims, userClaims } from "../testing/new-email.ts";
-import { rejection } from "../testing/rejection.ts";
+import { adminClaims, userClaims } from "../testing/fixtures/new-email.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { createActions } from "./actions.ts";
-import { serviceClaims } from "./database.ts";
+import { partClaims } from "./database.ts";
 
 describe.each(drivers)("what admins do, on $driver", ({ open }) => {
   let opened: OpenDatabase;
@@ -43,7 +43,7 @@ describe.each(drivers)("what admins do, on $driver", ({ open }) => {
     ]);
   });
 
-  test.each([userClaims("ada"), serviceClaims("worker:local")])(
+  test.each([userClaims("ada"), partClaims("worker", "local")])(
     "is not for $role claims to record",
     async (claims) => {
       const before = await count();

@@ -2,7 +2,11 @@ import type { Claims, Database } from "./database.ts";
 
 /** What an admin did to the program; what happens to emails is not recorded here. */
 export interface AdminAction {
-  action: "encryption.rotated";
+  action:
+    | "encryption.rotated"
+    | "token.secret_rotated"
+    | "token.secret_forgotten"
+    | "maintenance.run_now";
   /** Names, states and counts; never content. */
   detail: Record<string, string>;
   /** From where: the admin's network address; null when unknown. */

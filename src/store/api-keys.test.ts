@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { adminClaims, userClaims } from "../testing/new-email.ts";
-import { rejection } from "../testing/rejection.ts";
+import { adminClaims, userClaims } from "../testing/fixtures/new-email.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { type ApiKeys, createApiKeys, type NewApiKey } from "./api-keys.ts";
-import { serviceClaims } from "./database.ts";
+import { partClaims } from "./database.ts";
 import { createDroppedSigningKeys } from "./dropped-signing-keys.ts";
 
 function newKey(fields: Partial<NewApiKey> = {}): NewApiKey {
@@ -17,6 +17,7 @@ function newKey(fields: Partial<NewApiKey> = {}): NewApiKey {
     hash: createHash("sha256").update(id).digest("hex"),
     scopes: ["read"],
     expiresAt: null,
+    madeBy: null,
     origin: "192.0.2.7",
     ...fields,
   };
@@ -117,6 +118,35 @@ describe.each(drivers)("API keys on $driver", ({ open }) => {
     expect(await keys.find(key)).toEqual({ kind: "unknown" });
   });
 
+  test("a key ends with any key that it goes back to, revoked or expired", async () => {
+    const line = [newKey({ scopes: ["admin"] })];
+    for (let depth = 1; depth < 4; depth++) {
+      line.push(newKey({ scopes: ["admin"], madeBy: line.at(-1)?.id ?? "" }));
+    }
+    const other = newKey({ scopes: ["admin"] });
+    for (const key of [...line, other]) await keys.create(key, adminClaims);
+    const kinds = async () => (await Promise.all(line.map(keys.find))).map(({ kind }) => kind);
+    await sql.query("update mailer.api_keys set expires_at = now() where id = $1", [line[1]?.id]);
+    expect(await kinds()).toEqual(["found", "expired", "expired", "expired"]);
+    await keys.revoke(line[0]?.id ?? "", adminClaims, null);
+    expect(await kinds()).toEqual(["revoked", "revoked", "revoked", "revoked"]);
+    expect((await entriesOf(line[3]?.id ?? "")).map(({ action }) => action)).toEqual([
+      "key.created",
+      "key.revoked",
+    ]);
+    expect((await keys.find(other)).kind).toBe("found");
+  });
+
+  test("those that act as an admin are listed as long as they count", async () => {
+    const [admin, reader] = [newKey({ scopes: ["admin"] }), newKey()];
+    for (const key of [admin, reader]) await keys.create(key, adminClaims);
+    const listed = async () => (await keys.listAdmins()).map(({ id }) => id);
+    expect(await listed()).toContain(admin.id);
+    expect(await listed()).not.toContain(reader.id);
+    await keys.revoke(admin.id, adminClaims, null);
+    expect(await listed()).not.toContain(admin.id);
+  });
+
   test.each(["find_api_key", "note_api_key_use", "drop_signing_key", "dropped_signing_keys"])(
     "%s is not for a user's claims",
     async (fn) => {
@@ -126,7 +156,7 @@ describe.each(drivers)("API keys on $driver", ({ open }) => {
   );
 
   test("the program itself makes and revokes none", async () => {
-    const making = keys.create(newKey(), serviceClaims("worker:local"));
+    const making = keys.create(newKey(), partClaims("worker", "local"));
     expect(await rejection(making)).toMatchObject({ code: "forbidden" });
   });
 

@@ -18,6 +18,8 @@ export interface StoredApiKey {
   /** To the minute; null: never. */
   lastUsedAt: Date | null;
   revokedAt: Date | null;
+  /** The key that made it, with which it ends; null: a person did. */
+  madeBy: string | null;
 }
 
 export interface NewApiKey {
@@ -27,7 +29,12 @@ export interface NewApiKey {
   /** SHA-256 in hex. */
   hash: string;
   scopes: readonly ApiKeyScope[];
-  expiresAt: Date | null;
+  /** null: never; undefined: in a year. Never later than the key that made it. */
+  expiresAt: Date | null | undefined;
+  /** The key that asks; null: a person does. */
+  madeBy: string | null;
+  /** It acts as an admin by the word of an issuer, and ends when that says otherwise. Default false. */
+  restsOnRole?: boolean;
   /** The caller's network address for the journal. */
   origin: string | null;
 }
@@ -43,7 +50,7 @@ export type CreatedApiKey =
   | { kind: "created"; key: StoredApiKey }
   | { kind: "too_many" | "expired" };
 
-/** What is said of a key that somebody shows, by the database's clock. */
+/** The database's answer about a presented key, by its own clock. */
 export type KnownApiKey =
   | { kind: "found"; key: StoredApiKey }
   | { kind: "unknown" | "revoked" | "expired" };
@@ -51,28 +58,34 @@ export type KnownApiKey =
 export interface ApiKeys {
   /** It belongs to the sub of the claims. */
   create(key: NewApiKey, as: Claims): Promise<CreatedApiKey>;
+  /** `ownerId` narrows what an admin sees. */
   list(
-    page: { limit: number; offset: number | null; cursor: ListCursor | null },
+    page: { limit: number; offset: number | null; cursor: ListCursor | null; ownerId?: string },
     as: Claims,
   ): Promise<ApiKeyPage>;
   get(id: string, as: Claims): Promise<StoredApiKey | null>;
   /** null: there is none the claims may see. */
   revoke(id: string, as: Claims, origin: string | null): Promise<StoredApiKey | null>;
+  /** Ends the owner's that rest on a role which a token of this moment lacks; how many. */
+  endAdmins(ownerId: string, issuedAt: Date): Promise<number>;
   find(key: { prefix: string; hash: string }): Promise<KnownApiKey>;
+  /** Those that count and act as an admin, the oldest first; at most 100. */
+  listAdmins(): Promise<StoredApiKey[]>;
   noteUse(ids: string[]): Promise<void>;
 }
 
 export function createApiKeys(database: Database): ApiKeys {
   const service = partClaims("authenticator");
   return {
-    async create({ expiresAt, ...key }, as) {
-      const args = { ...key, expires_at: expiresAt };
+    async create({ expiresAt, madeBy, restsOnRole = false, ...key }, as) {
+      const ending = expiresAt === undefined ? {} : { expires_at: expiresAt };
+      const args = { ...key, ...ending, made_by: madeBy, rests_on_role: restsOnRole };
       const answer = (await database.rpc("create_api_key", args, as)) as CreatedJson;
       return answer.kind === "created" ? { kind: "created", key: toKey(answer.key) } : answer;
     },
-    async list({ limit, offset, cursor }, as) {
+    async list({ limit, offset, cursor, ownerId }, as) {
       const from = cursor && { created_at: cursor.createdAt, id: cursor.id };
-      const args = { id: null, limit, offset, cursor: from };
+      const args = { id: null, limit, offset, cursor: from, owner_id: ownerId };
       const { keys, total, next } = (await database.rpc("list_api_keys", args, as)) as ListJson;
       return {
         keys: keys.map(toKey),
@@ -89,9 +102,17 @@ export function createApiKeys(database: Database): ApiKeys {
       const answer = (await database.rpc("revoke_api_key", { id, origin }, as)) as RevokedJson;
       return answer.kind === "revoked" ? toKey(answer.key) : null;
     },
+    async endAdmins(ownerId, issuedAt) {
+      const args = { owner_id: ownerId, issued_at: issuedAt };
+      return ((await database.rpc("end_admin_keys", args, service)) as { ended: number }).ended;
+    },
     async find({ prefix, hash }) {
       const answer = (await database.rpc("find_api_key", { prefix, hash }, service)) as KnownJson;
       return answer.kind === "found" ? { kind: "found", key: toKey(answer.key) } : answer;
+    },
+    async listAdmins() {
+      const answer = await database.rpc("list_admin_keys", {}, partClaims("metrics"));
+      return (answer as Pick<ListJson, "keys">).keys.map(toKey);
     },
     async noteUse(ids) {
       await database.rpc("note_api_key_use", { ids }, service);
@@ -109,6 +130,7 @@ interface ApiKeyJson {
   expires_at: string | null;
   last_used_at: string | null;
   revoked_at: string | null;
+  made_by: string | null;
 }
 
 type CreatedJson = { kind: "created"; key: ApiKeyJson } | { kind: "too_many" | "expired" };
@@ -132,6 +154,7 @@ function toKey(json: ApiKeyJson): StoredApiKey {
     expiresAt: toDate(json.expires_at),
     lastUsedAt: toDate(json.last_used_at),
     revokedAt: toDate(json.revoked_at),
+    madeBy: json.made_by,
   };
 }
 

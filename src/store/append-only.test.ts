@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { newEmail, store } from "../testing/new-email.ts";
-import { rejection } from "../testing/rejection.ts";
+import { newEmail, store } from "../testing/fixtures/new-email.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { createEmails } from "./emails.ts";
 import { createJournal } from "./journal.ts";
 
@@ -30,17 +30,22 @@ describe.each(drivers.filter(({ driver }) => driver !== "supabase"))(
       "delete from mailer.journal",
       "truncate mailer.journal",
       "update mailer.journal set actor = 'x'",
-      "update mailer.journal set detail = '{}' where position = 1",
-      "update mailer.journal set position = position + 10",
-      "update mailer.journal set position = null, number = null, canonical = null, hash = null",
-      "update mailer.journal set hash = sha256('x')",
-      `insert into mailer.journal (owner_id, actor, action, position, number, canonical, hash)
-        values ('ada', 'ada', 'email.sent', 99, 99, 'x', 'x')`,
+      "update mailer.journal set detail = '{}'",
+      "delete from mailer.seals",
+      "truncate mailer.seals",
+      "update mailer.seals set position = position + 10",
+      "update mailer.seals set entry_id = -1",
+      "update mailer.seals set owner_id = 'eve'",
+      "update mailer.seals set number = number + 10",
+      "update mailer.seals set hash = sha256('x')",
       "delete from mailer.journal_heads",
       "truncate mailer.journal_heads",
       "update mailer.journal_heads set number = number - 1",
       "update mailer.journal_heads set hash = sha256('x')",
       "update mailer.journal_heads set owner_id = 'eve', number = number + 1",
+      "delete from mailer.checkpoints",
+      "truncate mailer.checkpoints",
+      "update mailer.checkpoints set checkpoint = '{}'",
       "delete from mailer.sealer",
       "truncate mailer.sealer",
       "update mailer.sealer set position = 0",
@@ -67,7 +72,7 @@ describe.each(drivers.filter(({ driver }) => driver !== "supabase"))(
       for (const role of ["mailer_owner", "mailer_service", "mailer_client"]) {
         await sql.query("begin");
         await sql.query(`set local role ${role}`);
-        const disable = "alter table mailer.journal disable trigger user";
+        const disable = "alter table mailer.seals disable trigger user";
         expect(String(await rejection(sql.query(disable)))).toMatch(
           /must be owner|permission denied/,
         );

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { claimedOne, claimOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { newEmail, store, userClaims } from "../testing/new-email.ts";
+import { claimedOne, claimOne } from "../testing/fixtures/claim-one.ts";
+import { newEmail, store, userClaims } from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
 import { type Attempts, type ClaimedEmail, createAttempts } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import type { NewEmail } from "./stored-email.ts";
@@ -84,13 +84,13 @@ describe.each(drivers)("attempts in time on $driver", ({ open }) => {
         await claimedAhead(9_000),
       ];
       const held = [kept, cancelled, taken].map(({ id, token }) => ({ id, token }));
-      expect(await attempts.findLost(held)).toEqual([]);
+      expect(await attempts.findRevoked(held)).toEqual([]);
       expect(await emails.cancel(cancelled.id, ada, null)).toBe("cancelled");
       const { id, token } = taken;
       await attempts.release({ id, token, reason: "aborted", delayMs: 0 });
       await claimedOne(opened.database, attempts, id, { aheadMs: 10_000 });
-      expect((await attempts.findLost(held)).sort()).toEqual([cancelled.id, id].sort());
-      expect(await attempts.findLost([{ id: Bun.randomUUIDv7(), token: 1 }])).toHaveLength(1);
+      expect((await attempts.findRevoked(held)).sort()).toEqual([cancelled.id, id].sort());
+      expect(await attempts.findRevoked([{ id: Bun.randomUUIDv7(), token: 1 }])).toHaveLength(1);
     });
 
     test("is younger than nothing until its time", async () => {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { claimedOne, claimOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { directSql } from "../testing/direct-sql.ts";
-import { newEmail, recipientsOf, store, userClaims } from "../testing/new-email.ts";
+import { claimedOne, claimOne } from "../testing/fixtures/claim-one.ts";
+import { newEmail, recipientsOf, store, userClaims } from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { directSql } from "../testing/servers/direct-sql.ts";
 import { type Attempts, type ClaimedEmail, createAttempts, type Settlement } from "./attempts.ts";
 import { partClaims } from "./database.ts";
 import { createEmails, type Emails } from "./emails.ts";

@@ -21,7 +21,7 @@ export interface ClaimedEmail {
   ageMs: number;
   /** It was claimed so long before its time; 0: it is due. */
   dueInMs: number;
-  /** So long after its claim it may not be sent any more; null: it always may. */
+  /** Milliseconds after its claim from which it may not be sent any more; null: it always may. */
   expiresInMs: number | null;
   onUncertain: OnUncertain;
   ownerId: string;
@@ -106,6 +106,10 @@ export interface DueRequest {
   after: string;
   /** Whether a group of suspects may come beside them. */
   suspects: boolean;
+  /** Whether one may come that is blamed for a single death, with few others. Default: as above. */
+  oneBlamed?: boolean;
+  /** Of the database, when all that this process sent is written there; null or absent: unknown. */
+  timeline?: string | null;
 }
 
 /** Emails that are this process's until it settles or returns them, or its claim is revoked. */
@@ -117,6 +121,8 @@ export interface DueBatch {
   emails: (ClaimedEmail & {
     /** Workers died with it: sent in a group of its like, which shrinks with every death. */
     isSuspect: boolean;
+    /** Blamed for one death, with few others: sent by itself, before they can share a second one. */
+    isOneBlamed: boolean;
   })[];
   /** Something is due that was not claimed. */
   hasMore: boolean;
@@ -136,7 +142,7 @@ export interface Attempts {
    */
   claimDue(request: DueRequest): Promise<DueBatch>;
   /** The ids of those that are not ours any more: cancelled, or taken over. */
-  findLost(held: Claim[]): Promise<string[]>;
+  findRevoked(held: Claim[]): Promise<string[]>;
   /** Ciphertext of a large message; null when the token is stale. */
   readMessage(claimed: {
     id: string;
@@ -174,7 +180,7 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
     keyOf: ({ id }) => id,
     send: async (items, { lockTimeoutMs }) => {
       const args = items.map((item) => ({
-        ...settleJson(item),
+        ...settlementJson(item),
         region: item.region ?? options.region,
       }));
       const answers = await database.rpc("settle_attempts", args, claims, { lockTimeoutMs });
@@ -196,16 +202,14 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
   });
 
   return {
-    async claimDue({ region, limit, aheadMs, perOwner, holds, after, suspects }) {
+    async claimDue({ aheadMs, perOwner, oneBlamed, timeline, ...asked }) {
       const args = {
+        ...asked,
         worker_id: options.workerId,
-        region,
-        limit,
         ahead_ms: aheadMs,
         per_owner: perOwner,
-        holds,
-        after,
-        suspects,
+        one_blamed: oneBlamed ?? asked.suspects,
+        ...(timeline && { timeline }),
         bytes_max: batchBytesMax,
         inline_bytes_max: inlineBytesMax,
       };
@@ -215,7 +219,7 @@ export function createAttempts(database: Database, options: AttemptsOptions): At
       const { json, texts } = answer as AnswerWithTexts;
       return toBatch(json as BatchJson, texts);
     },
-    findLost: async (held) => (await database.rpc("lost_claims", held, claims)) as string[],
+    findRevoked: async (held) => (await database.rpc("lost_claims", held, claims)) as string[],
     async readMessage({ id, token, messageBytes: answerBytes }) {
       const answer = await database.rpc("read_message", { id, token }, claims, { answerBytes });
       const { message } = answer as { message: string | null };
@@ -293,7 +297,7 @@ function toEmail(answer: ClaimedJson, id: string, message: string | undefined): 
 interface BatchJson {
   is_paused: boolean;
   paused_owners: string[];
-  emails: (ClaimedJson & { id: string; is_suspect: boolean })[];
+  emails: (ClaimedJson & { id: string; is_suspect: boolean; is_one_blamed: boolean })[];
   has_more: boolean;
   after: string;
   next_due_in_ms: number | null;
@@ -306,6 +310,7 @@ function toBatch(answer: BatchJson, texts: string[]): DueBatch {
     emails: answer.emails.map((email) => ({
       ...toEmail(email, email.id, email.has_message ? texts.shift() : undefined),
       isSuspect: email.is_suspect,
+      isOneBlamed: email.is_one_blamed,
     })),
     hasMore: answer.has_more,
     after: answer.after,
@@ -313,7 +318,8 @@ function toBatch(answer: BatchJson, texts: string[]): DueBatch {
   };
 }
 
-function settleJson(item: Settlement): object {
+/** As the database takes it. */
+export function settlementJson(item: Settlement): object {
   return {
     id: item.id,
     token: item.token,
@@ -337,14 +343,15 @@ function settleJson(item: Settlement): object {
   };
 }
 
-interface SettleJson {
+/** An answer to a settlement. */
+export interface SettleJson {
   applied: boolean;
   state: EmailState;
   attempt: number;
   delay_ms: number | null;
 }
 
-function toSettle(json: SettleJson): SettleAnswer {
+export function toSettle(json: SettleJson): SettleAnswer {
   return json.applied
     ? {
         applied: true,

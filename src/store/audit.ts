@@ -6,7 +6,7 @@ import {
   toProvenEntry,
 } from "./journal.ts";
 
-/** What is asked of the journal's entries; absent: whatever it is. */
+/** Conditions on the journal's entries; absent: any value. */
 export interface AuditFilter {
   /** Only an admin may ask for somebody else's. */
   ownerId?: string;
@@ -21,6 +21,8 @@ export interface AuditFilter {
 
 export interface AuditQuery extends AuditFilter {
   limit: number;
+  /** How many of what matches are left out. Default: none. */
+  offset?: number;
   isNewestFirst: boolean;
   /** Positions, both exclusive. */
   after?: number;
@@ -39,6 +41,14 @@ export interface JournalState {
   root: string;
 }
 
+/** A checkpoint that the program made once a day, as the database keeps it. */
+export interface StoredCheckpoint {
+  /** Of the newest entry that was sealed by then. */
+  position: number;
+  /** JSON, signed; whether it is sound is for the reader. */
+  text: string;
+}
+
 /** Reads the journal as an audit trail. A user gets its own entries, whatever is asked for. */
 export interface Audit {
   /** Sealed entries in order of position, or the other way round. */
@@ -50,6 +60,11 @@ export interface Audit {
     page: { ownerId: string | null; after: string | null; limit: number },
     as: Claims,
   ): Promise<(ChainHead & { ownerId: string })[]>;
+  /** The newest first; `before`: a position, exclusive. For admins alone. */
+  checkpoints(
+    page: { before: number | null; offset: number; limit: number },
+    as: Claims,
+  ): Promise<StoredCheckpoint[]>;
 }
 
 export function createAudit(database: Database): Audit {
@@ -70,12 +85,20 @@ export function createAudit(database: Database): Audit {
       };
       return heads.map(({ owner_id, number, hash }) => ({ ownerId: owner_id, number, hash }));
     },
+    async checkpoints(page, as) {
+      const rows = (await database.rpc("list_checkpoints", page, as)) as {
+        position: number;
+        checkpoint: string;
+      }[];
+      return rows.map(({ position, checkpoint: text }) => ({ position, text }));
+    },
   };
 }
 
 function toArgs(query: AuditQuery): object {
   return {
     limit: query.limit,
+    offset: query.offset ?? 0,
     is_newest_first: query.isNewestFirst,
     after: query.after ?? null,
     before: query.before ?? null,

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { claimedOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { adminClaims, newEmail, store } from "../testing/new-email.ts";
-import { joinRegion, type RegionProcess } from "../testing/region-process.ts";
-import { createToldLooks } from "../testing/told-looks.ts";
+import { claimedOne } from "../testing/fixtures/claim-one.ts";
+import { adminClaims, newEmail, store } from "../testing/fixtures/new-email.ts";
+import { createToldLooks } from "../testing/fixtures/told-looks.ts";
+import { joinRegion, type RegionProcess } from "../testing/product/region-process.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { createEmails, type Emails } from "./emails.ts";
 
 const hourMs = 3_600_000;

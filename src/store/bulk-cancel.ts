@@ -1,12 +1,29 @@
+import type { EmailState } from "../email/email.ts";
 import type { Claims, Database } from "./database.ts";
 
 /** Which emails are meant; absent: any. */
 export interface CancelFilter {
+  ids?: string[];
+  statuses?: EmailState[];
+  /** Emails that wait for another attempt after a spent one; beside `statuses` those as well. */
+  isDeferred?: boolean;
   tag?: string;
   /** All must be equal, compared as text. */
   metadata?: Record<string, string>;
+  /** Blind index of a recipient's address, or its index under each key of the ring. */
+  addressIndex?: string | string[];
   scheduledAfter?: Date;
   scheduledBefore?: Date;
+  /** Whose; only an admin's claims show anybody else's. */
+  owner?: string;
+  /** To which nothing has happened since this bulk change of them. */
+  lastBulk?: LastBulk;
+}
+
+export interface LastBulk {
+  id: string;
+  /** An instant before the change; the journal is searched from there. */
+  since: Date;
 }
 
 /** Cancelling many emails that have not been sent. Claims decide which. */
@@ -29,13 +46,8 @@ const idBytes = 40;
 
 export function createBulkCancel(database: Database): BulkCancel {
   return {
-    async find({ tag, metadata, scheduledAfter, scheduledBefore }, limit, as) {
-      const filter = {
-        tag,
-        metadata,
-        scheduled_after: scheduledAfter,
-        scheduled_before: scheduledBefore,
-      };
+    async find(asked, limit, as) {
+      const filter = cancelFilterArgs(asked);
       const large = { answerBytes: limit * idBytes };
       const answer = await database.rpc("find_cancellable", { filter, limit }, as, large);
       return answer as { matched: number; ids: string[] };
@@ -45,5 +57,20 @@ export function createBulkCancel(database: Database): BulkCancel {
       const answer = await database.rpc("cancel_emails", { ids, bulk, origin }, as);
       return (answer as { cancelled: number }).cancelled;
     },
+  };
+}
+
+export function cancelFilterArgs(filter: CancelFilter) {
+  return {
+    ids: filter.ids,
+    statuses: filter.statuses,
+    is_deferred: filter.isDeferred,
+    tag: filter.tag,
+    metadata: filter.metadata,
+    address_index: filter.addressIndex,
+    scheduled_after: filter.scheduledAfter,
+    scheduled_before: filter.scheduledBefore,
+    owner: filter.owner,
+    last_bulk: filter.lastBulk,
   };
 }

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import pg from "pg";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { claimed, deadLetters, refusal } from "../testing/dead-letters.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { newEmail, recipientsOf, store, userClaims } from "../testing/new-email.ts";
+import { claimed, deadLetters, refusal } from "../testing/fixtures/dead-letters.ts";
+import { newEmail, recipientsOf, store, userClaims } from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
 import { type Attempts, createAttempts } from "./attempts.ts";
 import { type BulkCancel, createBulkCancel } from "./bulk-cancel.ts";
 import type { Database } from "./database.ts";

@@ -72,6 +72,7 @@ const KNOWN_CODES = {
   changed_meanwhile: true,
   version_mismatch: true,
   too_many_keys: true,
+  too_many_webhooks: true,
   payload_too_large: true,
   unsupported_media_type: true,
   invalid_content: true,

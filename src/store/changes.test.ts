@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { claimedOne, claimOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { newEmail, recipientsOf, store, userClaims } from "../testing/new-email.ts";
-import { rejection } from "../testing/rejection.ts";
+import { claimedOne, claimOne } from "../testing/fixtures/claim-one.ts";
+import { newEmail, recipientsOf, store, userClaims } from "../testing/fixtures/new-email.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
 import { type Attempts, createAttempts } from "./attempts.ts";
 import { type Changes, createChanges, type StoredChange } from "./changes.ts";
 import { createEmails, type Emails } from "./emails.ts";

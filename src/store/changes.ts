@@ -1,12 +1,16 @@
 import type { EmailState, OnUncertain, RecipientKind } from "../email/email.ts";
 import type { Lateness } from "../email/email-edit.ts";
+import type { ResolvedWallClock } from "../email/wall-clock.ts";
 import type { Claims, Database } from "./database.ts";
+import { toWallClock } from "./email-json.ts";
 import type { CancelAnswer, ReplayAnswer } from "./stored-email.ts";
 
 /** What an edit writes, already composed and encrypted; a part that is absent stays. */
 export interface StoredChange {
   /** null: now, by the database's clock. */
   scheduledAt?: Date | null;
+  /** The local time that it was made of. */
+  wallClock?: ResolvedWallClock;
   lateness?: Lateness;
   onUncertain?: OnUncertain;
   maxRetries?: number;
@@ -80,7 +84,11 @@ export interface Changes {
   release(target: ChangeTarget & { scheduledAt?: Date | null }): Promise<ReleaseAnswer>;
 }
 
-export function createChanges(database: Database): Changes {
+/** `quotaPending`: what an owner may have waiting; a replay adds to it. Default: no limit. */
+export function createChanges(
+  database: Database,
+  { quotaPending = null }: { quotaPending?: number | null } = {},
+): Changes {
   async function call<Answer>(fn: string, target: ChangeTarget, args: object, lines: string[]) {
     const all = { ...targetArgs(target), ...args };
     const answer = await database.rpc(fn, all, target.as, { lines });
@@ -93,7 +101,8 @@ export function createChanges(database: Database): Changes {
     const args = { ...asRead, fields, change: toJson(change, lines) };
     // A replay has its time beside the edit.
     const time = change.scheduledAt === undefined ? {} : { scheduled_at: change.scheduledAt };
-    return call<Answer>(fn, request, { ...args, ...time }, lines);
+    const quota = fn === "replay_email" ? { quota_pending: quotaPending } : {};
+    return call<Answer>(fn, request, { ...args, ...time, ...quota }, lines);
   }
   return {
     edit: (request) => write("change_email", request),
@@ -126,6 +135,7 @@ function toJson(change: StoredChange, lines: string[]): object {
   const { lateness, content, recipients } = change;
   return {
     scheduled_at: change.scheduledAt,
+    wall_clock: toWallClock(change.wallClock),
     on_uncertain: change.onUncertain,
     max_retries: change.maxRetries,
     max_age_seconds: change.maxAgeSeconds,

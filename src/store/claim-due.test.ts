@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { adminClaims, newEmail, store } from "../testing/new-email.ts";
+import { adminClaims, newEmail, store } from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { type Attempts, createAttempts, type DueRequest } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import { createPauses } from "./pauses.ts";
@@ -216,6 +216,37 @@ describe.each(drivers)("claim_due on $driver", ({ open }) => {
       sizes.push(found.length);
     }
     expect(sizes).toEqual([1, 1, 8, 2, 4]);
+  });
+
+  test("what one death is blamed on comes one at a time while it is few, owners of few first", async () => {
+    const { put, claim } = openRegion();
+    const ada = await put("ada", 7);
+    const [bobs = ""] = await put("bob", 1);
+    const [plain = ""] = await put("bob", 1);
+    const [guilty = ""] = await put("eve", 1);
+    await sql.query("update mailer.emails set crashes = 1 where id = any ($1::uuid[])", [
+      [...ada, bobs],
+    ]);
+    await sql.query("update mailer.emails set crashes = 4 where id = $1", [guilty]);
+    // One is in hand: the others wait, and nobody else does.
+    expect((await claim()).emails).toMatchObject([{ id: plain, isSuspect: false }]);
+    const found: string[] = [];
+    for (let one = 0; one < 9; one++) {
+      const { emails: group } = await claim({ suspects: true });
+      expect(group).toMatchObject([{ isSuspect: true }]);
+      found.push(group[0]?.id ?? "");
+    }
+    expect(found[0]).toBe(bobs);
+    expect(found.at(-1)).toBe(guilty);
+    expect(new Set(found)).toEqual(new Set([...ada, bobs, guilty]));
+  });
+
+  test("what one death is blamed on is sent like any other when it is many", async () => {
+    const { put, claim } = openRegion();
+    const ids = await put("ada", 9);
+    await sql.query("update mailer.emails set crashes = 1 where id = any ($1::uuid[])", [ids]);
+    const { emails: all } = await claim({ suspects: true });
+    expect(all.map(({ isSuspect }) => isSuspect)).toEqual(ids.map(() => false));
   });
 
   describe("a pause", () => {

@@ -1,4 +1,5 @@
 import { callBudgetLeftMs } from "./call-budget.ts";
+import type { FolderCopy } from "./copy-folder.ts";
 
 /**
  * The port to the database. Everything the program asks of it goes through one SQL function,
@@ -13,7 +14,7 @@ export interface Claims {
    * `user` sees its own rows (row-level security), `admin` reads and acts for everybody; the
    * others are parts of the program, each of which may call what its own work takes.
    */
-  role: "user" | "admin" | Part | "service";
+  role: "user" | "admin" | Part;
   /** The owner for `user`; for the others who acts, as the journal shall name them. */
   sub: string;
 }
@@ -44,6 +45,13 @@ export interface AnswerWithTexts {
 
 export interface Database {
   readonly driver: "pglite" | "postgres" | "supabase";
+  /** Tells the folder that it lies in from a copy of it; absent: it lies on a server. */
+  readonly place?: string;
+  /**
+   * Copies it, as of one moment and while it is used, into a folder that does not exist yet. Absent:
+   * it lies on a server, whose own tools do that.
+   */
+  readonly copyTo?: (folder: string) => Promise<FolderCopy>;
   /**
    * Calls `mailer.<fn>` with JSON arguments and returns its JSON answer.
    * Throws `AppError` `database_unavailable` when no answer came within the deadline (the
@@ -91,21 +99,23 @@ export type Part =
   | "worker"
   | "reconciler"
   | "sealer"
+  | "follower"
+  | "webhooks"
   | "authenticator"
+  | "reader"
   | "console"
   | "metrics"
   | "keys"
+  | "maintenance"
   | "ping";
 
-/** A part of the program at work, named in the journal as `worker:<region>`, say. */
-export function partClaims(part: Part, region?: string): Claims {
-  return { role: part, sub: region === undefined ? part : `${part}:${region}` };
-}
+/** Names of parts begin so, and no token of a user is taken that names its owner so. */
+export const partPrefix = "taskforce-mailer:";
 
 /**
- * Every part at once, as programs of the release before call; the database still lets them, so
- * that they can be replaced one by one. Nothing of this program may: a test looks.
+ * A part of the program at work, named in the journal as `taskforce-mailer:worker:<region>`, say: a
+ * user called `worker:fra` is another actor.
  */
-export function serviceClaims(sub: string): Claims {
-  return { role: "service", sub };
+export function partClaims(part: Part, region?: string): Claims {
+  return { role: part, sub: `${partPrefix}${region === undefined ? part : `${part}:${region}`}` };
 }

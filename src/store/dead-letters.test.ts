@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { claimedOne, claimOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { claimed, deadLetters as makeDeadLetters, refusal } from "../testing/dead-letters.ts";
-import { adminClaims, newEmail, store, userClaims } from "../testing/new-email.ts";
+import { claimedOne, claimOne } from "../testing/fixtures/claim-one.ts";
+import {
+  claimed,
+  deadLetters as makeDeadLetters,
+  refusal,
+} from "../testing/fixtures/dead-letters.ts";
+import { adminClaims, newEmail, store, userClaims } from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
 import { type Attempts, createAttempts, type Settlement } from "./attempts.ts";
 import { createDeadLetters, type DeadLetters, type ReplayChunk } from "./dead-letters.ts";
 import { createEmails, type Emails } from "./emails.ts";

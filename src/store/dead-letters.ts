@@ -1,20 +1,16 @@
 import type { EmailState } from "../email/email.ts";
+import { type CancelFilter, cancelFilterArgs } from "./bulk-cancel.ts";
 import type { Claims, Database } from "./database.ts";
 import { toEmail } from "./email-json.ts";
 import type { StoredEmail } from "./stored-email.ts";
 
 /** Which dead letters are meant; absent: any. */
-export interface DeadLetterFilter {
-  statuses?: EmailState[];
-  tag?: string;
-  /** All must be equal, compared as text. */
-  metadata?: Record<string, string>;
-  scheduledAfter?: Date;
-  scheduledBefore?: Date;
-  ids?: string[];
+export interface DeadLetterFilter extends CancelFilter {
+  /** Dismissed ones, too; they are left out otherwise. */
+  isWithDismissed?: boolean;
   /** Name of a group of `groups`. */
   group?: string;
-  /** Of a recipient who has not got it. */
+  /** The code of a recipient who has not got it. */
   smtpCode?: number;
   /** Fingerprint of the domain that refused it, or its fingerprint under each key of the ring. */
   domainIndex?: string | string[];
@@ -71,7 +67,11 @@ export interface DeadLetters {
 /** A UUID of a JSON list. */
 const idBytes = 40;
 
-export function createDeadLetters(database: Database): DeadLetters {
+/** `quotaPending`: what an owner may have waiting; a replay adds to it. Default: no limit. */
+export function createDeadLetters(
+  database: Database,
+  { quotaPending = null }: { quotaPending?: number | null } = {},
+): DeadLetters {
   return {
     async groups(filter, page, as) {
       const args = { filter: deadLetterFilterArgs(filter), ...page };
@@ -95,20 +95,17 @@ export function createDeadLetters(database: Database): DeadLetters {
         scheduled_at: chunk.scheduledAt,
         bulk: chunk.bulk,
         origin: chunk.origin,
+        quota_pending: quotaPending,
       };
       return (await database.rpc("replay_emails", args, as)) as { replayed: number; start: string };
     },
   };
 }
 
-function deadLetterFilterArgs(filter: DeadLetterFilter) {
+export function deadLetterFilterArgs(filter: DeadLetterFilter) {
   return {
-    statuses: filter.statuses,
-    tag: filter.tag,
-    metadata: filter.metadata,
-    scheduled_after: filter.scheduledAfter,
-    scheduled_before: filter.scheduledBefore,
-    ids: filter.ids,
+    ...cancelFilterArgs(filter),
+    is_open: !filter.isWithDismissed,
     group: filter.group,
     smtp_code: filter.smtpCode,
     failure_domain: filter.domainIndex,

@@ -1,4 +1,5 @@
 import { maxRetriesDefault } from "../email/retry-schedule.ts";
+import type { Resolution, ResolvedWallClock, WallClock } from "../email/wall-clock.ts";
 import type { EmailPage, StoredEmail, WholeEmail } from "./stored-email.ts";
 
 /** The one place where stored emails turn from the database's snake_case into our nouns. */
@@ -21,6 +22,9 @@ interface EmailJson {
   max_retries: number | null;
   max_age_seconds: number;
   attempts_spent: number;
+  due_since: string | null;
+  dismissed_at: string | null;
+  wall_clock: WallClockJson | null;
   tags: string[];
   metadata: Record<string, unknown>;
   wrapped_key: string | null;
@@ -53,6 +57,40 @@ interface EmailJson {
   message?: string | null;
 }
 
+/** A local time as it is stored. */
+export interface WallClockJson {
+  local_time: string;
+  timezone: string;
+  gap: WallClock["gap"];
+  overlap: WallClock["overlap"];
+  scheduled_at: string;
+  utc_offset: string;
+  resolution: Resolution;
+  zone_data: string;
+}
+
+/** Kept with the instant it came to: once the email is due at another one it says nothing. */
+export function toWallClock(wallClock: ResolvedWallClock | undefined): WallClockJson | undefined {
+  return (
+    wallClock && {
+      local_time: wallClock.localTime,
+      timezone: wallClock.timezone,
+      gap: wallClock.gap,
+      overlap: wallClock.overlap,
+      scheduled_at: wallClock.scheduledAt.toISOString(),
+      utc_offset: wallClock.utcOffset,
+      resolution: wallClock.resolution,
+      zone_data: wallClock.zoneData,
+    }
+  );
+}
+
+export function fromWallClock(json: WallClockJson): Omit<ResolvedWallClock, "scheduledAt"> {
+  const { local_time: localTime, utc_offset: utcOffset, zone_data: zoneData, timezone } = json;
+  const { gap, overlap, resolution } = json;
+  return { localTime, utcOffset, timezone, gap, overlap, resolution, zoneData };
+}
+
 const toDate = (text: string | null): Date | null => (text === null ? null : new Date(text));
 
 export function toEmail(json: unknown): StoredEmail {
@@ -74,6 +112,9 @@ export function toEmail(json: unknown): StoredEmail {
     maxRetries: row.max_retries ?? maxRetriesDefault,
     maxAgeSeconds: row.max_age_seconds,
     attemptsSpent: row.attempts_spent,
+    dueSince: toDate(row.due_since),
+    dismissedAt: toDate(row.dismissed_at),
+    wallClock: row.wall_clock && fromWallClock(row.wall_clock),
     tags: row.tags,
     metadata: row.metadata,
     wrappedKey: row.wrapped_key,

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { runEmailModel } from "../testing/run-email-model.ts";
+import { runEmailModel } from "../testing/model/run-email-model.ts";
 
 test("whatever is done to emails in whatever order, the database does what the model says", async () => {
   const { commands } = await runEmailModel({

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { runEmailRace } from "../testing/email-race.ts";
+import { runEmailRace } from "../testing/model/email-race.ts";
 
 test("clients that race for the same emails never hand one over twice, or after its cancel", async () => {
   const { bodies } = await runEmailRace({

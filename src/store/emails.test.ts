@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
 import {
   adminClaims,
   newEmail,
@@ -7,8 +6,9 @@ import {
   scheduleRequest,
   store,
   userClaims,
-} from "../testing/new-email.ts";
-import { rejection } from "../testing/rejection.ts";
+} from "../testing/fixtures/new-email.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import type { EmailFilter } from "./stored-email.ts";
 

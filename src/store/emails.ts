@@ -1,14 +1,14 @@
 import { type Claims, type Database, partClaims } from "./database.ts";
-import { toPage, toWholeEmail } from "./email-json.ts";
+import { toPage, toWallClock, toWholeEmail } from "./email-json.ts";
+import { type EventJson, type StoredEvent, toEvent } from "./events.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import type {
   CancelAnswer,
-  EmailEvent,
   EmailFilter,
   EmailPage,
   IdempotencyClaim,
   IdempotentAnswer,
-  ListCursor,
+  ListPage,
   NewEmail,
   QueueStats,
   Quota,
@@ -40,17 +40,17 @@ export interface Emails {
     parts?: { details?: boolean; message?: boolean },
   ): Promise<WholeEmail | null>;
   /**
-   * Newest first by creation; give an offset (then `total` is set) or a cursor. More than
+   * Newest first by creation, or with `sort` the earliest first by due time; give an offset (then `total` is set) or a cursor. More than
    * `totalMax` are not counted: that would take longer the more there are.
    */
   list(
     filter: EmailFilter,
-    page: { limit: number; offset: number | null; cursor: ListCursor | null },
+    page: ListPage,
     as: Claims,
     options?: { withAttempts?: boolean; totalMax?: number },
   ): Promise<EmailPage>;
   /** The timeline in order; null: no such email for these claims. */
-  events(id: string, as: Claims): Promise<EmailEvent[] | null>;
+  events(id: string, as: Claims): Promise<StoredEvent[] | null>;
   cancel(id: string, as: Claims, origin: string | null): Promise<CancelAnswer>;
   /** Destroys the content of one that has ended, for good; again is no change. */
   shred(id: string, as: Claims, origin: string | null): Promise<ShredAnswer>;
@@ -107,7 +107,7 @@ export function createEmails(database: Database, claimant?: Claimant): Emails {
 
     async events(id, as) {
       const rows = (await database.rpc("email_events", { id }, as)) as EventJson[] | null;
-      return rows === null ? null : rows.map((row) => ({ ...row, at: new Date(row.at) }));
+      return rows === null ? null : rows.map(toEvent);
     },
 
     async cancel(id, as, origin) {
@@ -180,11 +180,12 @@ function createAccepts(database: Database, claimant: Claimant | undefined) {
   });
 }
 
-function listArgs(
-  filter: EmailFilter,
-  page: { limit: number; offset: number | null; cursor: ListCursor | null },
-) {
+function listArgs(filter: EmailFilter, page: ListPage) {
   return {
+    owner: filter.owner,
+    is_open: filter.isOpen,
+    is_due: filter.isDue,
+    updated_after: filter.updatedAfter,
     statuses: filter.statuses,
     is_deferred: filter.isDeferred,
     tag: filter.tag,
@@ -196,12 +197,17 @@ function listArgs(
     smtp_code: filter.smtpCode,
     limit: page.limit,
     offset: page.offset,
-    cursor: page.cursor && { created_at: page.cursor.createdAt, id: page.cursor.id },
+    cursor: cursorArgs(page),
+    sort: page.sort,
+    is_before: page.before === undefined ? undefined : true,
   };
 }
 
-interface EventJson extends Omit<EmailEvent, "at"> {
-  at: string;
+/** An email's place is looked up by its id. */
+function cursorArgs({ cursor, after, before }: ListPage) {
+  if (cursor) return { created_at: cursor.createdAt, id: cursor.id };
+  const id = after ?? before;
+  return id === undefined ? null : { created_at: null, id };
 }
 
 interface StatsJson {
@@ -332,6 +338,7 @@ function emailJson(
     id: email.id,
     region: email.region,
     scheduled_at: email.scheduledAt,
+    wall_clock: toWallClock(email.wallClock),
     expires_at: email.expiresAt,
     max_lateness_seconds: email.maxLatenessSeconds,
     on_late: email.onLate,

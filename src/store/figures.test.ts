@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { claimedOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { newEmail, store } from "../testing/new-email.ts";
+import { claimedOne } from "../testing/fixtures/claim-one.ts";
+import { newEmail, store } from "../testing/fixtures/new-email.ts";
+import { joinRegion } from "../testing/product/region-process.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { directSql } from "../testing/servers/direct-sql.ts";
 import { createAttempts } from "./attempts.ts";
 import { createEmails } from "./emails.ts";
 import { createFigureReader } from "./figures.ts";
@@ -40,7 +42,7 @@ describe.each(drivers)("figures on $driver", ({ open }) => {
     const claim = (at: 0 | 1 | 2) => claimedOne(database, attempts, drafts[at].id);
     const { id: fencedId, token: fencedToken } = await claim(0);
     await attempts.fence(fencedId, fencedToken, new Date());
-    // What is only claimed is pending, and due.
+    // A claimed email that is not fenced is pending, and due.
     await claim(2);
     const { id, token } = await claim(1);
     await attempts.settle({
@@ -67,5 +69,29 @@ describe.each(drivers)("figures on $driver", ({ open }) => {
 
     await createJournal(database).seal(1_000);
     expect(await read()).toMatchObject({ unsealed: 0, oldestUnsealedMs: 0 });
+  });
+
+  test("a clock that was set back keeps no dead worker alive, nor lets it be forgotten", async () => {
+    const { database } = opened;
+    const sql = await directSql(database);
+    const { read } = createFigureReader(database);
+    const { workerId, presence } = await joinRegion(database, "clock");
+    const before = await read();
+    const setBack = "update mailer.workers set beat_at = beat_at + interval '1 hour' where id = $1";
+    await sql.query(setBack, [workerId]);
+    const { workersAlive, workersDied } = before;
+    expect(await read()).toMatchObject({
+      ...{ workersAlive: workersAlive - 1, workersDied: workersDied + 1 },
+    });
+    expect(await presence.countWorkers()).toBe(workersAlive - 1);
+    // A living one says so by the clock as it is now.
+    await presence.beat();
+    expect(await read()).toMatchObject({ workersAlive, workersDied });
+    // Others have counted its beats in vain, however young the last one looks.
+    await sql.query("update mailer.workers set reaped_at = beat_at where id = $1", [workerId]);
+    expect(await read()).toMatchObject({
+      ...{ workersAlive: workersAlive - 1, workersDied: workersDied + 1 },
+    });
+    await sql.close();
   });
 });

@@ -7,8 +7,16 @@ export interface TransportState {
   breaker: "closed" | "open" | "half_open";
   /** Why nothing gets through, in the next hop's words where it said any; null: it does. */
   detail: string | null;
+  /** The same in parts, for the journal: in our words, and what the next hop said; null: nothing. */
+  reason: string | null;
+  reply: string | null;
+  smtpCode: number | null;
+  /** Since this process last got a message through; null: it has not yet. */
+  workedMsAgo: number | null;
   /** ISO 8601, when it began; null: mail gets through. */
   since: string | null;
+  /** ISO 8601, when the next email tries it; null: mail gets through. */
+  nextProbeAt?: string | null;
 }
 
 /** What a process says of itself beside its heartbeat: no content and no addresses of servers. */

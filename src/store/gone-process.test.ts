@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { claimedOne } from "../testing/claim-one.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { adminClaims, newEmail, store } from "../testing/new-email.ts";
-import { runOnce } from "../testing/postgres-server.ts";
-import { joinRegion } from "../testing/region-process.ts";
+import { claimedOne } from "../testing/fixtures/claim-one.ts";
+import { adminClaims, newEmail, store } from "../testing/fixtures/new-email.ts";
+import { joinRegion } from "../testing/product/region-process.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { runOnce } from "../testing/servers/postgres-server.ts";
 import type { Database } from "./database.ts";
 import { createEmails } from "./emails.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";

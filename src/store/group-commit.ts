@@ -197,7 +197,7 @@ class Batches<I, O> implements GroupCommit<I, O> {
   private land(): void {
     this.calls -= 1;
     const { gatherMs } = this.options;
-    // Whoever waited behind the call has waited long enough, or has time.
+    // Items that waited behind the call have waited long enough, or have time.
     if (gatherMs === 0 || this.waiting.count === 0 || this.waiting.isFull) this.depart();
     else this.leave(false, gatherMs);
     this.wakeIdlers();

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { newEmail, scheduleRequest, userClaims } from "../testing/new-email.ts";
-import { runOnce } from "../testing/postgres-server.ts";
+import { newEmail, scheduleRequest, userClaims } from "../testing/fixtures/new-email.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { runOnce } from "../testing/servers/postgres-server.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import { createPostgresDatabase, type PostgresDatabase } from "./postgres-database.ts";
 import { createPresence, type Presence } from "./presence.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { until } from "../testing/child-server.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { newEmail, store } from "../testing/new-email.ts";
-import { runOnce } from "../testing/postgres-server.ts";
+import { newEmail, store } from "../testing/fixtures/new-email.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { runOnce } from "../testing/servers/postgres-server.ts";
 import { createAttempts, type Settlement } from "./attempts.ts";
 import { createEmails } from "./emails.ts";
 import { createHeldClaims } from "./held-claims.ts";
@@ -20,11 +20,16 @@ const due = {
 /** How PostgreSQL found rows of a table since the database was made: `read` is what indexes gave. */
 async function scansOf(table: string) {
   const sql = `select max(t.seq_scan) as whole, max(t.idx_scan) as by_index,
-      sum(i.idx_tup_read) as read
+      sum(i.idx_tup_read) as read, sum(b.idx_blks_hit + b.idx_blks_read) as pages
     from pg_stat_user_tables t join pg_stat_user_indexes i using (relid)
+      join pg_statio_user_indexes b using (indexrelid)
     where t.schemaname = 'mailer' and t.relname = '${table}'`;
   const [row] = await runOnce(url, sql);
-  return { whole: Number(row?.whole), byIndex: Number(row?.by_index), read: Number(row?.read) };
+  const { whole, by_index: byIndex, read, pages } = row ?? {};
+  return {
+    ...{ whole: Number(whole), byIndex: Number(byIndex) },
+    ...{ read: Number(read), pages: Number(pages) },
+  };
 }
 
 afterAll(async () => {
@@ -102,14 +107,14 @@ describe("claim_due", () => {
   const asked = { ...due, region: "flood", limit };
 
   /** Many emails at once, as they lie after an accept or a claim. */
-  const insert = (count: number, owner: string, state: string, due: string) =>
+  const insert = (count: number, owner: string, state: string, due: string, home = "flood") =>
     runOnce(
       url,
       `set session_replication_role = replica;
        insert into mailer.emails (id, owner_id, region, created_at, scheduled_at, next_attempt_at,
          age_from, on_late, on_uncertain, max_retries, max_age_seconds, message_bytes, wrapped_key,
          sender, state, worker_id, claim_token, claimed_at)
-       select gen_random_uuid(), ${owner}, 'flood', now(), now(), ${due}, now(), 'send', 'retry', 3,
+       select gen_random_uuid(), ${owner}, '${home}', now(), now(), ${due}, now(), 'send', 'retry', 3,
          3600, 5, 'wrapped', 'sender', '${state}',
          case '${state}' when 'sending' then gen_random_uuid() end, 1, now()
        from generate_series(1, ${count}) n`,
@@ -123,8 +128,37 @@ describe("claim_due", () => {
       return (await scansOf("emails")).byIndex >= before.byIndex + 5 * calls;
     });
     const after = await scansOf("emails");
-    return { whole: after.whole - before.whole, read: (after.read - before.read) / calls };
+    return {
+      whole: after.whole - before.whole,
+      read: (after.read - before.read) / calls,
+      pages: (after.pages - before.pages) / calls,
+    };
   }
+
+  test("looks in vain beside many that wait for hours, and reads hardly anything for it", async () => {
+    const region = { region: "later" };
+    await insert(80_000, "'owner-' || n % 100", "pending", "now() + interval '1 hour'", "later");
+    // As a table is that has waited for a while: an index alone can answer for it.
+    await runOnce(url, "vacuum (analyze) mailer.emails");
+    const ada = { role: "user", sub: "owner-without-any" } as const;
+    const calls = 10;
+    const look = async () => {
+      const database = createPostgresDatabase({ url, poolSize: 1 });
+      const attempts = createAttempts(database, { ...worker, ...region });
+      const emails = createEmails(database, worker);
+      for (let call = 0; call < calls; call += 1) {
+        const batch = await attempts.claimDue({ ...asked, ...region });
+        expect([batch.emails.length, batch.hasMore]).toEqual([0, false]);
+        expect((await emails.stats(ada)).waiting).toBe(0);
+      }
+      await database.close();
+    };
+    const { whole, read, pages } = await readPerCall(calls, look);
+    expect(whole).toBe(0);
+    expect(read).toBeLessThan(1_000);
+    // Entries that do not fit are not counted as read; the whole index of owners would be a hundred pages more.
+    expect(pages).toBeLessThan(100);
+  }, 60_000);
 
   test("reads as much for a batch beside many that wait, are claimed or are sent as beside none", async () => {
     await insert(20_000, "'flood'", "pending", "now() - n * interval '1 ms'");
@@ -150,3 +184,50 @@ describe("claim_due", () => {
     }
   }, 60_000);
 });
+
+test("a fence and a recipient's reply need no new entry in an index, in a flood too", async () => {
+  const database = createPostgresDatabase({ url, poolSize: 1 });
+  const claimant = { workerId: Bun.randomUUIDv7(), region: "hot", transport: "smtp.example:25" };
+  const attempts = createAttempts(database, claimant);
+  const changes = async (table: string) => {
+    const [row] = await runOnce(
+      url,
+      `select n_tup_upd as all, n_tup_hot_upd as hot from pg_stat_user_tables
+       where schemaname = 'mailer' and relname = '${table}'`,
+    );
+    return { all: Number(row?.all), hot: Number(row?.hot) };
+  };
+  const [emailsBefore, recipientsBefore] = [await changes("emails"), await changes("recipients")];
+  const emails = createEmails(database, claimant);
+  await store(
+    emails,
+    Array.from({ length: 400 }, () => newEmail({ region: "hot" })),
+  );
+  let sent = 0;
+  while (sent < 400) {
+    const batch = await attempts.claimDue({ ...due, region: "hot", limit: 100 });
+    for (const { id, token, recipients } of batch.emails) {
+      await attempts.fence(id, token, new Date());
+      await attempts.settle({
+        ...{ id, token, transport: "smtp.example:25", outcome: "sent", nextState: "sent" },
+        ...{ retryInMs: null, smtpCode: 250, enhancedCode: null, reply: null },
+        recipients: recipients.map(({ position }) => ({
+          ...{ position, status: "sent", smtpCode: 250, enhancedCode: null, reply: null },
+        })),
+      } as Settlement);
+      sent += 1;
+    }
+  }
+  await database.close();
+  // A connection that ends reports its counts table by table.
+  await until(
+    "the counts of both are there",
+    async () =>
+      (await changes("emails")).all >= emailsBefore.all + 1_200 &&
+      (await changes("recipients")).all >= recipientsBefore.all + 400,
+  );
+  const [emailsAfter, recipientsAfter] = [await changes("emails"), await changes("recipients")];
+  // Of claim, fence and settlement the fence alone changes no indexed column.
+  expect((emailsAfter.hot - emailsBefore.hot) / 400).toBeGreaterThan(0.9);
+  expect((recipientsAfter.hot - recipientsBefore.hot) / 400).toBeGreaterThan(0.9);
+}, 60_000);

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { runOnce } from "../testing/postgres-server.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { runOnce } from "../testing/servers/postgres-server.ts";
 import { toCallError } from "./call-error.ts";
 import { durabilityFaults } from "./durability.ts";
 import { inspectPostgres } from "./inspect-postgres.ts";

@@ -1,3 +1,4 @@
+import { isLoopback } from "../runtime/loopback.ts";
 import { type Durability, readDurability } from "./durability.ts";
 import { type MigrationState, migrationStatus } from "./migrate.ts";
 import { openPostgresSession } from "./postgres-session.ts";
@@ -45,5 +46,5 @@ export async function inspectPostgres(url: string): Promise<PostgresFacts> {
 function isLocal(url: string): boolean {
   const { hostname, searchParams } = new URL(url);
   const host = searchParams.get("host") ?? decodeURIComponent(hostname).replace(/^\[|\]$/g, "");
-  return host === "" || host.startsWith("/") || /^(localhost|127\.[\d.]+|::1)$/.test(host);
+  return host === "" || host.startsWith("/") || isLoopback(host);
 }

@@ -9,7 +9,7 @@ export interface JournalEntry {
   /** UTC with microseconds: a `Date` would lose what was hashed. */
   at: string;
   ownerId: string;
-  /** A sub, or a part of the program such as `worker:local`. */
+  /** A sub, or a part of the program such as `taskforce-mailer:worker:local`. */
   actor: string;
   /** From where, when a request caused it. */
   origin: string | null;

@@ -1,10 +1,17 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { adminClaims, newEmail, scheduleRequest, store, userClaims } from "../testing/new-email.ts";
+import {
+  adminClaims,
+  newEmail,
+  scheduleRequest,
+  store,
+  userClaims,
+} from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import { createKeyRotation, type KeyRotation, type Rewrap } from "./key-rotation.ts";
 import { createPresence } from "./presence.ts";
+import { createWebhooks } from "./webhooks.ts";
 
 setDefaultTimeout(120_000);
 
@@ -92,7 +99,15 @@ describe.each(drivers)("a change of keys on $driver", ({ open }) => {
     }));
     expect(await rotation.rewriteAnswers(items)).toBe(1);
     const use = await rotation.inUse();
-    expect(use).toEqual({ emails: { new: 7 }, answers: { new: 1, old: 2 } });
+    const counts = { emails: { new: 7 }, answers: { new: 1, old: 2 } };
+    expect(use).toEqual({ ...counts, webhooks: {} });
+    const endpoint = { isGlobal: false, url: "https://x", description: null, events: ["email.*"] };
+    for (const key of ["old", "old", "new"]) {
+      const keys = { wrappedKey: `v1.${key}.x`, secret: "x", tags: [], origin: null };
+      const webhook = { ...endpoint, ...keys, id: Bun.randomUUIDv7() };
+      await createWebhooks(opened.database).create(webhook, userClaims("ada"));
+    }
+    expect(await rotation.inUse()).toEqual({ ...counts, webhooks: { new: 1, old: 2 } });
   });
 
   test("a search takes a list of indexes", async () => {

@@ -48,6 +48,7 @@ export interface KeyUse {
   /** Rows by the id of the key that opens them; emails that were shredded under `none`. */
   emails: Record<string, number>;
   answers: Record<string, number>;
+  webhooks: Record<string, number>;
 }
 
 /** The database's side of a change of the encryption key. All of it by the claims of its part. */
@@ -60,6 +61,9 @@ export interface KeyRotation {
     after: AnswerPlace | null,
   ): Promise<RotationPage<StaleAnswer, AnswerPlace>>;
   rewriteAnswers(items: (AnswerPlace & { old: string; new: string })[]): Promise<number>;
+  /** Endpoints of webhooks whose data key another key wraps. */
+  staleWebhooks(keyId: string): Promise<{ id: string; ownerId: string; wrappedKey: string }[]>;
+  rewrapWebhooks(items: { id: string; old: string; new: string }[]): Promise<number>;
   /** Counts all rows, in as many calls as it takes. */
   inUse(): Promise<KeyUse>;
   /** Keys that living processes write with; null: of a release that does not say. */
@@ -75,7 +79,7 @@ export function createKeyRotation(database: Database, { batch }: { batch: number
   const claims = partClaims("keys");
   const call = (fn: string, args: unknown) => database.rpc(fn, args, claims);
 
-  async function count(part: "emails" | "answers"): Promise<Record<string, number>> {
+  async function count(part: keyof KeyUse): Promise<Record<string, number>> {
     const sums: Record<string, number> = {};
     let after: unknown = null;
     do {
@@ -103,8 +107,20 @@ export function createKeyRotation(database: Database, { batch }: { batch: number
     async rewriteAnswers(items) {
       return (await call("rewrite_answers", items)) as number;
     },
+    async staleWebhooks(keyId) {
+      const rows = (await call("stale_webhooks", { key_id: keyId })) as StaleWebhookJson[];
+      return rows.map(({ id, owner_id, wrapped_key }) => ({
+        id,
+        ownerId: owner_id,
+        wrappedKey: wrapped_key,
+      }));
+    },
+    async rewrapWebhooks(items) {
+      return (await call("rewrap_webhooks", items)) as number;
+    },
     async inUse() {
-      return { emails: await count("emails"), answers: await count("answers") };
+      const [emails, answers] = [await count("emails"), await count("answers")];
+      return { emails, answers, webhooks: await count("webhooks") };
     },
     async processes() {
       const rows = (await call("key_processes", {})) as { key_id: string | null; count: number }[];
@@ -128,6 +144,12 @@ interface EmailsJson {
   emails: StaleJson[];
   scanned: number;
   last: string | null;
+}
+
+interface StaleWebhookJson {
+  id: string;
+  owner_id: string;
+  wrapped_key: string;
 }
 
 interface AnswersJson {

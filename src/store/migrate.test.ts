@@ -1,14 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { claimedOne } from "../testing/claim-one.ts";
-import { runOnce, type SharedPostgres, sharedPostgres } from "../testing/postgres-server.ts";
-import { rejection } from "../testing/rejection.ts";
-import { createAttempts } from "./attempts.ts";
+import { differing, RELEASED, schemaText } from "../../scripts/schema.ts";
+import { EARLIER_SCHEMA } from "../testing/fixtures/earlier-schema.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { dumpPostgres } from "../testing/servers/dump.ts";
+import {
+  runOnce,
+  type SharedPostgres,
+  sharedPostgres,
+} from "../testing/servers/postgres-server.ts";
 import { MigrationRightsError, migrate, migrationStatus } from "./migrate.ts";
 import { MIGRATIONS, type Migration } from "./migrations.ts";
-import { createPostgresDatabase } from "./postgres-database.ts";
 import { openPostgresSession } from "./postgres-session.ts";
+import { beginAnewSql, EarlierSchemaError } from "./schema-origin.ts";
 
 const first: Migration = { version: "1", name: "first", sql: "create table first (n int);" };
 const second: Migration = {
@@ -36,8 +41,13 @@ async function migrateAt(url: string, migrations?: readonly Migration[]): Promis
   return migrate(session, migrations).finally(() => session.close());
 }
 
+/** Without the random word that newer versions of pg_dump write. */
+async function dumpOf(url: string): Promise<string> {
+  return (await dumpPostgres(url)).replaceAll(/^\\(un)?restrict .*$/gm, "");
+}
+
 function digestOf(text: string): string {
-  return new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 16);
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex");
 }
 
 beforeAll(async () => {
@@ -49,65 +59,22 @@ afterAll(async () => {
 }, 60_000);
 
 describe("the embedded list", () => {
-  test("names exactly the files of supabase/migrations, in their order", () => {
+  test("is the folder supabase/migrations, in the order of its files' names", async () => {
     const folder = join(import.meta.dir, "../../supabase/migrations");
     const files = readdirSync(folder).filter((file) => file.endsWith(".sql"));
     expect(MIGRATIONS.map(({ version, name }) => `${version}_${name}.sql`)).toEqual(files.sort());
-  });
-
-  test("carries the text of each", async () => {
     for (const { version, name, sql } of MIGRATIONS) {
-      const file = join(import.meta.dir, `../../supabase/migrations/${version}_${name}.sql`);
-      expect(sql).toBe(await Bun.file(file).text());
+      expect(sql).toBe(await Bun.file(join(folder, `${version}_${name}.sql`)).text());
     }
   });
 
-  test("leaves every file that somebody may have applied as it was", () => {
-    // A database never runs a version twice: a change belongs into a new file. Add each line
-    // when its file lands.
-    const landed = {
-      "20261124000001": "fbf7fdf225a9bcaf",
-      "20261124000002": "b4a627fb55e05694",
-      "20261124000003": "de1adf70b7da658a",
-      "20261124000004": "dbb7fe7422db52da",
-      "20261124000005": "75bd84ae76ed7593",
-      "20261124000006": "ec2e8aead5efbc8d",
-      "20261124000007": "018f689ddfb46011",
-      "20261124000008": "80e9bfa4ccc55c25",
-      "20261124000009": "f08cb712d13b913c",
-      "20261124000010": "e86305cd4aee290d",
-      "20261124000011": "9c542512fd4f1346",
-      "20261124000012": "bd0977fa42d88bfe",
-      "20261124000013": "5a06d5c024add966",
-      "20261124000014": "40fc7049e77a54ac",
-      "20261124000015": "4875b7bc0f56a43e",
-      "20261124000016": "f81d2c43a209a9e0",
-      "20261124000017": "f33df789de4d4dfb",
-      "20261124000018": "838bb984f8eda6c4",
-      "20261124000019": "8b6c9afe3f866c5e",
-      "20261124000020": "9bb597daff24d8c3",
-      "20261124000021": "dbd6a43169cb2a12",
-      "20261124000022": "90227923ff56ff6e",
-      "20261124000023": "5b5c5663f5ae565a",
-      "20261124000024": "ae08ccaf8084de09",
-      "20261124000025": "f7a21855a2b2035e",
-      "20261124000026": "d26b5e5dfeaf9134",
-      "20261124000027": "30169a0ba886b405",
-      "20261124000028": "baf6b8ae07410d17",
-      "20261124000029": "b4a688755a139ff9",
-      "20261124000030": "7588a85a1dbbf12f",
-      "20261124000031": "0f605e6e8cde696c",
-      "20261124000032": "f3355e988fca5ba8",
-      "20261124000033": "649cf38b50302537",
-      "20261124000034": "c558e65a9c392631",
-      "20261124000035": "82585c8d9ae7da52",
-      "20261124000036": "9d2afbd44f32d4b6",
-      "20261124000037": "033d0bd6ba568835",
-      "20261124000038": "23305917326f9ec9",
-      "20261124000039": "e588ecc27e1abeb2",
-    };
+  test("is what supabase/schemas comes to (bun scripts/schema.ts --write)", async () => {
+    expect(await differing()).toEqual([]);
+  });
+
+  test("leaves every file that a release has brought to a database as it was", () => {
     const digests = MIGRATIONS.map(({ version, sql }) => [version, digestOf(sql)]);
-    expect(Object.fromEntries(digests)).toMatchObject(landed);
+    expect(Object.fromEntries(digests)).toMatchObject(RELEASED);
   });
 
   test("applies to an empty database, and a second time changes nothing", async () => {
@@ -156,7 +123,7 @@ describe("migrate", () => {
     const alter = { version: "4", name: "alter", sql: "alter table first add column m int" };
     const patience = { lockTimeoutMs: 50, pauseMs: 10, triesMax: 1_000 };
     const migrating = migrate(session, [first, alter], patience);
-    // Whoever comes after it reads as soon as it gives up, while the reader still reads.
+    // Queries after it read as soon as it gives up, while the reader still reads.
     for (let reads = 0; reads < 3; reads++) await runOnce(url, "select n from first");
     await reader.exec("commit");
     expect(await migrating).toEqual([alter]);
@@ -185,35 +152,55 @@ describe("migrate", () => {
   });
 });
 
-describe("a database of the first release", () => {
-  test("is brought up to date with what it holds, which is sent as before", async () => {
-    const url = await emptyDatabase();
-    await migrateAt(url, MIGRATIONS.slice(0, 9));
-    const id = Bun.randomUUIDv7();
-    const session = await openPostgresSession(url);
-    await session.exec(`
-      insert into mailer.emails (id, owner_id, region, created_at, scheduled_at, next_attempt_at,
-        age_from, on_late, on_uncertain, max_retries, max_age_seconds, wrapped_key, sender,
-        subject, message_bytes, sequence)
-      values ('${id}', 'ada', 'local', now(), now(), now(), now(), 'send', 'retry', 3, 345600,
-        'wrapped', 'sender', 'subject', 5, 1);
-      insert into mailer.contents values ('${id}', 'ada', 'hello', 'details');
-      insert into mailer.recipients (email_id, position, owner_id, kind, address, address_index)
-      values ('${id}', 0, 'ada', 'to', 'address', 'index');`);
-    await session.close();
-    expect(await migrateAt(url)).toHaveLength(MIGRATIONS.length - 9);
+describe("a database of an earlier schema", () => {
+  async function refusedAt(url: string): Promise<EarlierSchemaError> {
+    const error = await rejection(migrateAt(url));
+    if (!(error instanceof EarlierSchemaError)) throw error;
+    return error;
+  }
 
-    const database = createPostgresDatabase({ url, poolSize: 2 });
-    const attempts = createAttempts(database, {
-      workerId: Bun.randomUUIDv7(),
-      region: "local",
-      transport: "smtp",
-    });
-    const claim = await claimedOne(database, attempts, id);
-    expect(claim).toMatchObject({ id, messageBytes: 5 });
-    expect(await attempts.fence(id, claim.token, new Date())).toMatchObject({ granted: true });
-    await database.close();
-  });
+  test("is refused by name and left as it is; its command begins anew", async () => {
+    const url = await emptyDatabase();
+    await runOnce(url, EARLIER_SCHEMA);
+    const before = await dumpOf(url);
+    expect((await refusedAt(url)).message).toMatch(/earlier program \(migration 20261124000029\)/);
+    const session = await openPostgresSession(url);
+    expect(await rejection(migrationStatus(session))).toBeInstanceOf(EarlierSchemaError);
+    await session.close();
+    expect(String(await rejection(runOnce(url, schemaText())))).toMatch(
+      /schema mailer of an earlier/,
+    );
+    expect(await dumpOf(url)).toBe(before);
+
+    const [, sql = ""] = /-c "(.*)"$/.exec((await refusedAt(url)).command) ?? [];
+    await runOnce(url, sql);
+    expect(await migrateAt(url)).toHaveLength(MIGRATIONS.length);
+  }, 60_000);
+
+  test("is one of our version made of other files, too, until that version is released", async () => {
+    const url = await emptyDatabase();
+    await migrateAt(url);
+    const { version } = MIGRATIONS.at(-1) ?? first;
+    await runOnce(
+      url,
+      `create or replace function mailer.schema_version(args text) returns text
+       language sql immutable return '{"version":"${version}","digest":"0123456789abcdef"}'`,
+    );
+    expect((await refusedAt(url)).saw).toMatch(`migration ${version} (digest 0123456789abcdef)`);
+    await runOnce(url, beginAnewSql);
+    expect(await migrateAt(url)).toHaveLength(MIGRATIONS.length);
+  }, 60_000);
+
+  test("is not one of a later release, which is left alone", async () => {
+    const url = await emptyDatabase();
+    await migrateAt(url);
+    await runOnce(
+      url,
+      `create or replace function mailer.schema_version(args text) returns text
+       language sql immutable return '{"version":"20991231000000","digest":"0123456789abcdef"}'`,
+    );
+    expect(await migrateAt(url)).toEqual([]);
+  }, 60_000);
 });
 
 describe("migrationStatus", () => {

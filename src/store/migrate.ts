@@ -1,4 +1,5 @@
 import { MIGRATIONS, type Migration } from "./migrations.ts";
+import { refuseEarlierSchema, schemaOriginOf } from "./schema-origin.ts";
 
 /** One session of a database: everything runs on the same connection, in order. */
 export interface MigrationSession {
@@ -42,8 +43,9 @@ const patient: MigrationPatience = { lockTimeoutMs: 1_000, pauseMs: 2_000, tries
 /**
  * Applies what is missing, oldest first, each file in a transaction with its entry in the
  * ledger, and returns what it applied. Versions that are not ours are left alone: a Supabase
- * project keeps its own in the same table. Throws `MigrationRightsError` when the user lacks
- * the rights, and otherwise whatever the database said about the file it names.
+ * project keeps its own in the same table. Throws `EarlierSchemaError`, before anything is changed,
+ * when the database has a schema that no migration of ours leads on from, `MigrationRightsError` when
+ * the user lacks the rights, and otherwise whatever the database said about the file it names.
  *
  * Nothing outlives a transaction, neither the lock nor a setting, so that it works behind a pooler
  * in transaction mode. A file that meets a lock gives up after `lockTimeoutMs` and is tried again:
@@ -61,11 +63,15 @@ export async function migrate(
   }
 }
 
-/** Every migration of ours and whether the database has it; changes nothing. */
+/**
+ * Every migration of ours and whether the database has it; changes nothing. Throws
+ * `EarlierSchemaError`, as `migrate` would.
+ */
 export async function migrationStatus(
   session: MigrationSession,
   migrations: readonly Migration[] = MIGRATIONS,
 ): Promise<MigrationState[]> {
+  await refuseEarlierSchema(session, migrations);
   const applied = await appliedVersions(session);
   return migrations.map(({ version, name }) => ({
     version,
@@ -94,6 +100,7 @@ async function applyPending(
   migrations: readonly Migration[],
   patience: MigrationPatience,
 ): Promise<Migration[]> {
+  await refuseEarlierSchema(session, migrations);
   const applied = await appliedVersions(session);
   const pending = migrations.filter(({ version }) => !applied.has(version));
   if (pending.length > 0 && !(await hasLedger(session)))
@@ -173,10 +180,24 @@ async function apply(
   return true;
 }
 
+/** A user who may not read the ledger sees the version that the schema says of itself. */
 async function appliedVersions(session: MigrationSession): Promise<Set<unknown>> {
+  if (!(await mayReadLedger(session))) {
+    const newest = (await schemaOriginOf(session))?.version ?? "";
+    return new Set(MIGRATIONS.map(({ version }) => version).filter((one) => one <= newest));
+  }
   if (!(await hasLedger(session))) return new Set();
   const rows = await session.query("select version from supabase_migrations.schema_migrations");
   return new Set(rows.map((row) => row.version));
+}
+
+/** Also where there is none yet. */
+async function mayReadLedger(session: MigrationSession): Promise<boolean> {
+  const [row] = await session.query(
+    `select coalesce(bool_and(has_schema_privilege(n.oid, 'usage')), true) as may
+     from pg_namespace n where n.nspname = 'supabase_migrations'`,
+  );
+  return row?.may === true;
 }
 
 async function hasLedger(session: MigrationSession): Promise<boolean> {

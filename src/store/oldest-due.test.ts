@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import pg from "pg";
-import { until } from "../testing/child-server.ts";
-import { claimedOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { newEmail, store } from "../testing/new-email.ts";
-import { runOnce } from "../testing/postgres-server.ts";
-import { joinRegion } from "../testing/region-process.ts";
+import { claimedOne } from "../testing/fixtures/claim-one.ts";
+import { newEmail, store } from "../testing/fixtures/new-email.ts";
+import { joinRegion } from "../testing/product/region-process.ts";
+import { until } from "../testing/servers/child-server.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { runOnce } from "../testing/servers/postgres-server.ts";
 import { createEmails } from "./emails.ts";
 
 /** How PostgreSQL found emails since the database was made: `read` is what indexes gave. */
@@ -60,7 +60,7 @@ describe.each(drivers)("how long an email has been due on $driver", ({ open }) =
     const { presence, attempts } = await joinRegion(opened.database, "returned");
     const draft = newEmail({ region: "returned" });
     await store(createEmails(opened.database), [draft]);
-    const oldest = async () => (await presence.standing(10)).oldestDueMs;
+    const oldest = async () => (await presence.regionStatus(10)).oldestDueMs;
     const claim = () => claimedOne(opened.database, attempts, draft.id);
     const giveBack = async (reason: string) => {
       const { id, token } = await claim();

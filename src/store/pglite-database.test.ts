@@ -1,14 +1,25 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { rejection } from "../testing/rejection.ts";
-import { serviceClaims } from "./database.ts";
+import { EARLIER_SCHEMA } from "../testing/fixtures/earlier-schema.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { partClaims } from "./database.ts";
 import { FolderInUseError } from "./folder-lock.ts";
 import { openPgliteDatabase, type PgliteDatabase } from "./pglite-database.ts";
+import { openPglite, postgresMajor } from "./pglite-engine.ts";
 import { holdPglite, queryPglite } from "./pglite-query.ts";
+import { EarlierSchemaError } from "./schema-origin.ts";
 
-const claims = serviceClaims("test");
+const claims = partClaims("ping");
 const root = mkdtempSync(join(tmpdir(), "mailer-pglite-"));
 const cacheDir = join(root, "cache");
 let database: PgliteDatabase;
@@ -137,6 +148,17 @@ describe("the folder", () => {
     expect(readdirSync(dataDir).sort()).toEqual(["database", "lock.sqlite"]);
   }, 60_000);
 
+  test("of another PostgreSQL is refused by name, and stays as it is", async () => {
+    const dataDir = join(root, "older");
+    mkdirSync(join(dataDir, "database"), { recursive: true });
+    writeFileSync(join(dataDir, "database", "PG_VERSION"), "17\n");
+    expect(String(await rejection(open("older")))).toMatch(
+      /is of PostgreSQL 17, and this program runs 18.*Nothing was changed/s,
+    );
+    const made = readFileSync(join(root, "main", "database", "PG_VERSION"), "utf8");
+    expect(made.trim()).toBe(postgresMajor);
+  });
+
   test("is not taken over when somebody's files are in its place, and is unlocked again", async () => {
     const dataDir = join(root, "foreign");
     mkdirSync(join(dataDir, "database"), { recursive: true });
@@ -145,6 +167,27 @@ describe("the folder", () => {
     expect(existsSync(join(dataDir, "database", "thesis.txt"))).toBe(true);
     expect(String(await rejection(open("foreign")))).toMatch(/not empty/i);
   });
+
+  test("of an earlier schema is refused by name; its command begins anew and keeps it", async () => {
+    const fresh = await open("earlier");
+    await query(fresh, "drop schema mailer, mailer_api, supabase_migrations cascade");
+    await query(fresh, EARLIER_SCHEMA);
+    await fresh.close();
+    for (const _ of [1, 2]) {
+      const error = await rejection(open("earlier"));
+      expect(error).toBeInstanceOf(EarlierSchemaError);
+      expect(String(error)).toMatch(
+        /migration 20261124000029.*Nothing was changed.*mv .*database/s,
+      );
+    }
+    const folder = join(root, "earlier", "database");
+    const { command } = (await rejection(open("earlier"))) as EarlierSchemaError;
+    expect(Bun.spawnSync(command.split(" ")).exitCode).toBe(0);
+    const kept = await openPglite(`${folder}.earlier`);
+    expect((await kept.query("select owner_id from mailer.emails")).rows).toHaveLength(1);
+    await kept.close();
+    await (await open("earlier")).close();
+  }, 60_000);
 
   test("keeps everything over a close and an opening", async () => {
     const first = await open("reopened");

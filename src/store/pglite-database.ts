@@ -1,9 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
 import { spendCallBudget } from "./call-budget.ts";
 import { toCallError, unansweredError } from "./call-error.ts";
+import { copyFolder, type FolderCopy } from "./copy-folder.ts";
 import {
   type CallOptions,
   type Claims,
@@ -15,7 +25,13 @@ import {
 } from "./database.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { type MigrationSession, migrate } from "./migrate.ts";
-import { createPgliteEngine, openPglite, type PgliteEngine } from "./pglite-engine.ts";
+import { MovedFolderError, readMovedMark } from "./moved-mark.ts";
+import {
+  createPgliteEngine,
+  openPglite,
+  type PgliteEngine,
+  postgresMajor,
+} from "./pglite-engine.ts";
 import { createPglitePool, type PglitePool } from "./pglite-pool.ts";
 import { holdPglite, queryPglite } from "./pglite-query.ts";
 import {
@@ -27,6 +43,7 @@ import {
   unpackSnapshot,
   writeCachedSnapshot,
 } from "./pglite-snapshot.ts";
+import { EarlierSchemaError } from "./schema-origin.ts";
 
 export interface PgliteDatabaseOptions {
   /** The database lives in `<dataDir>/database`, the lock in `<dataDir>/lock.sqlite`. */
@@ -39,6 +56,8 @@ export interface PgliteDatabaseOptions {
   onSync?: () => void;
   /** See `PgliteEngineOptions`. */
   freeBytesMin?: number;
+  /** For whoever moves it; everybody else is refused once a move has begun. */
+  mayBeMoved?: boolean;
 }
 
 export interface PgliteDatabase extends Database {
@@ -46,17 +65,21 @@ export interface PgliteDatabase extends Database {
   readonly engine: PgliteEngine;
   /** For BullMQ's tables, which live in the same database. */
   createPool(searchPath: string): PglitePool;
+  readonly copyTo: (folder: string) => Promise<FolderCopy>;
 }
 
 /**
  * The `Database` in this process and one folder. Throws `FolderInUseError` when another
- * process has the folder. The first start takes about 2 s from a snapshot, 6 s without.
+ * process has the folder, `MovedFolderError` when its database was moved to a server, and
+ * `EarlierSchemaError` when it holds a schema that was never released, which then is left as it is. The first start takes about 2 s from a snapshot, 6 s without.
  */
 export async function openPgliteDatabase(options: PgliteDatabaseOptions): Promise<PgliteDatabase> {
   const { dataDir, deadlineMs = 4_000, cacheDir = join(dirname(dataDir), ".cache") } = options;
   const lock = lockFolder(dataDir);
   let engine: PgliteEngine | null = null;
   try {
+    const moved = readMovedMark(dataDir);
+    if (moved !== null && !options.mayBeMoved) throw new MovedFolderError(dataDir, moved);
     const { folder, synced } = await prepareFolder(dataDir, cacheDir);
     engine = await createPgliteEngine({ ...options, folder });
     await engine.use((pglite) => migrate(pgliteSession(pglite)));
@@ -64,20 +87,62 @@ export async function openPgliteDatabase(options: PgliteDatabaseOptions): Promis
   } catch (error) {
     await engine?.close();
     lock.release();
-    throw error;
+    throw error instanceof EarlierSchemaError ? inFolder(error, dataDir) : error;
   }
-  return createDatabase(engine, deadlineMs, () => lock.release());
+  const folder = join(dataDir, "database");
+  const place = placeOf(dataDir);
+  return createDatabase({ engine, folder, deadlineMs, place, release: () => lock.release() });
 }
 
-function createDatabase(
-  engine: PgliteEngine,
-  deadlineMs: number,
-  release: () => void,
-): PgliteDatabase {
+/** A folder is moved away, and its database with it; secrets.json, beside it, goes on being used. */
+function inFolder({ saw }: EarlierSchemaError, dataDir: string): EarlierSchemaError {
+  const folder = join(dataDir, "database");
+  return new EarlierSchemaError(saw, `mv ${folder} ${folder}.earlier`);
+}
+
+/**
+ * Marks a file that is made with the database and never written again. A copy has another inode and
+ * another birth, whatever tool makes it and whatever times it keeps; a folder that is renamed keeps
+ * both. The device's number is left out, since it changes with the order of mounting. A file system
+ * that knows no birth says 0, and may give a number again: hence the id that `restore` leaves.
+ */
+function placeOf(dataDir: string): string {
+  const { ino, birthtimeNs } = statSync(join(dataDir, "database", "PG_VERSION"), { bigint: true });
+  return `${ino}.${birthtimeNs}${restoredId(dataDir)}`;
+}
+
+/** Beside the database `restore` leaves a random id of its run. */
+export const restoredIdName = "restored.id";
+
+function restoredId(dataDir: string): string {
+  const path = join(dataDir, restoredIdName);
+  return existsSync(path) ? `.${readFileSync(path, "utf8").trim()}` : "";
+}
+
+interface OwnParts {
+  engine: PgliteEngine;
+  folder: string;
+  deadlineMs: number;
+  place: string;
+  release: () => void;
+}
+
+function createDatabase({ engine, folder, deadlineMs, place, release }: OwnParts): PgliteDatabase {
   return {
     driver: "pglite",
+    place,
     engine,
     createPool: (searchPath) => createPglitePool({ engine, searchPath }),
+    copyTo: (to) =>
+      copyFolder(folder, to, (copyRest) =>
+        engine.use((pglite) =>
+          holdPglite(pglite, async () => {
+            // Less to replay for whoever opens the copy; its journal holds all the rest.
+            await queryPglite(pglite, "checkpoint");
+            return await copyRest();
+          }),
+        ),
+      ),
     async rpc(fn: string, args: unknown, as: Claims, options?: CallOptions) {
       const text = callText(args, options);
       const values = [claimsText(as, options), fn, text];
@@ -146,9 +211,12 @@ async function prepareFolder(dataDir: string, cacheDir: string): Promise<Prepare
   if (existsSync(mark)) rmSync(folder, { recursive: true, force: true });
   rmSync(mark, { force: true });
   for (const name of readdirSync(dataDir)) {
-    if (name.startsWith("database.tmp-")) rmSync(join(dataDir, name), { recursive: true });
+    if (/^(database|backup)\.tmp-/.test(name)) rmSync(join(dataDir, name), { recursive: true });
   }
-  if (existsSync(join(folder, "PG_VERSION"))) return { folder, synced: Promise.resolve() };
+  if (existsSync(join(folder, "PG_VERSION"))) {
+    assertMajor(folder);
+    return { folder, synced: Promise.resolve() };
+  }
   // An empty folder in its place gives way; one with somebody's files makes this throw.
   if (existsSync(folder)) rmdirSync(folder);
   const unfinished = join(dataDir, `database.tmp-${randomUUID()}`);
@@ -159,9 +227,19 @@ async function prepareFolder(dataDir: string, cacheDir: string): Promise<Prepare
   await syncPath(dataDir);
   renameSync(unfinished, folder);
   const synced = syncAll(names, folder, mark);
-  // Whoever opens the database awaits it; should that fail first, nobody is left to.
+  // The opener of the database awaits it; should that fail first, nobody is left to.
   synced.catch(() => undefined);
   return { folder, synced };
+}
+
+/** Another one would not start on these files, and says so in words for developers of PostgreSQL. */
+function assertMajor(folder: string): void {
+  const major = readFileSync(join(folder, "PG_VERSION"), "utf8").trim();
+  if (major === postgresMajor) return;
+  throw new Error(
+    `${folder} is of PostgreSQL ${major}, and this program runs ${postgresMajor}: start it with the ` +
+      "release that made it. Nothing was changed.",
+  );
 }
 
 /** Syncing takes as long as PostgreSQL's own start, so the two go on side by side. */

@@ -22,6 +22,9 @@ export interface PgliteEngineOptions {
   freeBytesMin?: number;
 }
 
+/** Major version of the PostgreSQL that PGlite is; its files are of no other. A test compares. */
+export const postgresMajor = "18";
+
 /** How often the free space is looked at, and a replacement is tried. */
 const LOOK_INTERVAL_MS = 1_000;
 
@@ -97,7 +100,7 @@ export function isFatal(error: unknown): boolean {
   return !(error instanceof AppError);
 }
 
-/** Whoever still holds the broken one must not call it, and its descriptors are given back. */
+/** Makes calls of the broken one fail, and gives its descriptors back. */
 function releaseFiles(pglite: PGlite): void {
   pglite.execProtocolRawSync = () => {
     throw unavailableError(new Error("PGlite broke"));

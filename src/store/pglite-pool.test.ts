@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { rejection } from "../testing/rejection.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
 import { createPgliteEngine, type PgliteEngine } from "./pglite-engine.ts";
 import { createPglitePool, type PglitePool } from "./pglite-pool.ts";
 import { holdPglite, queryPglite } from "./pglite-query.ts";

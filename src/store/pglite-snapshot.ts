@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSy
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { tarEnd, tarHeader, tarPadding } from "../runtime/tar.ts";
 import { MIGRATIONS } from "./migrations.ts";
 
 /**
@@ -69,26 +70,9 @@ export function packSnapshot(folder: string): Uint8Array {
     const isFolder = statSync(path).isDirectory();
     const content = isFolder ? new Uint8Array() : readFileSync(path);
     blocks.push(tarHeader(name, content.length, isFolder), content);
-    blocks.push(new Uint8Array((BLOCK - (content.length % BLOCK)) % BLOCK));
+    blocks.push(tarPadding(content.length));
   }
-  return gzipSync(Buffer.concat([...blocks, new Uint8Array(2 * BLOCK)]), { level: 9 });
-}
-
-/** ustar; the names of a database folder are short, and times are left at zero on purpose. */
-function tarHeader(name: string, sizeBytes: number, isFolder: boolean): Uint8Array {
-  if (Buffer.byteLength(name) > 99) throw new Error(`name too long for the snapshot: ${name}`);
-  const header = Buffer.alloc(BLOCK);
-  header.write(name, 0);
-  header.write(isFolder ? "0000700\0" : "0000600\0", 100);
-  header.write("0000000\x000000000\0", 108);
-  header.write(`${sizeBytes.toString(8).padStart(11, "0")}\0`, 124);
-  header.write("00000000000\0        ", 136);
-  header.write(isFolder ? "5" : "0", 156);
-  header.write("ustar", 257);
-  header.write("00", 263);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
-  return header;
+  return gzipSync(Buffer.concat([...blocks, tarEnd]), { level: 9 });
 }
 
 /**

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { newEmail, store, userClaims } from "../testing/new-email.ts";
-import { type PgBouncer, startPgBouncer } from "../testing/pgbouncer.ts";
+import { newEmail, store, userClaims } from "../testing/fixtures/new-email.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { type PgBouncer, startPgBouncer } from "../testing/servers/pgbouncer.ts";
 import { createEmails } from "./emails.ts";
 import { migrate } from "./migrate.ts";
 import { poolsTransactions } from "./pooler.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect, createServer, type Socket } from "node:net";
-import { type PostgresServer, runOnce, startPostgres } from "../testing/postgres-server.ts";
-import { rejection } from "../testing/rejection.ts";
-import { type Database, serviceClaims } from "./database.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { type PostgresServer, runOnce, startPostgres } from "../testing/servers/postgres-server.ts";
+import { type Database, partClaims } from "./database.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
 
 /** Stands in for the product's `call_as`: what is tested here is the driver alone. */
@@ -21,7 +21,7 @@ const CALL_AS = `
     return (1 / 0)::text;
   end $$;`;
 
-const claims = serviceClaims("test");
+const claims = partClaims("ping");
 let server: PostgresServer;
 let database: Database;
 

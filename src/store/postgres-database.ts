@@ -58,8 +58,8 @@ export function createPostgresDatabase(options: PostgresDatabaseOptions): Postgr
       const text = callText(args, options);
       const values = [claimsText(as, options), fn, text];
       const callMs = deadlineFor(text, options, deadlineMs);
-      const call = (ms: number) => queryWithin(pool, ms, { ...CALL_AS, values });
-      const answer = await spendCallBudget(() => againOnce(call, callMs));
+      const call = (ms: number) => queryWithin<Answer>(pool, ms, { ...CALL_AS, values });
+      const answer = (await spendCallBudget(() => againOnce(call, callMs)))?.answer ?? null;
       return answer === null ? null : parseAnswer(answer, options);
     },
     async ping(): Promise<void> {
@@ -96,12 +96,12 @@ interface Answer {
   answer: string | null;
 }
 
-/** Runs one statement and returns its one text, or throws an `AppError` by the deadline. */
-async function queryWithin(
+/** Runs one statement and returns its first row, or throws an `AppError` by the deadline. */
+export async function queryWithin<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
   deadlineMs: number,
   query: pg.QueryConfig,
-): Promise<string | null> {
+): Promise<Row | null> {
   const startedAt = performance.now();
   let client: pg.PoolClient;
   try {
@@ -110,26 +110,26 @@ async function queryWithin(
     throw toCallError(error);
   }
   const remainingMs = Math.max(1, deadlineMs - (performance.now() - startedAt));
-  return runOn(client, remainingMs, query);
+  return runOn<Row>(client, remainingMs, query);
 }
 
 /**
  * A connection whose call ran into the deadline, or that broke, is destroyed and never goes
  * back to the pool: its answer may still arrive and would be taken for the next call's.
  */
-async function runOn(
+async function runOn<Row extends pg.QueryResultRow>(
   client: pg.PoolClient,
   remainingMs: number,
   query: pg.QueryConfig,
-): Promise<string | null> {
+): Promise<Row | null> {
   const deadline = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     deadline.reject(unansweredError(new Error("no answer from PostgreSQL in time")));
   }, remainingMs);
   try {
-    const result = await Promise.race([client.query<Answer>(query), deadline.promise]);
+    const result = await Promise.race([client.query<Row>(query), deadline.promise]);
     client.release();
-    return result.rows[0]?.answer ?? null;
+    return result.rows[0] ?? null;
   } catch (error) {
     client.release(isConnectionSpent(error));
     throw toCallError(error);

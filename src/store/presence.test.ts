@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { claimedOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { newEmail, store, userClaims } from "../testing/new-email.ts";
-import { joinRegion } from "../testing/region-process.ts";
+import { claimedOne } from "../testing/fixtures/claim-one.ts";
+import { newEmail, store, userClaims } from "../testing/fixtures/new-email.ts";
+import { joinRegion } from "../testing/product/region-process.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
 import type { Attempts, ClaimedEmail } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
-import { SCHEMA_VERSION } from "./migrations.ts";
+import { MIGRATIONS } from "./migrations.ts";
 import type { PresenceOptions } from "./presence.ts";
+import { originOf } from "./schema-origin.ts";
 
 const ada = userClaims("ada");
 
@@ -47,7 +48,7 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
     const email = await claimedBy(worker.attempts, "living");
     await other.presence.takeOver({ everything: false });
     const { id, token } = email;
-    expect(await worker.attempts.findLost([{ id, token }])).toEqual([]);
+    expect(await worker.attempts.findRevoked([{ id, token }])).toEqual([]);
   });
 
   test("a fenced email of a dead worker is an orphan only after its reply timeout", async () => {
@@ -85,7 +86,7 @@ describe.each(drivers)("presence on $driver", ({ open }) => {
 
   test("a database belongs to one key, and to another only when that reads the former", async () => {
     const { presence } = await process("keys");
-    expect(await presence.schemaVersion()).toBe(SCHEMA_VERSION);
+    expect(await presence.schemaOrigin()).toEqual(originOf(MIGRATIONS));
     const key = (fingerprint: string, ...oldFingerprints: string[]) =>
       presence.checkKey({ currentKeyId: `id-of-${fingerprint}`, fingerprint, oldFingerprints });
     expect(await key("one")).toBe(true);

@@ -2,6 +2,7 @@ import type { OnUncertain } from "../email/email.ts";
 import { isAppError } from "../errors.ts";
 import { type BeatLooks, createBeatLooks } from "./beat-looks.ts";
 import { type Claims, type Database, partClaims } from "./database.ts";
+import type { SchemaOrigin } from "./schema-origin.ts";
 
 /** A fenced email whose worker is gone and whose reply will never be known. */
 export interface Orphan {
@@ -29,7 +30,7 @@ export interface TakeOver {
 }
 
 /** How a region stands, by the database's clock. */
-export interface Standing {
+export interface RegionStatus {
   /** How long the region's email that is due longest has waited; 0 when none is due. */
   oldestDueMs: number;
   /** Emails of the region that are due and not claimed. */
@@ -40,6 +41,8 @@ export interface Standing {
   regions: string[];
   /** Regions in which nothing can send for a minute, and whose due emails others claim. */
   deadRegions: string[];
+  /** Since when an entry of the journal is known to be broken; null: none is. */
+  journalBrokenSince: Date | null;
 }
 
 /** What a process says of itself with a beat. */
@@ -53,6 +56,8 @@ export interface BeatState {
 export interface Beat {
   /** The database's clock. */
   now: Date;
+  /** Of the database's log, which a failover changes; null: it cannot be told. */
+  timeline: string | null;
   /** The others thought this process dead meanwhile. */
   wasReaped: boolean;
   /** A process has died whose emails nobody has looked after yet. */
@@ -77,7 +82,7 @@ export async function checkKey(
   return ((await database.rpc("check_key", args, claims)) as { matches: boolean }).matches;
 }
 
-/** Who lives, and what dead ones held. */
+/** The living processes, and the claims of dead ones. */
 export interface Presence {
   /** Says that this process lives. */
   beat(state?: BeatState): Promise<Beat>;
@@ -86,12 +91,17 @@ export interface Presence {
   /** `everything`: all that is sending is an orphan (embedded database at boot). */
   takeOver(options: { everything: boolean }): Promise<TakeOver>;
   /** How this region stands; emails are counted up to `countMax`. */
-  standing(countMax: number): Promise<Standing>;
+  regionStatus(countMax: number): Promise<RegionStatus>;
+  /**
+   * Journals what has gone wrong in the installation, or is well again, and was not yet told by
+   * another process. `mayJudgeRegions` false: silent regions may only seem so.
+   */
+  noteIncidents(mayJudgeRegions: boolean): Promise<void>;
   countWorkers(): Promise<number>;
   /** False when this database belongs to another encryption key, and to none of the old ones. */
   checkKey(key: KeyIdentity): Promise<boolean>;
-  /** The newest migration that the database has; null: one from before it could say. */
-  schemaVersion(): Promise<string | null>;
+  /** Which schema the database has; null: one from before it could say. */
+  schemaOrigin(): Promise<SchemaOrigin | null>;
   /** Drops Idempotency-Keys older than 24 h; resolves to how many. */
   forgetIdempotent(): Promise<number>;
 }
@@ -107,6 +117,8 @@ export interface PresenceOptions {
   looks?: BeatLooks;
   /** A region in which nothing can send for this long is silent: others claim its due emails. */
   silentAfterMs?: number;
+  /** Under which timeline all that this process sent is written, and who is told of the current. */
+  vouching?: { readonly timeline: string | null; heard(timeline: string | null): void };
 }
 
 const silentAfterMsDefault = 60_000;
@@ -128,21 +140,24 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
   const call = (fn: string, args: unknown) => database.rpc(fn, args, claims);
 
   return {
-    beat: ({ begun = [], settling = 0 } = {}) =>
-      beatAndLook(call, looks, {
+    async beat({ begun = [], settling = 0 } = {}) {
+      const { vouching } = options;
+      const beat = await beatAndLook(call, looks, {
         ...me,
         role: options.role,
         reply_timeout_ms: options.replyTimeoutMs,
-        dead_after_ms: deadAfterMs,
-        can_send: options.role !== "api",
         begun,
         settling,
-      }),
+        ...(vouching?.timeline && { timeline: vouching.timeline }),
+      });
+      vouching?.heard(beat.timeline);
+      return beat;
+    },
     async stop() {
       await call("stop_worker", { worker_id: workerId });
     },
     async takeOver({ everything }) {
-      const args = { ...me, ...silence, everything, dead: looks.dead() };
+      const args = { ...me, silent_ms: silence.silent_ms, everything, dead: looks.dead() };
       const answer = (await call("take_over", args)) as TakeOverJson;
       return {
         released: answer.released,
@@ -151,22 +166,27 @@ export function createPresence(database: Database, options: PresenceOptions): Pr
         orphans: answer.orphans.map(toOrphan),
       };
     },
-    async standing(countMax) {
+    async regionStatus(countMax) {
       const args = { region, ...silence, count_max: countMax };
-      const answer = (await call("region_standing", args)) as StandingJson;
+      const answer = (await call("region_status", args)) as RegionStatusJson;
       return {
         oldestDueMs: answer.oldest_due_ms,
         dueUnclaimed: answer.due_unclaimed,
         workersAlive: answer.workers_alive,
         regions: answer.regions,
         deadRegions: answer.dead_regions,
+        journalBrokenSince: toDate(answer.journal_broken_since),
       };
+    },
+    async noteIncidents(mayJudgeRegions) {
+      const args = { silent_ms: silence.silent_ms, may_judge_regions: mayJudgeRegions };
+      await call("note_incidents", args);
     },
     async countWorkers() {
       return (await call("count_workers", {})) as number;
     },
     checkKey: (key) => checkKey(database, key, { claims, workerId }),
-    schemaVersion: () => schemaVersion(call),
+    schemaOrigin: () => schemaOrigin(call),
     async forgetIdempotent() {
       let looked = 0;
       for (let count = forgetBatch; count >= forgetBatch / 2 && looked < forgetMax; ) {
@@ -188,14 +208,16 @@ async function beatAndLook(call: Call, looks: BeatLooks, args: object): Promise<
   const dead = new Map(looks.dead().map(({ id, beats }) => [id, beats]));
   return {
     now: new Date(answer.now),
+    timeline: answer.timeline,
     wasReaped: answer.was_reaped,
     hasDead: answer.others.some(({ id, beats }) => dead.get(id) === beats),
   };
 }
 
-async function schemaVersion(call: Call): Promise<string | null> {
+async function schemaOrigin(call: Call): Promise<SchemaOrigin | null> {
   try {
-    return ((await call("schema_version", {})) as { version: string }).version;
+    const answer = (await call("schema_version", {})) as { version: string; digest?: string };
+    return { version: answer.version, digest: answer.digest ?? null };
   } catch (error) {
     // What `call_as` says of a function that it does not know.
     if (isAppError(error, "forbidden")) return null;
@@ -205,16 +227,22 @@ async function schemaVersion(call: Call): Promise<string | null> {
 
 type Call = (fn: string, args: unknown) => Promise<unknown>;
 
-interface StandingJson {
+interface RegionStatusJson {
   oldest_due_ms: number;
   due_unclaimed: number;
   workers_alive: number;
   regions: string[];
   dead_regions: string[];
+  journal_broken_since: string | null;
+}
+
+function toDate(text: string | null): Date | null {
+  return text === null ? null : new Date(text);
 }
 
 interface BeatJson {
   now: string;
+  timeline: string | null;
   was_reaped: boolean;
   others: { id: string; region: string; beats: number; is_stopped: boolean }[];
 }

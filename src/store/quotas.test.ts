@@ -1,6 +1,16 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { newEmail, scheduleRequest, userClaims } from "../testing/new-email.ts";
+import { entryForState } from "../testing/fixtures/entry-for-state.ts";
+import {
+  adminClaims,
+  newEmail,
+  scheduleRequest,
+  userClaims,
+} from "../testing/fixtures/new-email.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { directSql } from "../testing/servers/direct-sql.ts";
+import { createChanges } from "./changes.ts";
+import { createDeadLetters } from "./dead-letters.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import type { Quota, ScheduleRequest } from "./stored-email.ts";
 
@@ -60,6 +70,39 @@ describe.each(drivers)("quotas on $driver", ({ open }) => {
     });
     await emails.cancel(first.emails[0]?.id ?? "", userClaims("wait"), null);
     expect(await schedule("wait", 1, { pending: 1 })).toBe("accepted");
+  });
+
+  test("what is held counts as well, so that hold and release are no way around", async () => {
+    const first = request("hold", 1, { pending: 1 });
+    await emails.schedule(first);
+    const target = { id: first.emails[0]?.id ?? "", as: userClaims("hold"), origin: null };
+    expect(await createChanges(opened.database).hold(target)).toBe("held");
+    expect(await schedule("hold", 1, { pending: 1 })).toBe("quota_exceeded");
+    expect(await schedule("hold", 1, { pending: 2 })).toBe("accepted");
+  });
+
+  test("a replay waits again, and counts; an admin's for somebody does not", async () => {
+    const first = request("again and again", 1, {});
+    await emails.schedule(first);
+    const id = first.emails[0]?.id ?? "";
+    const sql = await directSql(opened.database);
+    await sql.query("alter table mailer.emails disable trigger user", []);
+    await sql.query("update mailer.emails set state = 'failed', dead_at = now() where id = $1", [
+      id,
+    ]);
+    await sql.query(entryForState, [id]);
+    await sql.query("alter table mailer.emails enable trigger user", []);
+    await sql.close();
+    expect(await schedule("again and again", 1, { pending: 1 })).toBe("accepted");
+    const limits = { quotaPending: 1 };
+    const chunk = {
+      ...{ ids: [id], start: null, first: 0, ratePerMinute: null, scheduledAt: null },
+      ...{ bulk: "b", origin: null },
+    };
+    const dead = createDeadLetters(opened.database, limits);
+    const refused = dead.replay(chunk, userClaims("again and again"));
+    expect(await rejection(refused)).toMatchObject({ code: "quota_exceeded" });
+    expect((await dead.replay(chunk, adminClaims)).replayed).toBe(1);
   });
 
   test("many at once get no more than there is", async () => {

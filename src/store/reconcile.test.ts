@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { claimedOne, claimOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { adminClaims, newEmail, store } from "../testing/new-email.ts";
-import { joinRegion, type RegionProcess } from "../testing/region-process.ts";
-import { createToldLooks } from "../testing/told-looks.ts";
+import { claimedOne, claimOne } from "../testing/fixtures/claim-one.ts";
+import { adminClaims, newEmail, store } from "../testing/fixtures/new-email.ts";
+import { createToldLooks } from "../testing/fixtures/told-looks.ts";
+import { joinRegion, type RegionProcess } from "../testing/product/region-process.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { createBeatLooks } from "./beat-looks.ts";
 import { createEmails, type Emails } from "./emails.ts";
 
@@ -298,7 +298,7 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
       const later = newEmail({ region: "silent", scheduledAt: new Date(Date.now() + hourMs) });
       await store(emails, [due, later]);
       const others = await Promise.all([join("helper-a"), join("helper-b")]);
-      const silent = async () => (await others[0]?.presence.standing(10))?.deadRegions;
+      const silent = async () => (await others[0]?.presence.regionStatus(10))?.deadRegions;
       expect(await silent()).not.toContain("silent");
       await age("regions", "silent", deadMs);
       expect(await silent()).toContain("silent");
@@ -313,7 +313,7 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
     test("is one that nobody ever heard of, too", async () => {
       await store(emails, [newEmail({ region: "never-seen" })]);
       const { presence } = await join("finder");
-      expect((await presence.standing(10)).deadRegions).toContain("never-seen");
+      expect((await presence.regionStatus(10)).deadRegions).toContain("never-seen");
     });
 
     test("is one whose processes only accept", async () => {
@@ -322,28 +322,31 @@ describe.each(drivers)("reconciling on $driver", ({ open }) => {
       await age("regions", "api-only", deadMs);
       await join("api-only", { role: "api" });
       const { presence } = await join("elsewhere");
-      expect((await presence.standing(10)).deadRegions).toContain("api-only");
+      expect((await presence.regionStatus(10)).deadRegions).toContain("api-only");
     });
   });
 
-  test("overdue emails of the region are in its standing, by how long the first has waited", async () => {
-    const { presence } = await join("standing");
-    expect(await presence.standing(10)).toMatchObject({ oldestDueMs: 0, dueUnclaimed: 0 });
-    await store(emails, [newEmail({ region: "standing" }), newEmail({ region: "standing" })]);
+  test("overdue emails of the region are in its regionStatus, by how long the first has waited", async () => {
+    const { presence } = await join("regionStatus");
+    expect(await presence.regionStatus(10)).toMatchObject({ oldestDueMs: 0, dueUnclaimed: 0 });
+    await store(emails, [
+      newEmail({ region: "regionStatus" }),
+      newEmail({ region: "regionStatus" }),
+    ]);
     await sql.query(
       `update mailer.emails set next_attempt_at = next_attempt_at - interval '9 seconds'
-       where region = 'standing'`,
+       where region = 'regionStatus'`,
     );
-    const standing = await presence.standing(10);
-    expect(standing.oldestDueMs).toBeGreaterThanOrEqual(9_000);
-    expect(standing).toMatchObject({ dueUnclaimed: 2 });
-    expect((await presence.standing(1)).dueUnclaimed).toBe(1);
+    const regionStatus = await presence.regionStatus(10);
+    expect(regionStatus.oldestDueMs).toBeGreaterThanOrEqual(9_000);
+    expect(regionStatus).toMatchObject({ dueUnclaimed: 2 });
+    expect((await presence.regionStatus(1)).dueUnclaimed).toBe(1);
   });
 
   test("every region that was ever heard of is known", async () => {
     const { presence } = await join("known");
     await age("regions", "known", 30 * 24 * hourMs);
-    const { regions, deadRegions } = await presence.standing(1);
+    const { regions, deadRegions } = await presence.regionStatus(1);
     expect(regions).toContain("known");
     // Given up long ago, and nothing waits there: nobody needs to be told.
     expect(deadRegions).not.toContain("known");

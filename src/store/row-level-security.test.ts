@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import pg from "pg";
 import { emailStates } from "../email/email.ts";
 import { isLegalEdge } from "../email/states.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { newEmail, store } from "../testing/new-email.ts";
-import { rejection } from "../testing/rejection.ts";
+import { newEmail, store } from "../testing/fixtures/new-email.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
 import type { Database } from "./database.ts";
 import { createEmails } from "./emails.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
@@ -175,10 +175,14 @@ describe("row-level security by direct SQL", () => {
        join pg_roles r on r.oid = p.proowner
        where n.nspname in ('mailer', 'mailer_api') and p.prosecdef order by p.proname`,
     );
-    expect(rows.map(({ proname }) => proname)).toEqual(["call_as", "run_as_owner"]);
+    expect(rows.map(({ proname }) => proname)).toEqual([
+      "call_as",
+      "pending_regions",
+      "run_as_owner",
+    ]);
     for (const row of rows) {
       expect(row).toMatchObject({ rolcanlogin: false, rolbypassrls: false, rolsuper: false });
-      expect(row.proconfig).toEqual(['search_path=""']);
+      expect(row.proconfig).toEqual(["search_path=pg_catalog, pg_temp"]);
     }
   });
 
@@ -189,7 +193,7 @@ describe("row-level security by direct SQL", () => {
         for (const isFenced of [false, true]) {
           if (from === to) continue;
           await client.query("savepoint edge");
-          // Whoever may disable triggers gets an email into any state to start from.
+          // A superuser may disable triggers, and so put an email into any state to start from.
           await client.query("set local session_replication_role = replica");
           await client.query("update mailer.emails set state = $1, fenced_at = $2", [
             from,

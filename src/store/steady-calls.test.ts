@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import pg from "pg";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { newEmail, store } from "../testing/new-email.ts";
+import { newEmail, store } from "../testing/fixtures/new-email.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
 import { type Attempts, createAttempts } from "./attempts.ts";
 import { claimsText, partClaims } from "./database.ts";
 import { createEmails, type Emails } from "./emails.ts";

@@ -6,6 +6,7 @@ import type {
   RecipientKind,
   RecipientStatus,
 } from "../email/email.ts";
+import type { ResolvedWallClock } from "../email/wall-clock.ts";
 
 /** One email of a request, already composed and encrypted. */
 export interface NewEmail {
@@ -13,6 +14,8 @@ export interface NewEmail {
   region: string;
   /** null: now, by the database's clock. */
   scheduledAt: Date | null;
+  /** The local time that it was made of. */
+  wallClock?: ResolvedWallClock | undefined;
   expiresAt: Date | null;
   /** Seconds after the due time, from which the database derives when it expires. */
   maxLatenessSeconds: number | null;
@@ -57,7 +60,7 @@ export interface Quota {
 
 export interface ScheduleRequest {
   ownerId: string;
-  /** Who asked, as the journal shall name them. */
+  /** The actor, as the journal names it. */
   actor: string;
   /** From where: the caller's network address; null when unknown. */
   origin: string | null;
@@ -113,6 +116,12 @@ export interface StoredEmail {
   maxRetries: number;
   maxAgeSeconds: number;
   attemptsSpent: number;
+  /** Since when a pending one waits to be sent, or when it will; null unless pending. */
+  dueSince: Date | null;
+  /** When a person said that this dead letter needs no decision; null: nobody did. */
+  dismissedAt: Date | null;
+  /** The local time that `scheduledAt` is; null: it was given itself, or was changed since. */
+  wallClock: Omit<ResolvedWallClock, "scheduledAt"> | null;
   tags: string[];
   metadata: Record<string, unknown>;
   /** null once shredded; then subject, addresses and replies cannot be read any more. */
@@ -162,8 +171,16 @@ export interface WholeEmail extends StoredEmail {
 
 export interface EmailFilter {
   statuses: EmailState[] | null;
-  /** Only emails that wait for another attempt after a spent one. */
+  /** Emails that wait for another attempt after a spent one; beside `statuses` those as well. */
   isDeferred: boolean;
+  /** Only what no person has dismissed. */
+  isOpen?: boolean;
+  /** Whether what is pending waits for a worker by now, or is for later. */
+  isDue?: boolean;
+  /** Whose; only an admin's claims show anybody else's. */
+  owner?: string;
+  /** The journal has an entry of it since then. */
+  updatedAfter?: Date;
   tag: string | null;
   /** All must be equal, compared as text. */
   metadata: Record<string, string> | null;
@@ -176,10 +193,21 @@ export interface EmailFilter {
   scheduledBefore: Date | null;
 }
 
-/** A place in a list, newest first; opaque to callers. */
+/** A place in a list, newest first unless it is sorted by another instant; opaque to callers. */
 export interface ListCursor {
+  /** The instant that is sorted by. */
   createdAt: string;
   id: string;
+}
+
+/** `after`, `before`: the page next to this email, in the list's order. */
+export interface ListPage {
+  limit: number;
+  offset: number | null;
+  cursor: ListCursor | null;
+  sort?: "scheduled_at";
+  after?: string;
+  before?: string;
 }
 
 export interface EmailPage {
@@ -187,14 +215,6 @@ export interface EmailPage {
   /** Only with an offset, and up to `totalMax`. */
   total: number | null;
   next: ListCursor | null;
-}
-
-export interface EmailEvent {
-  sequence: number;
-  at: Date;
-  actor: string;
-  action: string;
-  detail: Record<string, unknown>;
 }
 
 export type CancelAnswer =

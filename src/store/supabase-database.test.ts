@@ -1,15 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { isAppError } from "../errors.ts";
-import { freshDatabase } from "../testing/fresh-database.ts";
-import { runOnce, sharedPostgres } from "../testing/postgres-server.ts";
-import { publishableKey, secretKey } from "../testing/supabase-keys.ts";
-import { type SupabaseServer, startSupabase } from "../testing/supabase-server.ts";
-import { type Database, serviceClaims } from "./database.ts";
+import { clearOnlyPrivate } from "../outgoing/clear-only-private.ts";
+import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { runOnce, sharedPostgres } from "../testing/servers/postgres-server.ts";
+import { publishableKey, secretKey } from "../testing/servers/supabase-keys.ts";
+import { type SupabaseServer, startSupabase } from "../testing/servers/supabase-server.ts";
+import { type Database, partClaims } from "./database.ts";
 import { migrate } from "./migrate.ts";
 import { openPostgresSession } from "./postgres-session.ts";
 import { createSupabaseDatabase } from "./supabase-database.ts";
 
-const claims = serviceClaims("test");
+const claims = partClaims("ping");
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0)) await close();
@@ -47,6 +48,24 @@ async function failureOf(call: Promise<unknown>) {
   if (!isAppError(error)) throw new Error(`no AppError: ${error}`);
   return { code: error.code, words: error.publicDetail, cause: String(error.cause) };
 }
+
+describe("the service_role key", () => {
+  test("never goes to the internet in clear", async () => {
+    const { url, asked } = answering(json(200, '{"a":1}'));
+    const named = url.replace("127.0.0.1", "localhost");
+    const to = (address: string) =>
+      createSupabaseDatabase({
+        url: named,
+        serviceRoleKey: secretKey,
+        assertSafe: clearOnlyPrivate(named, async () => [address]),
+      }).rpc("echo", {}, claims);
+    const failure = await failureOf(to("93.184.215.14"));
+    expect(failure.code).toBe("database_unavailable");
+    expect(failure.cause).toContain("expected a URL that starts with https://");
+    expect(asked).toEqual([]);
+    expect(await to("127.0.0.1")).toEqual({ a: 1 });
+  });
+});
 
 describe("a call", () => {
   test("is one POST of texts to the one function of the one schema, with the key alone", async () => {
@@ -240,7 +259,7 @@ describe("over a PostgREST", () => {
          $$ select json_build_object('bytes', octet_length(args),
               'back', split_part(args, E'\\n', 2))::text $$;
        grant execute on function mailer.${name}(text) to mailer_service;
-       insert into mailer.functions values ('${name}', array['service']);`,
+       insert into mailer.functions values ('${name}', array['ping']);`,
     );
     const line = Buffer.alloc(34_000_000, 7).toString("base64");
     const large = { lines: [line], answerBytes: line.length };

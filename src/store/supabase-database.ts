@@ -20,6 +20,8 @@ export interface SupabaseDatabaseOptions {
   serviceRoleKey: string;
   /** Milliseconds one call may take. Default 4000. */
   deadlineMs?: number;
+  /** Rejects where the key may not go; asked before each call. */
+  assertSafe?: () => Promise<void>;
 }
 
 /** What of the database supabase-js sees: one schema with one function. */
@@ -44,6 +46,7 @@ export function createSupabaseDatabase({
   url,
   serviceRoleKey,
   deadlineMs = 4_000,
+  assertSafe = async () => {},
 }: SupabaseDatabaseOptions): Database {
   const client = createClient<ExposedSchema, "mailer_api">(url, serviceRoleKey, {
     db: { schema: "mailer_api" },
@@ -62,11 +65,16 @@ export function createSupabaseDatabase({
     if (isClosed) throw unavailableError(new Error("the database is closed"));
     const text = callText(args, options);
     const callMs = deadlineFor(text, options, deadlineMs);
-    const call = async () =>
-      await client
+    const call = async () => {
+      const signal = AbortSignal.timeout(Math.ceil(callMs));
+      await assertSafe().catch((error: unknown) => {
+        throw unavailableError(error);
+      });
+      return await client
         .rpc("call_as", { claims: claimsText(as, options), fn, args: text })
         .retry(false)
-        .abortSignal(AbortSignal.timeout(Math.ceil(callMs)));
+        .abortSignal(signal);
+    };
     const { data, error, status } = await spendCallBudget(call);
     if (error !== null) throw toSupabaseError({ status, error });
     return parsed(data, status, options);

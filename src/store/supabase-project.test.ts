@@ -1,10 +1,14 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { schemaText } from "../../scripts/schema.ts";
-import { dumpPostgres } from "../testing/dump.ts";
-import { runOnce, type SharedPostgres, sharedPostgres } from "../testing/postgres-server.ts";
-import { rejection } from "../testing/rejection.ts";
-import { createSupabaseRoles } from "../testing/supabase-server.ts";
+import { schemaFiles, schemaText } from "../../scripts/schema.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { dumpPostgres } from "../testing/servers/dump.ts";
+import {
+  runOnce,
+  type SharedPostgres,
+  sharedPostgres,
+} from "../testing/servers/postgres-server.ts";
+import { createSupabaseRoles } from "../testing/servers/supabase-server.ts";
 import { LEDGER, migrate } from "./migrate.ts";
 import { MIGRATIONS } from "./migrations.ts";
 import { openPostgresSession } from "./postgres-session.ts";
@@ -40,11 +44,45 @@ function ledgerOf(url: string) {
   );
 }
 
-describe("supabase/schema.sql", () => {
-  test("is what the migrations make of it (bun scripts/schema.ts --write)", async () => {
-    expect(await Bun.file(join(folder, "schema.sql")).text()).toBe(schemaText());
-  });
+describe("supabase/schemas", () => {
+  test("makes the same database, file by file in the order of schema_paths, as the migrations", async () => {
+    const [declared, migrated] = [await emptyDatabase(), await emptyDatabase()];
+    const session = await openPostgresSession(declared);
+    await session.exec("set check_function_bodies = off");
+    for (const { sql } of await schemaFiles()) await session.exec(sql);
+    await session.exec(await Bun.file(join(folder, "schemas/version.sql")).text());
+    await session.exec(LEDGER);
+    await session.close();
+    await migrateAt(migrated);
+    expect(await shapeOf(declared)).toBe(await shapeOf(migrated));
+    const rights = "select name, roles from mailer.functions order by name";
+    expect(await runOnce(declared, rights)).toEqual(await runOnce(migrated, rights));
+  }, 60_000);
 
+  test("holds bodies that PostgreSQL can read once everything is there", async () => {
+    const url = await emptyDatabase();
+    await migrateAt(url);
+    const read = await runOnce(
+      url,
+      `select count(case l.lanname when 'sql' then fmgr_sql_validator(p.oid)::text
+         when 'plpgsql' then plpgsql_validator(p.oid)::text end) as bodies
+       from pg_proc p join pg_language l on l.oid = p.prolang
+       where p.pronamespace in ('mailer'::regnamespace, 'mailer_api'::regnamespace)`,
+    );
+    expect(Number(read[0]?.bodies)).toBeGreaterThan(90);
+  }, 60_000);
+
+  test("has one function in each file of functions/, of the file's name and with its contract", async () => {
+    for (const { path, sql } of await schemaFiles()) {
+      if (!path.startsWith("schemas/functions/")) continue;
+      const made = [...sql.matchAll(/^create or replace (?:function|aggregate) \w+\.(\w+)/gm)];
+      expect(made.map(([, name]) => `schemas/functions/${name}.sql`)).toEqual([path]);
+      expect(sql).toStartWith(`-- ${made[0]?.[1]}: `);
+    }
+  });
+});
+
+describe("supabase/schema.sql", () => {
   test("makes of an empty database what migrate does, ledger included, and migrate agrees", async () => {
     const [pasted, migrated] = [await emptyDatabase(), await emptyDatabase()];
     await runOnce(pasted, schemaText());
@@ -62,12 +100,18 @@ describe("supabase/schema.sql", () => {
     expect([await shapeOf(url), await ledgerOf(url)]).toEqual(before);
   }, 60_000);
 
-  test("over an older schema applies what is missing only", async () => {
+  test("over the schema of the release before applies what is missing only", async () => {
     const [older, migrated] = [await emptyDatabase(), await emptyDatabase()];
-    await migrateAt(older, MIGRATIONS.slice(0, 4));
-    await runOnce(older, schemaText());
-    await migrateAt(migrated);
+    const later = {
+      version: "99999999999999",
+      name: "later",
+      sql: "create table mailer.later ();",
+    };
+    await migrateAt(older);
+    await runOnce(older, schemaText([...MIGRATIONS, later]));
+    await migrateAt(migrated, [...MIGRATIONS, later]);
     expect(await shapeOf(older)).toBe(await shapeOf(migrated));
+    expect(await ledgerOf(older)).toEqual(await ledgerOf(migrated));
   }, 60_000);
 
   test("that fails half-way leaves nothing, and says what failed", async () => {
@@ -123,7 +167,7 @@ describe("the user of a project, who is no superuser", () => {
       });
       await pglite.exec("set session authorization postgres");
       await pglite.exec("set session authorization service_role");
-      const claims = `'{"role":"service","sub":"x"}'`;
+      const claims = `'{"role":"ping","sub":"x"}'`;
       const { rows } = await pglite.query<{ at: string }>(
         `select mailer_api.call_as(${claims}, 'clock', '{}') as at`,
       );

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { directSql } from "../testing/direct-sql.ts";
-import { serviceClaims } from "./database.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { directSql } from "../testing/servers/direct-sql.ts";
+import { partClaims } from "./database.ts";
 import { createTransportSlots } from "./transport-slots.ts";
 
 for (const { driver, open } of drivers) {
@@ -65,8 +65,9 @@ for (const { driver, open } of drivers) {
     test("are never closer than the gap by the database's clock, whoever asks", async () => {
       const startedAt = performance.now();
       const ask = async (count: number) => {
-        const args = { transport: "crowd:25", rate_per_second: 2, count };
-        const answer = await opened.database.rpc("reserve_slots", args, serviceClaims("test"));
+        const rates = { rate_per_second: 2, shared_rate_per_second: 2 };
+        const args = { transport: "crowd:25", ...rates, count, holder: "test" };
+        const answer = await opened.database.rpc("reserve_slots", args, partClaims("worker"));
         return (answer as { wait_ms: number[] }).wait_ms;
       };
       await Promise.all([3, 1, 5, 2, 4, 1, 1, 3].map((count) => ask(count)));

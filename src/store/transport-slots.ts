@@ -16,7 +16,7 @@ export interface TransportSlot {
 
 export interface TransportSlotsOptions {
   region: string;
-  /** Who shares the name shares the limit. */
+  /** Processes that share the name share the limit. */
   transport: string;
   ratePerSecond: number;
   /** While several processes take slots; default: `ratePerSecond`. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import pg from "pg";
-import { functionsOfUsers } from "../testing/function-rights.ts";
-import { rejection } from "../testing/rejection.ts";
-import { canaryOf, seedTenants, type Tenants } from "../testing/tenants.ts";
+import { functionsOfUsers } from "../testing/fixtures/function-rights.ts";
+import { rejection } from "../testing/fixtures/rejection.ts";
+import { canaryOf, seedTenants, type Tenants } from "../testing/product/tenants.ts";
 import { walls } from "../testing/walls.ts";
 
 interface Attempt {
@@ -26,6 +26,9 @@ const list = {
   with_attempts: true,
 };
 const audit = { limit: 99, is_newest_first: false };
+const edges = ["2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"];
+const timeline = { edges, past_edges: edges, bucket_max: 1_000, past_max: 1_000 };
+const events = { limit: 99, scan: 99, is_newest_first: true, types: ["email.scheduled"] };
 const change = {
   wrapped_key: canaryOf("ada"),
   origin: null,
@@ -43,6 +46,10 @@ const key = {
   hash: "ab".repeat(32),
   expires_at: null,
   origin: null,
+};
+const webhook = {
+  ...{ id: "0198b3a0-0000-7000-8000-00000000000c", is_global: false, url: "https://example.com/" },
+  ...{ events: ["email.*"], tags: [], wrapped_key: "x", secret: "x" },
 };
 const notFound = { kind: "not_found" };
 /** All ids of ada's at once, for the functions that take many. */
@@ -67,13 +74,25 @@ const attempts: Record<string, Attempt[]> = {
     { args: () => ({ ...audit, actor: "ada" }), told: { entries: [] } },
     { args: () => ({ ...audit, owner_id: "ada" }), told: {} },
   ],
+  read_events: [
+    { args: ({ pending }) => ({ ...events, email_id: pending }), told: { events: [] } },
+    { args: () => ({ ...events, tag: canaryOf("ada") }), told: { events: [] } },
+    { args: () => ({ ...events, owner_id: "ada" }), told: {} },
+  ],
   // A count and a hash of the heads, which the next one shows.
   journal_state: [{ args: () => ({ owner_id: "ada" }), told: {} }],
   list_journal_heads: [
     { args: () => ({ limit: 99, owner_id: null }), told: { heads: [{ owner_id: "bob" }] } },
   ],
+  due_counts: [{ args: () => timeline, told: { planned: [1] } }],
   queue_stats: [{ args: () => ({}), told: { by_status: { pending: 1, held: 1, failed: 1 } } }],
   shred_email: [{ args: ({ failed: id }) => ({ id, origin: null }), told: notFound }],
+  erase_recipient: [
+    {
+      args: () => ({ address_index: canaryOf("ada"), owner: "ada", limit: 9, origin: null }),
+      told: { erased: 0, not_finished: 0 },
+    },
+  ],
   cancel_email: [{ args: ({ pending: id }) => ({ id, origin: null }), told: notFound }],
   change_email: [{ args: ({ pending: id }) => ({ ...change, id }), told: notFound }],
   hold_email: [{ args: ({ pending: id }) => ({ id, origin: null }), told: notFound }],
@@ -97,6 +116,17 @@ const attempts: Record<string, Attempt[]> = {
     { args: () => everything, told: { matched: 2 } },
   ],
   cancel_emails: [{ args: (ada) => ({ ids: idsOf(ada), origin: null }), told: { cancelled: 0 } }],
+  find_changeable: [
+    {
+      args: (ada) => ({ change: "hold", filter: { ids: idsOf(ada) }, limit: 9 }),
+      told: { matched: 0, ids: [] },
+    },
+    { args: () => ({ ...everything, change: "hold" }), told: { matched: 1 } },
+  ],
+  change_emails: [
+    { args: (ada) => ({ change: "hold", ids: idsOf(ada), origin: null }), told: { changed: 0 } },
+    { args: (ada) => ({ change: "dismiss", ids: idsOf(ada) }), told: { changed: 0 } },
+  ],
   create_api_key: [
     { args: () => ({ ...key, scopes: ["admin"] }), told: "refused" },
     { args: () => ({ ...key, scopes: ["read"], owner_id: "ada" }), told: { kind: "created" } },
@@ -105,12 +135,47 @@ const attempts: Record<string, Attempt[]> = {
     { args: ({ apiKey: id }) => ({ ...page, id }), told: { keys: [], total: 1 } },
     { args: () => ({ ...page, id: null }), told: { total: 1 } },
   ],
+  create_webhook: [
+    { args: () => ({ ...webhook, is_global: true }), told: "refused" },
+    { args: () => ({ ...webhook, owner_id: "ada" }), told: { kind: "created" } },
+  ],
+  list_webhooks: [
+    { args: ({ webhook: id }) => ({ ...page, id, owner_id: null }), told: { webhooks: [] } },
+    { args: () => ({ ...page, id: null, owner_id: "ada" }), told: {} },
+  ],
+  change_webhook: [
+    { args: ({ webhook: id }) => ({ id, change: { enabled: false } }), told: notFound },
+  ],
+  delete_webhook: [{ args: ({ webhook: id }) => ({ id, origin: null }), told: notFound }],
+  list_webhook_deliveries: [
+    { args: ({ webhook: id }) => ({ webhook_id: id, limit: 9, cursor: null }), told: null },
+  ],
+  keep_webhook_test: [
+    {
+      args: ({ webhook: id }) => ({
+        ...{ webhook_id: id, id: "msg_1", type: "webhook.test", outcome: "failed" },
+        duration_ms: 1,
+      }),
+      told: null,
+    },
+  ],
+  replay_webhook_events: [
+    {
+      args: ({ webhook: id }) => ({
+        ...{ webhook_id: id, first_in_ms: 0, every_ms: 0, is_last: true },
+        deliveries: [{ id: "msg_2", position: 1, type: "email.sent" }],
+      }),
+      told: notFound,
+    },
+  ],
   revoke_api_key: [{ args: ({ apiKey: id }) => ({ id, origin: null }), told: notFound }],
 };
 /** These mean whoever asks, so that ada's own question says nothing about bob's. */
 const aboutTheCaller = new Set([
+  "due_counts",
   "queue_stats",
   "create_api_key",
+  "create_webhook",
   "journal_state",
   "list_journal_heads",
 ]);

@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { EmailState } from "../email/email.ts";
-import { claimedOne, claimOne } from "../testing/claim-one.ts";
-import { drivers, type OpenDatabase } from "../testing/databases.ts";
-import { type DirectSql, directSql } from "../testing/direct-sql.ts";
-import { adminClaims, newEmail, scheduleRequest, store, userClaims } from "../testing/new-email.ts";
+import { claimedOne, claimOne } from "../testing/fixtures/claim-one.ts";
+import {
+  adminClaims,
+  newEmail,
+  scheduleRequest,
+  store,
+  userClaims,
+} from "../testing/fixtures/new-email.ts";
+import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { type Attempts, type Claim, createAttempts } from "./attempts.ts";
 import { createBulkCancel } from "./bulk-cancel.ts";
 import { type Changes, createChanges } from "./changes.ts";
@@ -175,7 +181,7 @@ describe.each(drivers)("a claim without a fence on $driver", ({ open }) => {
 
   async function expectRevoked({ id, token }: Claim, state: EmailState): Promise<void> {
     const reason = state === "cancelled" ? "cancelled" : "stale";
-    expect(await attempts.findLost([{ id, token }])).toEqual([id]);
+    expect(await attempts.findRevoked([{ id, token }])).toEqual([id]);
     expect(await attempts.fence(id, token, date)).toEqual({ granted: false, reason });
     const said = { smtpCode: 550, enhancedCode: null, reply: null };
     const failed = await attempts.settle({
@@ -215,7 +221,7 @@ describe.each(drivers)("a claim without a fence on $driver", ({ open }) => {
     expect(await changes.hold(target(email))).toBe("in_flight");
     expect(await emails.cancel(email.id, email.as, null)).toBe("in_flight");
     expect(await many(email.id)).toBe(0);
-    expect(await attempts.findLost([email])).toEqual([]);
+    expect(await attempts.findRevoked([email])).toEqual([]);
   });
 
   test.each(["region", "owner"] as const)(
@@ -245,7 +251,7 @@ describe.each(drivers)("a claim without a fence on $driver", ({ open }) => {
       ["email.sending", 2],
     ]);
     expect((await emails.events(email.id, email.as))?.at(-1)).toMatchObject({
-      actor: "worker:local",
+      actor: "taskforce-mailer:worker:local",
       detail: { status: "sending", attempt: 1, transport: "smtp.example:25", region: "local" },
     });
   });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { privateFolder } from "./child-server.ts";
+import { privateFolder } from "./servers/child-server.ts";
 
 setDefaultTimeout(120_000);
 
@@ -48,6 +48,9 @@ const rooms = [
   "smtp-in",
   "http",
   "admin",
+  "metrics",
+  "doctor",
+  "server",
   "cli",
   "client",
   "testing",
@@ -70,8 +73,11 @@ const walls: [from: string, forbidden: string[], allowed: string[]][] = [
   ["webhooks", ["http", "admin"], ["emails", "queue", "store", "outgoing"]],
   ["smtp-in", ["http", "admin", "cli"], ["emails", "store"]],
   ["http", ["admin", "smtp-in", "cli", "testing"], ["emails", "delivery", "store", "mail"]],
-  ["admin", ["http", "cli"], ["emails", "queue", "store"]],
-  ["cli", ["testing", "client"], ["http", "admin", "delivery"]],
+  ["admin", ["http", "server", "cli"], ["emails", "queue", "store"]],
+  ["metrics", ["doctor", "server", "cli"], ["delivery", "journal", "store"]],
+  ["doctor", ["metrics", "server", "cli"], ["delivery", "queue", "store"]],
+  ["server", ["cli", "testing"], ["http", "admin", "metrics", "doctor"]],
+  ["cli", ["testing"], ["client", "server", "http", "admin", "delivery"]],
   ["client", ["email", "runtime", "store", "http"], []],
 ];
 

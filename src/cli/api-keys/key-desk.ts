@@ -1,14 +1,14 @@
 import { createApiKey } from "../../auth/api-key.ts";
 import type { Scope } from "../../auth/principal.ts";
 import type { Config } from "../../config.ts";
-import { apiKeyAnswer } from "../../http/api-key-answer.ts";
+import { apiKeyAnswer } from "../../http/credentials/api-key-answer.ts";
+import { openDatabase } from "../../server/parts.ts";
+import { readServerFile } from "../../server/server-file.ts";
 import { createApiKeys } from "../../store/api-keys.ts";
 import type { Claims, Database } from "../../store/database.ts";
 import { FolderInUseError } from "../../store/folder-lock.ts";
 import type { ListCursor } from "../../store/stored-email.ts";
-import { openDatabase } from "../parts.ts";
-import { readServerFile } from "../server-file.ts";
-import { askServer, tokenForServer } from "../server-request.ts";
+import { connectHere } from "../remote/connect.ts";
 
 /** A key as the API's answers show it. */
 export type KeyJson = {
@@ -22,8 +22,8 @@ export type KeyJson = {
 export interface NewKey {
   name: string;
   scopes: Scope[];
-  /** RFC 3339; null: never. */
-  expiresAt: Date | null;
+  /** null: never; undefined: in a year. */
+  expiresAt: Date | null | undefined;
 }
 
 /** Where keys are made, shown and revoked: the database itself, or the server that has it. */
@@ -60,7 +60,8 @@ export function deskOf(database: Database): KeyDesk {
     create: async (asked, as) => {
       const { key, prefix, hash } = createApiKey();
       const id = Bun.randomUUIDv7();
-      const created = await keys.create({ ...asked, id, prefix, hash, origin }, as);
+      const made = { id, prefix, hash, origin, madeBy: null };
+      const created = await keys.create({ ...asked, ...made }, as);
       if (created.kind !== "created") throw new Error(refusals[created.kind]);
       return { ...toJson(apiKeyAnswer(created.key)), key };
     },
@@ -87,31 +88,16 @@ function toJson(answer: ReturnType<typeof apiKeyAnswer>): KeyJson {
 }
 
 function deskAt(serverUrl: string, config: Config): KeyDesk {
-  const ask = async (method: string, path: string, { role, sub }: Claims, body?: unknown) => {
-    const url = new URL(`/api/v1/api-keys${path}`, serverUrl);
-    const token = await tokenForServer(config, role === "admin" ? { sub, role } : { sub });
-    return (await askServer({ method, url, token, body })) as {
-      data: unknown;
-      page?: { next_cursor: string | null };
-    };
-  };
+  const mailerAs = ({ role, sub }: Claims) =>
+    connectHere(config, serverUrl, role === "admin" ? { sub, role } : { sub });
   return {
     create: async ({ expiresAt, ...asked }, as) => {
-      const ending = expiresAt === null ? {} : { expires_at: expiresAt };
-      const { data } = await ask("POST", "", as, { ...asked, ...ending });
-      return data as KeyJson & { key: string };
+      const end = expiresAt === null ? "never" : expiresAt?.toISOString();
+      const body = { ...asked, ...(end === undefined ? {} : { expires_at: end }) };
+      return (await mailerAs(as).createApiKey({ body })).data;
     },
-    list: async (as) => {
-      const all: KeyJson[] = [];
-      let query = `?limit=${pageSize}`;
-      for (;;) {
-        const { data, page } = await ask("GET", query, as);
-        all.push(...(data as KeyJson[]));
-        if (!page?.next_cursor) return all;
-        query = `?limit=${pageSize}&cursor=${page.next_cursor}`;
-      }
-    },
-    revoke: async (id, as) => (await ask("DELETE", `/${id}`, as)).data as KeyJson,
+    list: (as) => Array.fromAsync(mailerAs(as).each("listApiKeys", { query: { limit: pageSize } })),
+    revoke: async (id, as) => (await mailerAs(as).revokeApiKey({ path: { id } })).data,
     close: async () => {},
   };
 }

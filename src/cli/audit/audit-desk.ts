@@ -1,18 +1,20 @@
 import type { Config } from "../../config.ts";
 import { createSigningKey } from "../../crypto/signing-key.ts";
-import { ndjsonType } from "../../http/list-audit.ts";
-import type { verdictAnswer } from "../../http/verify-audit.ts";
+import { ndjsonType } from "../../http/audit/list-audit.ts";
+import type { verdictAnswer } from "../../http/audit/verify-audit.ts";
 import { checkJournal, witnessOf } from "../../journal/check-journal.ts";
-import { type Checkpoint, signCheckpoint } from "../../journal/checkpoint.ts";
+import { type Checkpoint, isSoundlySigned, signCheckpoint } from "../../journal/checkpoint.ts";
 import { exportLine, readExport } from "../../journal/export.ts";
 import { readJournal } from "../../journal/read-journal.ts";
 import { type JournalVerdict, verifyJournal } from "../../journal/verify-journal.ts";
+import { openDatabase, secretsOf } from "../../server/parts.ts";
+import { readServerFile } from "../../server/server-file.ts";
 import { createAudit } from "../../store/audit.ts";
-import type { Claims, Database } from "../../store/database.ts";
+import type { Database } from "../../store/database.ts";
 import { FolderInUseError } from "../../store/folder-lock.ts";
-import { openDatabase, secretsOf } from "../parts.ts";
-import { readServerFile } from "../server-file.ts";
-import { askServer, streamFromServer, tokenForServer } from "../server-request.ts";
+import { operator } from "../operator.ts";
+import { connectHere } from "../remote/connect.ts";
+import { streamFromServer, tokenForServer } from "../server-request.ts";
 
 /** Where the journal is asked: the database itself, or the server that has it. */
 export interface AuditDesk {
@@ -22,9 +24,6 @@ export interface AuditDesk {
   export(ownerId: string | null): AsyncIterable<Uint8Array | string>;
   close(): Promise<void>;
 }
-
-/** How the journal and the server know a person at the command line. */
-const operator: Claims = { role: "admin", sub: "cli" };
 
 /** The embedded database, while a server has it, is reached through that server. */
 export async function openAuditDesk(config: Config): Promise<AuditDesk> {
@@ -57,34 +56,45 @@ function deskOf(database: Database, config: Config): AuditDesk {
 }
 
 function deskAt(serverUrl: string, config: Config): AuditDesk {
-  const urlOf = (path: string, ownerId: string | null): URL => {
-    const url = new URL(`/api/v1/audit${path}`, serverUrl);
-    if (ownerId !== null) url.searchParams.set("owner_id", ownerId);
-    return url;
-  };
-  const token = () => tokenForServer(config, { sub: operator.sub, role: "admin" });
-  const ask = async (path: string, ownerId: string | null) => {
-    const asked = { method: "GET", url: urlOf(path, ownerId), token: await token() };
-    return ((await askServer(asked)) as { data: unknown }).data;
-  };
+  const mailer = connectHere(config, serverUrl, operator);
+  const of = (ownerId: string | null) => (ownerId === null ? {} : { query: { owner_id: ownerId } });
+  // The typed client answers whole bodies, and an export may be larger than memory.
   async function* exported(ownerId: string | null) {
-    const asked = { url: urlOf("", ownerId), token: await token(), accept: ndjsonType };
-    yield* streamFromServer(asked);
+    const url = new URL("/api/v1/audit", serverUrl);
+    if (ownerId !== null) url.searchParams.set("owner_id", ownerId);
+    const token = await tokenForServer(config, operator);
+    yield* streamFromServer({ url, token, accept: ndjsonType });
   }
   return {
     async verify(ownerId, checkpoint) {
       // The server holds the entries against the database's heads; what it hands out is verified
       // here once more, so that its word alone decides nothing.
-      const word = (await ask("/verify", ownerId)) as ReturnType<typeof verdictAnswer>;
-      if (!word.ok) return verdictOf(word);
-      const states = checkpoint === null ? [] : [witnessOf(checkpoint)];
+      const { data: word } = await mailer.verifyAudit(of(ownerId));
+      if (!word.ok) return verdictOf(word as ReturnType<typeof verdictAnswer>);
+      const stored = ownerId === null ? await listedCheckpoints(mailer) : [];
+      const states = [...stored, ...(checkpoint === null ? [] : [checkpoint])].map(witnessOf);
       const isWhole = ownerId === null;
-      return verifyJournal(readExport(exported(ownerId)), { states, isWhole });
+      const verdict = await verifyJournal(readExport(exported(ownerId)), { states, isWhole });
+      const keys = [...new Set(stored.map(({ key }) => key))];
+      return verdict.ok ? { ...verdict, checkpoints: { count: stored.length, keys } } : verdict;
     },
-    checkpoint: async (ownerId) => (await ask("/checkpoint", ownerId)) as Checkpoint,
+    checkpoint: async (ownerId) => (await mailer.getCheckpoint(of(ownerId))).data,
     export: exported,
     close: async () => {},
   };
+}
+
+/** What the server has stored; one that was changed after it was signed the server has named. */
+async function listedCheckpoints(mailer: ReturnType<typeof connectHere>): Promise<Checkpoint[]> {
+  const all: Checkpoint[] = [];
+  let cursor: string | null = null;
+  do {
+    const query: { limit: number; cursor?: string } = { limit: 100, ...(cursor && { cursor }) };
+    const { data, page } = await mailer.listCheckpoints({ query });
+    all.push(...data.filter(isSoundlySigned));
+    cursor = page?.next_cursor ?? null;
+  } while (cursor !== null);
+  return all;
 }
 
 function verdictOf(word: ReturnType<typeof verdictAnswer>): JournalVerdict {

@@ -1,13 +1,7 @@
-import { verdictAnswer } from "../../http/verify-audit.ts";
-import type { BrokenEntry, JournalVerdict } from "../../journal/verify-journal.ts";
+import { verdictAnswer } from "../../http/audit/verify-audit.ts";
+import { brokenWords } from "../../journal/broken-words.ts";
+import type { JournalVerdict } from "../../journal/verify-journal.ts";
 import type { CommandIo } from "../command.ts";
-
-const words: Record<BrokenEntry["reason"], string> = {
-  missing: "is missing: it was removed, or never came",
-  altered: "says something else than what was hashed",
-  hash: "does not follow from the entry before it: it, or one before, was rewritten",
-  state: "is not what was witnessed: entries up to there were removed or rewritten",
-};
 
 /** Says what came of it; resolves to the exit code. */
 export function printVerdict(
@@ -19,13 +13,17 @@ export function printVerdict(
   else if (verdict.ok) {
     const { checked, chains, position } = verdict;
     stdout.write(`ok: ${checked} entries of ${chains} owners verified, to position ${position}\n`);
+    printCheckpoints(verdict.checkpoints, stdout);
   } else stderr.write(`audit: ${brokenWords(verdict.broken)}\n`);
   return verdict.ok ? 0 : 1;
 }
 
-function brokenWords({ ownerId, number, position, reason }: BrokenEntry): string {
-  const place = position === null ? "" : ` (position ${position})`;
-  const owner = ownerId === null ? "" : ` of owner ${JSON.stringify(ownerId)}`;
-  if (number !== null) return `entry ${number}${owner}${place} ${words[reason]}`;
-  return `the journal${owner} at position ${position} ${words[reason]}`;
+/** Shows the key: the owner of the database could sign other ones with a key of their own. */
+function printCheckpoints(
+  { count, keys }: { count: number; keys: readonly string[] } = { count: 0, keys: [] },
+  stdout: CommandIo["stdout"],
+): void {
+  if (count === 0) return;
+  const noun = count === 1 ? "checkpoint agrees" : "checkpoints agree";
+  stdout.write(`${count} stored ${noun}, signed by ${keys.join(" and ")}\n`);
 }

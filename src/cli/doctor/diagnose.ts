@@ -2,18 +2,23 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Config, loadConfig } from "../../config.ts";
 import { ConfigError } from "../../config-error.ts";
-import { givenOver, loadSecrets, type Secrets } from "../../crypto/secrets.ts";
+import { givenOver, loadSecrets, type SecretsInForce } from "../../crypto/secrets.ts";
+import { earlierSchema } from "../../doctor/check-database.ts";
+import { examine } from "../../doctor/examine.ts";
+import { type Finding, failed, type Patient, reasonOf } from "../../doctor/finding.ts";
+import { jwtSecretsOf, keyRingOf, openDatabase } from "../../server/parts.ts";
 import type { Database } from "../../store/database.ts";
 import { FolderInUseError } from "../../store/folder-lock.ts";
+import { MovedFolderError } from "../../store/moved-mark.ts";
+import { EarlierSchemaError } from "../../store/schema-origin.ts";
 import type { CommandIo } from "../command.ts";
-import { keyRingOf, openDatabase } from "../parts.ts";
 import { findServer } from "./ask-server.ts";
-import { examine } from "./examine.ts";
-import { type Finding, failed, type Patient, reasonOf } from "./finding.ts";
 import type { DoctorReport } from "./print-report.ts";
 import { reconcileHere } from "./reconcile-here.ts";
 
 type Diagnosis = Omit<DoctorReport, "status">;
+
+const movedAdvice = "Set DATABASE_URL to that database, here and for the servers.";
 
 /** Looks from here, or asks the server that has the embedded database. */
 export async function diagnose(io: CommandIo, wantsFix: boolean): Promise<Diagnosis> {
@@ -28,6 +33,10 @@ export async function diagnose(io: CommandIo, wantsFix: boolean): Promise<Diagno
     return await lookFromHere(config, wantsFix);
   } catch (error) {
     if (error instanceof FolderInUseError) return await lookFromServer(config, wantsFix);
+    if (error instanceof EarlierSchemaError)
+      return { checks: [earlierSchema(error)], fix: null, server: null };
+    if (error instanceof MovedFolderError)
+      return { checks: [failed("database", error.message, movedAdvice)], fix: null, server: null };
     const advice = "Look at DATA_DIR: the embedded database must be able to read and write it.";
     return { checks: [failed("database", reasonOf(error), advice)], fix: null, server: null };
   }
@@ -44,7 +53,9 @@ async function lookFromHere(config: Config, wantsFix: boolean): Promise<Diagnosi
   const secrets = secretsOf(config);
   try {
     const key = secrets === null ? null : keyRingOf(config, secrets);
-    const patient: Patient = { config, database, key };
+    const { secret: current, secretsOld: former } = config.jwt;
+    const jwtSecrets = secrets === null ? { current, former } : jwtSecretsOf(config, secrets);
+    const patient: Patient = { config, database, key, jwtSecrets };
     const checks = await examine(patient);
     const canFix = wantsFix && secrets !== null && database !== null;
     if (!canFix) return { checks, fix: null, server: null };
@@ -63,9 +74,10 @@ async function openExisting(config: Config): Promise<Database | null> {
 }
 
 /** Those in force, without making any. */
-function secretsOf({ encryptionKey, jwt, dataDir }: Config): Secrets | null {
-  if (encryptionKey !== null && jwt.secret !== null)
-    return { encryptionKey, encryptionKeysOld: [], jwtSecret: jwt.secret };
+function secretsOf({ encryptionKey, jwt, dataDir, database }: Config): SecretsInForce | null {
+  const isShared = database.driver !== "pglite";
+  if (encryptionKey !== null && (jwt.secret !== null || isShared))
+    return { encryptionKey, encryptionKeysOld: [], jwtSecret: jwt.secret, jwtSecretsOld: [] };
   const stored = loadSecrets(dataDir);
   if (stored === null) return null;
   return givenOver({ encryptionKey, jwtSecret: jwt.secret }, stored);

@@ -1,6 +1,6 @@
-import type { RoundJson } from "../../http/reconcile-now.ts";
+import type { Finding, FindingStatus } from "../../doctor/finding.ts";
+import type { RoundJson } from "../../http/operations/reconcile-now.ts";
 import type { CommandIo } from "../command.ts";
-import type { Finding, FindingStatus } from "./finding.ts";
 
 /** All that `doctor` has to say. `--json` prints it as it is. */
 export interface DoctorReport {

@@ -1,16 +1,16 @@
 import type { Config } from "../../config.ts";
-import type { Secrets } from "../../crypto/secrets.ts";
-import { type RoundJson, roundJson } from "../../http/reconcile-now.ts";
+import type { SecretsInForce } from "../../crypto/secrets.ts";
+import { type Finding, failed, ok, reasonOf, warning } from "../../doctor/finding.ts";
+import { type RoundJson, roundJson } from "../../http/operations/reconcile-now.ts";
 import { createLogger } from "../../log.ts";
+import { createParts } from "../../server/parts.ts";
 import type { Database } from "../../store/database.ts";
-import { createParts } from "../parts.ts";
-import { type Finding, failed, ok, reasonOf, warning } from "./finding.ts";
 
 /** As one more process of the region that neither beats nor sends. */
 export async function reconcileHere(
   config: Config,
   database: Database,
-  secrets: Secrets,
+  secrets: SecretsInForce,
   checks: Finding[],
 ): Promise<{ fix: RoundJson | null; finding: Finding }> {
   const isReady = ["database", "schema", "encryption key"].every(

@@ -1,10 +1,10 @@
 import type { Config } from "../../config.ts";
 import type { KeyRing } from "../../crypto/key-ring.ts";
 import { beginRotation, endRotation } from "../../crypto/secrets.ts";
+import { keyRingOf, openDatabase, secretsOf } from "../../server/parts.ts";
 import type { Database } from "../../store/database.ts";
 import { FolderInUseError } from "../../store/folder-lock.ts";
 import { createKeyRotation, type KeyRotation } from "../../store/key-rotation.ts";
-import { keyRingOf, openDatabase, secretsOf } from "../parts.ts";
 
 /** The keys and what they open, in one place. */
 export interface KeyRoom {

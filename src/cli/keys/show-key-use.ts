@@ -8,6 +8,7 @@ interface KeyLine {
   role: "current" | "old" | "unknown";
   emails: number;
   answers: number;
+  webhooks: number;
 }
 
 /** What each key still opens; 1 when a key is missing that something is stored under. */
@@ -24,8 +25,10 @@ export async function showKeyUse(
   return keys.some(({ role }) => role === "unknown") ? 1 : 0;
 }
 
-function linesOf({ keyRing }: KeyRoom, { emails, answers }: KeyUse): KeyLine[] {
-  const found = [...Object.keys(emails), ...Object.keys(answers)].filter((id) => id !== "none");
+function linesOf({ keyRing }: KeyRoom, use: KeyUse): KeyLine[] {
+  const found = Object.values(use)
+    .flatMap((counts: Record<string, number>) => Object.keys(counts))
+    .filter((id) => id !== "none");
   const ids = new Set([keyRing.currentKeyId, ...keyRing.oldKeyIds, ...found.sort()]);
   const roleOf = (id: string) => {
     if (id === keyRing.currentKeyId) return "current";
@@ -34,21 +37,22 @@ function linesOf({ keyRing }: KeyRoom, { emails, answers }: KeyUse): KeyLine[] {
   return [...ids].map((id) => ({
     key_id: id,
     role: roleOf(id),
-    emails: emails[id] ?? 0,
-    answers: answers[id] ?? 0,
+    emails: use.emails[id] ?? 0,
+    answers: use.answers[id] ?? 0,
+    webhooks: use.webhooks[id] ?? 0,
   }));
 }
 
 const meaning = {
   current: "ENCRYPTION_KEY",
   old: "of ENCRYPTION_KEYS_OLD",
-  unknown: "in no setting: nothing can read these",
+  unknown: "in no setting: nothing can decrypt these",
 };
 
 function wordsOf(keys: KeyLine[], shredded: number): string {
   const lines = keys.map(
-    ({ key_id, role, emails, answers }) =>
-      `${key_id}  ${role.padEnd(7)}  ${emails} emails, ${answers} kept answers  (${meaning[role]})\n`,
+    ({ key_id, role, emails, answers, webhooks }) =>
+      `${key_id}  ${role.padEnd(7)}  ${emails} emails, ${answers} stored answers, ${webhooks} webhooks  (${meaning[role]})\n`,
   );
   return [...lines, ...(shredded > 0 ? [`${shredded} emails were shredded\n`] : [])].join("");
 }

@@ -1,12 +1,10 @@
 import type { RotationProgress, RotationReport } from "../../content/rotate-keys.ts";
 import { rotateKeys } from "../../content/rotate-keys.ts";
+import { wrongKeyWords } from "../../server/prepare-database.ts";
 import { createActions } from "../../store/actions.ts";
 import type { CommandIo } from "../command.ts";
-import { wrongKeyWords } from "../prepare-database.ts";
+import { operator } from "../operator.ts";
 import type { KeyRoom } from "./key-room.ts";
-
-/** How the journal names a person at the command line. */
-const operator = { role: "admin", sub: "cli" } as const;
 
 /** Rotates, tells how far it is, and leaves word in the journal. */
 export async function turnKeys(
@@ -74,9 +72,9 @@ function tell(
     return;
   }
   if (isTty) stderr.write("\n");
-  stdout.write(`${emails} emails and ${answers} kept answers are under key ${keyId} now.\n`);
+  stdout.write(`${emails} emails and ${answers} stored answers now use key ${keyId}.\n`);
   if (unreadable === 0) {
-    stdout.write("Nothing is under a former key any more: take it out of ENCRYPTION_KEYS_OLD.\n");
+    stdout.write("No data uses an old key any more. You can remove it from ENCRYPTION_KEYS_OLD.\n");
     return;
   }
   const ids = unreadableEmails.length === 0 ? "" : ` Emails: ${unreadableEmails.join(", ")}`;

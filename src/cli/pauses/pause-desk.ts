@@ -1,25 +1,25 @@
 import type { Config } from "../../config.ts";
-import { pauseJson } from "../../http/pause-sending.ts";
+import { pauseJson, resumedRestoredJson } from "../../http/operations/pause-sending.ts";
+import { openDatabase } from "../../server/parts.ts";
+import { readServerFile } from "../../server/server-file.ts";
 import { FolderInUseError } from "../../store/folder-lock.ts";
-import { createPauses, type PauseTarget } from "../../store/pauses.ts";
-import { openDatabase } from "../parts.ts";
-import { readServerFile } from "../server-file.ts";
-import { askServer, tokenForServer } from "../server-request.ts";
+import { createPauses, type PauseTarget, type RestoredDecision } from "../../store/pauses.ts";
+import { operator } from "../operator.ts";
+import { connectHere } from "../remote/connect.ts";
 
 /** A pause as the API's answers show it. */
 export type PauseJson = Omit<ReturnType<typeof pauseJson>, "paused_at"> & { paused_at: string };
 export type ResumeJson = PauseTarget & { was_paused: boolean };
+export type ResumeRestoredJson = ReturnType<typeof resumedRestoredJson>;
 
 /** Where sending is paused and resumed: the database itself, or the server that has it. */
 export interface PauseDesk {
   /** Without a target: the region of the settings, or of the server that is asked. */
   pause(target: PauseTarget | null, reason: string): Promise<PauseJson>;
   resume(target: PauseTarget | null, reason: string | null): Promise<ResumeJson>;
+  resumeRestored(decision: RestoredDecision, reason: string | null): Promise<ResumeRestoredJson>;
   close(): Promise<void>;
 }
-
-/** How the journal names a person at the command line. */
-const operator = { role: "admin", sub: "cli" } as const;
 
 /** The embedded database, while a server has it, is reached through that server. */
 export async function openPauseDesk(config: Config): Promise<PauseDesk> {
@@ -37,6 +37,9 @@ export async function openPauseDesk(config: Config): Promise<PauseDesk> {
         const target = asked ?? ownRegion;
         return { ...target, was_paused: await pauses.resume({ ...target, reason }, by) };
       },
+      async resumeRestored(decision, reason) {
+        return resumedRestoredJson(await pauses.resumeRestored({ decision, reason }, by));
+      },
       close: () => database.close(),
     };
   } catch (error) {
@@ -48,18 +51,23 @@ export async function openPauseDesk(config: Config): Promise<PauseDesk> {
 }
 
 function deskAt(serverUrl: string, config: Config): PauseDesk {
-  const ask = async (verb: string, target: PauseTarget | null, reason: string | null) => {
-    const url = new URL(`/api/v1/${verb}`, serverUrl);
-    const token = await tokenForServer(config, operator);
-    const body = {
-      ...(target && { [target.kind]: target.name }),
-      ...(reason === null ? {} : { reason }),
-    };
-    return ((await askServer({ method: "POST", url, token, body })) as { data: unknown }).data;
-  };
+  const mailer = connectHere(config, serverUrl, operator);
+  const named = (target: PauseTarget | null) =>
+    target === null ? {} : { [target.kind]: target.name };
   return {
-    pause: async (target, reason) => (await ask("pause", target, reason)) as PauseJson,
-    resume: async (target, reason) => (await ask("resume", target, reason)) as ResumeJson,
+    async pause(target, reason) {
+      return (await mailer.pauseSending({ body: { ...named(target), reason } })).data;
+    },
+    async resume(target, reason) {
+      const why = reason === null ? {} : { reason };
+      const { data } = await mailer.resumeSending({ body: { ...named(target), ...why } });
+      return data as ResumeJson;
+    },
+    async resumeRestored(restored, reason) {
+      const why = reason === null ? {} : { reason };
+      return (await mailer.resumeSending({ body: { restored, ...why } }))
+        .data as ResumeRestoredJson;
+    },
     close: async () => {},
   };
 }

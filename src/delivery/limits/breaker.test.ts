@@ -60,6 +60,8 @@ test("a closed breaker lets everybody through at once", async () => {
     said: null,
     openedAt: null,
     nextProbeInMs: null,
+    workedMsAgo: null,
+    nextProbeAt: null,
     failures: 0,
     opened: 0,
     limit: 100,
@@ -94,6 +96,23 @@ test("one goes ahead as a probe; its success lets two through, then four", async
   expect(through.length).toBe(7);
   for (const pass of through.slice(3)) pass.leave("works");
   expect(through.length).toBe(10);
+});
+
+test("a probe that somebody asks for waits for nothing", async () => {
+  const breaker = breakerOf({ minuteMs: 60_000 });
+  breaker.probeNow();
+  expect(breaker.snapshot().state).toBe("closed");
+  (await enter(breaker)).leave(loginRefused);
+  const { first } = crowd(breaker, 1);
+  expect(breaker.snapshot().nextProbeInMs ?? 0).toBeGreaterThan(29_000);
+  breaker.probeNow();
+  const probe = await first;
+  expect([probe.isProbe, breaker.snapshot().nextProbeInMs]).toEqual([true, 0]);
+  // One is under way: a second one would be a storm.
+  breaker.probeNow();
+  expect(breaker.tryEnter()).toBeNull();
+  probe.leave("works");
+  expect(breaker.snapshot()).toMatchObject({ state: "closed", nextProbeAt: null });
 });
 
 test("every failed probe doubles the wait, up to thirty times the first", async () => {

@@ -12,6 +12,8 @@ export interface Breaker {
   tryEnter(): Pass | null;
   /** Set by the one who enters: called when more may be let through than before. */
   onChange: () => void;
+  /** Lets the next probe through now, whatever it would wait for; nothing while mail gets through. */
+  probeNow(): void;
   /** Nothing holds emails back: no fault, and no slow start after one. */
   readonly isOpenWide: boolean;
   /** For health, metrics and `doctor`. */
@@ -30,10 +32,14 @@ export interface BreakerSnapshot {
   openedAt: Date | null;
   /** 0: now, or one is under way; null while it is closed. */
   nextProbeInMs: number | null;
+  /** When the next probe goes, or went; null while it is closed. */
+  nextProbeAt: Date | null;
   /** Failures in a row. */
   failures: number;
   /** How often it opened since the process started. */
   opened: number;
+  /** Since something last got through; null: nothing has since the process started. */
+  workedMsAgo: number | null;
   /** Emails let through at the same time; below the full number after an outage. */
   limit: number;
 }
@@ -79,10 +85,10 @@ const firstWaitMsMin = 10;
 /** Of the first wait: 30 s at the default. */
 const waitFactorMax = 30;
 
-/** So many in a row are turned away for others; then there is nobody else. */
+/** Candidates turned away in a row for other senders; after them there is no other sender. */
 const turnedAwayMax = 50;
 
-/** What is so long by the real minute, by the minute of the retry schedule. */
+/** Converts a time given for the real minute to the minute of the retry schedule. */
 export function scaled(ms: number, minuteMs: number): number {
   return Math.ceil((ms * minuteMs) / 60_000);
 }
@@ -105,9 +111,12 @@ class TransportBreaker implements Breaker {
   private fault: TransportFault | null = null;
   private openedAt: Date | null = null;
   private probeAt = 0;
+  /** The same by the clock, for people. */
+  private nextProbeAt: Date | null = null;
   private isProbing = false;
   private failures = 0;
   private opened = 0;
+  private workedAt: number | null = null;
   /** With whose email the last probe failed; null: none has yet, or it is not known. */
   private failedWith: ProbedEmail | null = null;
   private turnedAway = 0;
@@ -131,8 +140,15 @@ class TransportBreaker implements Breaker {
     return !this.fault && this.pace.isWide;
   }
 
+  probeNow(): void {
+    if (!this.fault || this.isProbing) return;
+    this.probeAt = performance.now();
+    this.nextProbeAt = this.now();
+    this.tell();
+  }
+
   snapshot(): BreakerSnapshot {
-    const { fault, isProbing, openedAt, failures, opened } = this;
+    const { fault, isProbing, openedAt, failures, opened, nextProbeAt } = this;
     return {
       state: !fault ? "closed" : isProbing ? "half_open" : "open",
       reason: fault?.reason ?? null,
@@ -140,8 +156,10 @@ class TransportBreaker implements Breaker {
       said: fault?.said ?? null,
       openedAt,
       nextProbeInMs: fault ? Math.ceil(isProbing ? 0 : this.untilProbe()) : null,
+      nextProbeAt,
       failures,
       opened,
+      workedMsAgo: this.workedAt === null ? null : Math.ceil(performance.now() - this.workedAt),
       limit: this.pace.limit,
     };
   }
@@ -193,7 +211,10 @@ class TransportBreaker implements Breaker {
         if (typeof showed === "object") this.fail(showed, whose);
         else if (this.fault) this.endProbe(showed);
         else this.pace.end(showed);
-        if (showed === "works") this.failures = 0;
+        if (showed === "works") {
+          this.failures = 0;
+          this.workedAt = performance.now();
+        }
         this.tell();
       },
     };
@@ -230,6 +251,7 @@ class TransportBreaker implements Breaker {
     const { pauseMs: askedMs } = found;
     const pauseMs = askedMs === null ? this.backOffMs() : scaled(askedMs, this.minuteMs);
     this.probeAt = performance.now() + pauseMs;
+    this.nextProbeAt = new Date(this.now().getTime() + pauseMs);
     this.logFailure(found, isNew);
   }
 
@@ -241,6 +263,7 @@ class TransportBreaker implements Breaker {
     });
     this.fault = null;
     this.openedAt = null;
+    this.nextProbeAt = null;
     this.failedWith = null;
     this.generation += 1;
     this.pace.restart();

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mostWithin } from "../../testing/sliding-window.ts";
+import { mostWithin } from "../../testing/model/sliding-window.ts";
 import { createHandOverGuard } from "./hand-over-guard.ts";
 
 const never = new AbortController().signal;

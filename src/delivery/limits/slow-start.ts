@@ -12,7 +12,7 @@ export interface SlowStart {
   end(showed: "works" | "nothing"): void;
   /** From now on, so many as are under way are too many. */
   halve(): void;
-  /** Whoever is under way counts no more. The probe before it was the first success. */
+  /** Attempts under way count no more. The probe before it was the first success. */
   restart(): void;
 }
 

@@ -1,0 +1,125 @@
+import type { EmailDraft } from "../../email/email.ts";
+import { quoteInput } from "../../email/quote-input.ts";
+import type { AcceptAnswer } from "../../emails/accept.ts";
+import { type AppError, isAppError } from "../../errors.ts";
+import { type ApiContext, heldBytesOf, principalOf } from "../api-env.ts";
+import type { AppDeps } from "../app-deps.ts";
+import { type Idempotency, idempotencyOf, readAtItsTime } from "../request/idempotency.ts";
+import { readJson } from "../request/read-json.ts";
+import { invalidContent } from "../request/to-draft.ts";
+import { resendDraft } from "./email-fields.ts";
+import { faultWords, resendRefusal } from "./failure.ts";
+
+/** Resend's own limit. */
+export const batchMax = 100;
+
+/** POST /emails: one email. A time is echoed as the instant that it came to. */
+export function createResendSend(deps: AppDeps) {
+  return async (c: ApiContext): Promise<Response> => {
+    const body = await readJson(c, deps);
+    const idempotency = keyOf(c, "/emails", body);
+    const drafts = await readAtItsTime(c, deps, idempotency, (now) => {
+      try {
+        return { value: [resendDraft(body, contextOf(deps, now))], isAtFault: false };
+      } catch (error) {
+        return { error };
+      }
+    });
+    const accepted = await accept(c, deps, drafts, idempotency, null);
+    return c.json(acceptedJson(accepted)[0] ?? {});
+  };
+}
+
+interface Batch {
+  drafts: EmailDraft[];
+  errors: { index: number; message: string }[];
+}
+
+/** POST /emails/batch: all or nothing, or, with `x-batch-validation: permissive`, what is fit. */
+export function createResendBatch(deps: AppDeps) {
+  return async (c: ApiContext): Promise<Response> => {
+    const isPermissive = readValidation(c.req.header("x-batch-validation"));
+    const body = await readJson(c, deps);
+    const emails = readList(body);
+    // The header is part of what was asked for.
+    const idempotency = keyOf(c, "/emails/batch", isPermissive ? { permissive: body } : body);
+    const batch = await readAtItsTime(c, deps, idempotency, (now) =>
+      readBatch(deps, emails, isPermissive, now),
+    );
+    if (batch.drafts.length === 0) return c.json({ data: [], errors: batch.errors });
+    const accepted = await accept(c, deps, batch.drafts, idempotency, batch.errors);
+    return c.json({
+      data: acceptedJson(accepted),
+      ...(isPermissive ? { errors: accepted.note ?? [] } : {}),
+    });
+  };
+}
+
+function keyOf(c: ApiContext, path: string, body: unknown): Idempotency | null {
+  const key = c.req.header("idempotency-key");
+  if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) {
+    const message = "Idempotency keys must have between 1 and 255 visible ASCII characters.";
+    throw resendRefusal("invalid_idempotency_key", message);
+  }
+  return idempotencyOf(c, path, body);
+}
+
+function readValidation(header: string | undefined): boolean {
+  if (header === undefined || header === "strict") return false;
+  if (header === "permissive") return true;
+  const detail = `expected "strict" or "permissive", got ${quoteInput(header)}`;
+  throw invalidContent([{ pointer: "/x-batch-validation", detail }]);
+}
+
+function readList(body: unknown): unknown[] {
+  if (Array.isArray(body) && body.length > 0 && body.length <= batchMax) return body;
+  const detail = `expected a list of 1 to ${batchMax} emails, got ${quoteInput(body)}`;
+  throw invalidContent([{ pointer: "", detail }]);
+}
+
+function readBatch(deps: AppDeps, emails: unknown[], isPermissive: boolean, now: Date) {
+  const batch: Batch = { drafts: [], errors: [] };
+  for (const [index, email] of emails.entries()) {
+    try {
+      batch.drafts.push(resendDraft(email, { ...contextOf(deps, now), pointer: `/${index}` }));
+    } catch (error) {
+      if (!isAppError(error) || !isPermissive) return { error };
+      batch.errors.push({ index, message: wordsOf(error) });
+    }
+  }
+  return { value: batch, isAtFault: batch.errors.length > 0 };
+}
+
+function wordsOf({ publicDetail, faults }: AppError): string {
+  return faults.length === 0 ? publicDetail : faults.map(faultWords).join("\n");
+}
+
+function contextOf({ config, knownRegions }: AppDeps, now: Date) {
+  return { config, now, regions: knownRegions?.() ?? [], pointer: "" };
+}
+
+async function accept(
+  c: ApiContext,
+  deps: AppDeps,
+  drafts: EmailDraft[],
+  idempotency: Idempotency | null,
+  errors: Batch["errors"] | null,
+): Promise<AcceptAnswer> {
+  const accepted = await deps.accept.accept({
+    ownerId: principalOf(c).ownerId,
+    origin: deps.peerAddress?.(c) ?? null,
+    heldBytes: heldBytesOf(c),
+    drafts,
+    idempotency,
+    note: errors,
+  });
+  if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
+  return accepted;
+}
+
+function acceptedJson({ emails }: AcceptAnswer) {
+  return emails.map(({ id, scheduledAt, createdAt }) => {
+    const isScheduled = scheduledAt.getTime() - createdAt.getTime() > 1_000;
+    return { id, ...(isScheduled ? { scheduled_at: scheduledAt } : {}) };
+  });
+}

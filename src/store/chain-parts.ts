@@ -1,0 +1,70 @@
+import { type Database, partClaims } from "./database.ts";
+import {
+  type ChainHead,
+  type ProvenEntry,
+  type ProvenEntryJson,
+  toProvenEntry,
+} from "./journal.ts";
+
+/** Entries that follow each other in the journal, and what verifies them. */
+export interface ChainPart {
+  /** The position that the first of them follows. */
+  after: number;
+  entries: ProvenEntry[];
+  /** What the chain of each owner had got to before; an owner that is missing begins here. */
+  before: ReadonlyMap<string, ChainHead>;
+  /** Where the chains of these owners end now, which may be far beyond. */
+  heads: ReadonlyMap<string, ChainHead>;
+  /** Position of the newest sealed entry; 0: there is none. */
+  newest: number;
+}
+
+export interface BrokenNote {
+  owner: string | null;
+  number: number | null;
+  position: number | null;
+  reason: string;
+}
+
+/** The journal in parts, for a verification that goes through all of it over time. */
+export interface ChainParts {
+  /** `after` null: where the last part ended that `note` told of. */
+  read(after: number | null, limit: number): Promise<ChainPart>;
+  /** `position`: where the next part begins; 0: at the beginning again. Begins or ends the incident. */
+  note(position: number, broken: BrokenNote | null): Promise<void>;
+}
+
+export function createChainParts(database: Database, { region }: { region: string }): ChainParts {
+  const claims = partClaims("maintenance", region);
+  return {
+    async read(after, limit) {
+      const answer = (await database.rpc("read_chains", { after, limit }, claims)) as PartJson;
+      return {
+        after: answer.after,
+        newest: answer.newest,
+        entries: answer.entries.map(toProvenEntry),
+        before: toHeads(answer.before),
+        heads: toHeads(answer.heads),
+      };
+    },
+    async note(position, broken) {
+      await database.rpc("note_verified", { position, broken }, claims);
+    },
+  };
+}
+
+interface HeadJson extends ChainHead {
+  owner_id: string;
+}
+
+interface PartJson {
+  after: number;
+  newest: number;
+  entries: ProvenEntryJson[];
+  before: HeadJson[];
+  heads: HeadJson[];
+}
+
+function toHeads(heads: HeadJson[]): Map<string, ChainHead> {
+  return new Map(heads.map(({ owner_id, number, hash }) => [owner_id, { number, hash }]));
+}

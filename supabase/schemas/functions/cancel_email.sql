@@ -1,0 +1,51 @@
+-- cancel_email: one compare-and-set, possible until the fence.
+-- args { id, origin }; answer { kind: "cancelled" } (also when it already was)
+--   | { kind: "not_found" } | { kind: <error code of a 409> }.
+-- Guarantees: after "cancelled" nothing of it will be sent. Hence the refusals where a part
+-- of it was, or may have been, sent already.
+create or replace function mailer.cancel_email(args text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_email mailer.emails;
+  v_refusal text;
+begin
+  select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
+  if v_email.id is null or not mailer.may_see(v_email.owner_id) then
+    return '{"kind":"not_found"}';
+  end if;
+  if v_email.state = 'cancelled' then
+    return '{"kind":"cancelled"}';
+  end if;
+  v_refusal := case
+    when v_email.state in ('sent', 'partially_sent') then 'already_sent'
+    when v_email.state = 'failed' then 'already_failed'
+    when v_email.state = 'expired' then 'already_expired'
+    when v_email.state = 'suppressed' then 'already_suppressed'
+    when v_email.state = 'uncertain' then 'outcome_uncertain'
+    when v_email.state = 'sending' and v_email.fenced_at is not null then 'in_flight'
+    when exists (select from mailer.recipients r
+      where r.email_id = v_email.id and r.status = 'sent') then 'already_sent'
+    when exists (select from mailer.attempts a
+      where a.email_id = v_email.id and a.outcome = 'uncertain') then 'outcome_uncertain'
+  end;
+  if v_refusal is not null then
+    return jsonb_build_object('kind', v_refusal)::text;
+  end if;
+
+  update mailer.emails e set state = 'cancelled', version = e.version + 1, worker_id = null,
+    sequence = e.sequence + 1
+  where e.id = v_email.id;
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
+  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.cancelled',
+    v_email.id, v_email.sequence + 1, '{"status": "cancelled"}');
+  return '{"kind":"cancelled"}';
+end
+$$;
+
+revoke execute on function mailer.cancel_email(text) from public;
+grant execute on function mailer.cancel_email(text) to mailer_owner, mailer_service;
+insert into mailer.functions (name, roles) values ('cancel_email', array['user', 'admin'])
+  on conflict (name) do update set roles = excluded.roles;

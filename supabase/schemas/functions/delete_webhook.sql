@@ -1,0 +1,26 @@
+-- delete_webhook: args { id, origin | null }; answer { kind: "deleted" | "not_found" }. Nothing of
+-- what waited is delivered any more; its deliveries are forgotten in batches later.
+create or replace function mailer.delete_webhook(args text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_webhook mailer.webhooks;
+begin
+  select * into v_webhook from mailer.webhooks w where w.id = (v_args ->> 'id')::uuid for update;
+  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id) then
+    return '{"kind":"not_found"}';
+  end if;
+  delete from mailer.webhooks w where w.id = v_webhook.id;
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, detail)
+  values (v_webhook.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'webhook.deleted',
+    jsonb_build_object('webhook_id', v_webhook.id));
+  return '{"kind":"deleted"}';
+end
+$$;
+
+revoke execute on function mailer.delete_webhook(text) from public;
+grant execute on function mailer.delete_webhook(text) to mailer_owner, mailer_service;
+insert into mailer.functions (name, roles) values ('delete_webhook', array['user', 'admin'])
+  on conflict (name) do update set roles = excluded.roles;

@@ -1,0 +1,26 @@
+-- drop_signing_key: args { kid, origin }; answer {}. Once and for good; again is no change. Sessions
+-- that rest on it are found no more.
+create or replace function mailer.drop_signing_key(args text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+begin
+  insert into mailer.dropped_signing_keys (kid, dropped_at, dropped_by)
+  values (v_args ->> 'kid', date_trunc('milliseconds', clock_timestamp()), mailer.claim_sub())
+  on conflict (kid) do nothing;
+  if not found then
+    return '{}';
+  end if;
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, detail)
+  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin', 'signing_key.dropped',
+    jsonb_build_object('kid', v_args ->> 'kid'));
+  return '{}';
+end
+$$;
+
+revoke execute on function mailer.drop_signing_key(text) from public;
+grant execute on function mailer.drop_signing_key(text) to mailer_service;
+insert into mailer.functions (name, roles) values ('drop_signing_key', array['admin'])
+  on conflict (name) do update set roles = excluded.roles;

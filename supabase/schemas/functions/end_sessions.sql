@@ -1,0 +1,23 @@
+-- end_sessions: args { owner_id | null (everybody's), origin }; answer { ended } (how many).
+create or replace function mailer.end_sessions(args text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_owner text := v_args ->> 'owner_id';
+  v_ended integer;
+begin
+  delete from mailer.sessions s where v_owner is null or s.owner_id = v_owner;
+  get diagnostics v_ended = row_count;
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, detail)
+  values (coalesce(v_owner, mailer.claim_sub()), mailer.claim_sub(), v_args ->> 'origin',
+    'session.ended', jsonb_build_object('sessions', v_ended, 'everybody', v_owner is null));
+  return jsonb_build_object('ended', v_ended)::text;
+end
+$$;
+
+revoke execute on function mailer.end_sessions(text) from public;
+grant execute on function mailer.end_sessions(text) to mailer_service;
+insert into mailer.functions (name, roles) values ('end_sessions', array['admin'])
+  on conflict (name) do update set roles = excluded.roles;

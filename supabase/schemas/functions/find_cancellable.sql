@@ -1,0 +1,24 @@
+-- find_cancellable: which emails a filter means, to be cancelled in chunks. args { filter, limit };
+-- answer { matched, ids: the oldest by id, at most limit }.
+create or replace function mailer.find_cancellable(args text) returns text
+language plpgsql stable set search_path = '' set jit = off
+as $$
+declare
+  v_args jsonb := args;
+  v_answer text;
+begin
+  execute format($sql$
+    with found as materialized (select e.id from mailer.emails e where %s and %s)
+    select json_build_object('matched', (select count(*) from found),
+      'ids', coalesce((select json_agg(q.id) from (
+        select f.id from found f order by f.id limit %s) q), '[]'))::text$sql$,
+    mailer.cancellable_sql(), mailer.filter_sql(v_args -> 'filter'),
+    (v_args ->> 'limit')::integer) into v_answer;
+  return v_answer;
+end
+$$;
+
+revoke execute on function mailer.find_cancellable(text) from public;
+grant execute on function mailer.find_cancellable(text) to mailer_owner, mailer_service;
+insert into mailer.functions (name, roles) values ('find_cancellable', array['user', 'admin'])
+  on conflict (name) do update set roles = excluded.roles;

@@ -1,0 +1,25 @@
+-- find_changeable: which emails a filter means, to be changed in chunks by change_emails.
+-- args { change, scheduled_at, shift_seconds, filter, limit };
+-- answer { matched, ids: the oldest by id, at most limit }.
+create or replace function mailer.find_changeable(args text) returns text
+language plpgsql stable set search_path = '' set jit = off
+as $$
+declare
+  v_args jsonb := args;
+  v_answer text;
+begin
+  execute format($sql$
+    with found as materialized (select e.id from mailer.emails e where %s and %s)
+    select json_build_object('matched', (select count(*) from found),
+      'ids', coalesce((select json_agg(q.id) from (
+        select f.id from found f order by f.id limit %s) q), '[]'))::text$sql$,
+    mailer.bulk_condition(v_args), mailer.filter_sql(v_args -> 'filter'),
+    (v_args ->> 'limit')::integer) into v_answer;
+  return v_answer;
+end
+$$;
+
+revoke execute on function mailer.find_changeable(text) from public;
+grant execute on function mailer.find_changeable(text) to mailer_owner, mailer_service;
+insert into mailer.functions (name, roles) values ('find_changeable', array['user', 'admin'])
+  on conflict (name) do update set roles = excluded.roles;

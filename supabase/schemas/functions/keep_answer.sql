@@ -1,0 +1,21 @@
+-- keep_answer: the answer of a request that stores no emails, beside its Idempotency-Key.
+-- args { owner_id, path, key, fingerprint, response }; answer true, or false when the key is
+-- known already.
+create or replace function mailer.keep_answer(args text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+begin
+  insert into mailer.idempotency_keys (owner_id, path, key, created_at, fingerprint, response)
+  values (v_args ->> 'owner_id', v_args ->> 'path', v_args ->> 'key', clock_timestamp(),
+    v_args ->> 'fingerprint', v_args ->> 'response')
+  on conflict do nothing;
+  return found::text;
+end
+$$;
+
+revoke execute on function mailer.keep_answer(text) from public;
+grant execute on function mailer.keep_answer(text) to mailer_service;
+insert into mailer.functions (name, roles) values ('keep_answer', array['accept'])
+  on conflict (name) do update set roles = excluded.roles;

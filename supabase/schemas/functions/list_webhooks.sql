@@ -1,0 +1,43 @@
+-- list_webhooks: newest first by creation. args { id | null, owner_id | null, limit, offset | null,
+-- cursor: { created_at, id } | null };
+-- answer { webhooks: [webhook_json], total | null, next: { created_at, id } | null } (total only with
+-- offset; created_at of a cursor is text with microseconds). A user gets its own, whatever is asked.
+create or replace function mailer.list_webhooks(args text) returns text
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_owner text := case when mailer.claim_role() = 'admin' then v_args ->> 'owner_id'
+    else mailer.claim_sub() end;
+  v_id uuid := (v_args ->> 'id')::uuid;
+  v_limit integer := (v_args ->> 'limit')::integer;
+  v_from jsonb := nullif(v_args -> 'cursor', 'null');
+  v_rows mailer.webhooks[];
+  v_last mailer.webhooks;
+  v_has_more boolean;
+begin
+  -- One more than asked for tells whether there is a next page.
+  v_rows := array(
+    select w from mailer.webhooks w
+    where (v_owner is null or w.owner_id = v_owner) and (v_id is null or w.id = v_id)
+      and (v_from is null or (w.created_at, w.id)
+        < ((v_from ->> 'created_at')::timestamptz, (v_from ->> 'id')::uuid))
+    order by w.created_at desc, w.id desc
+    limit v_limit + 1 offset coalesce((v_args ->> 'offset')::integer, 0));
+  v_has_more := cardinality(v_rows) > v_limit;
+  v_rows := v_rows[1:v_limit];
+  v_last := v_rows[cardinality(v_rows)];
+  return jsonb_build_object(
+    'webhooks', (select coalesce(jsonb_agg(mailer.webhook_json(v_rows[n]) order by n), '[]')
+      from generate_subscripts(v_rows, 1) n),
+    'total', case when v_args ->> 'offset' is not null then (
+      select count(*) from mailer.webhooks w where v_owner is null or w.owner_id = v_owner) end,
+    'next', case when v_has_more then jsonb_build_object(
+      'created_at', v_last.created_at::text, 'id', v_last.id) end)::text;
+end
+$$;
+
+revoke execute on function mailer.list_webhooks(text) from public;
+grant execute on function mailer.list_webhooks(text) to mailer_owner, mailer_service;
+insert into mailer.functions (name, roles) values ('list_webhooks', array['user', 'admin'])
+  on conflict (name) do update set roles = excluded.roles;

@@ -1,0 +1,37 @@
+-- pause_sending: args { kind: region | owner, name, reason, origin | null }
+-- answer { kind, name, paused_at, paused_by, reason }: of the pause in force, which may be an
+-- earlier one.
+-- Guarantees: once it returns no email concerned gets a fence; an owner's pause stands in that
+-- owner's journal, a region's in the admin's.
+create or replace function mailer.pause_sending(args text) returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_kind text := v_args ->> 'kind';
+  v_name text := v_args ->> 'name';
+  v_pause mailer.pauses;
+  v_is_new boolean;
+begin
+  insert into mailer.pauses (kind, name, paused_at, paused_by, reason)
+  values (v_kind, v_name, date_trunc('milliseconds', clock_timestamp()), mailer.claim_sub(),
+    v_args ->> 'reason')
+  on conflict do nothing;
+  v_is_new := found;
+  select * into strict v_pause from mailer.pauses p where p.kind = v_kind and p.name = v_name;
+  if v_is_new then
+    perform mailer.lock_journal();
+    insert into mailer.journal (owner_id, actor, origin, action, detail)
+    values (case v_kind when 'owner' then v_name else mailer.claim_sub() end,
+      mailer.claim_sub(), v_args ->> 'origin', 'sending.paused',
+      jsonb_build_object(v_kind, v_name, 'reason', v_pause.reason));
+  end if;
+  return to_json(v_pause)::text;
+end
+$$;
+
+revoke execute on function mailer.pause_sending(text) from public;
+grant execute on function mailer.pause_sending(text) to mailer_service;
+insert into mailer.functions (name, roles) values ('pause_sending', array['admin'])
+  on conflict (name) do update set roles = excluded.roles;

@@ -1,0 +1,36 @@
+-- release_email: lets a held email go.
+-- args { id, origin, and scheduled_at | null (null: now) when a time was asked for; without it:
+--        when it was due anyway, or now when that has passed };
+-- answer { kind: "released", delay_ms: until it is due } | { kind: "not_found" }
+--   | { kind: "not_held", state }; a claimed email is not said to be sending.
+create or replace function mailer.release_email(args text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_email mailer.emails;
+  v_row mailer.emails;
+  v_now timestamptz;
+  v_due timestamptz;
+begin
+  select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
+  if v_email.id is null or not mailer.may_see(v_email.owner_id) then
+    return '{"kind":"not_found"}';
+  end if;
+  if v_email.state <> 'held' then
+    return jsonb_build_object('kind', 'not_held', 'state',
+      mailer.shown_state(v_email.state, v_email.fenced_at))::text;
+  end if;
+  v_now := date_trunc('milliseconds', clock_timestamp());
+  v_due := case when v_args ? 'scheduled_at'
+    then coalesce(mailer.ceil_ms((v_args ->> 'scheduled_at')::timestamptz), v_now)
+    else greatest(v_email.next_attempt_at, v_now) end;
+  v_row := mailer.replay_row(v_email, v_due, v_args ? 'scheduled_at', false);
+  return mailer.replayed_answer(v_email, v_row, v_args, 'released');
+end
+$$;
+
+revoke execute on function mailer.release_email(text) from public;
+grant execute on function mailer.release_email(text) to mailer_owner, mailer_service;
+insert into mailer.functions (name, roles) values ('release_email', array['user', 'admin'])
+  on conflict (name) do update set roles = excluded.roles;

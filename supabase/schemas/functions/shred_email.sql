@@ -1,0 +1,46 @@
+-- shred_email: destroys the content of an email that has ended.
+-- args { id, origin }; answer { kind: "shredded", status } (also when it already was)
+--   | { kind: "not_found" } | { kind: "not_finished", status }; a claimed email is not said to be
+--   sending.
+-- Guarantees: the data key is gone, and with it whatever copy of a ciphertext there is beside a
+-- backup of this row; so are the ciphertexts themselves, the blind index of every address and
+-- what the failure was grouped by. State, codes, times, tags, metadata and the journal remain.
+-- An email that may still be sent is left alone.
+create or replace function mailer.shred_email(args text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_email mailer.emails;
+begin
+  select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
+  if v_email.id is null or not mailer.may_see(v_email.owner_id) then
+    return '{"kind":"not_found"}';
+  end if;
+  if v_email.state in ('pending', 'sending', 'held') then
+    return jsonb_build_object('kind', 'not_finished', 'status',
+      mailer.shown_state(v_email.state, v_email.fenced_at))::text;
+  end if;
+  if v_email.wrapped_key is null then
+    return jsonb_build_object('kind', 'shredded', 'status', v_email.state)::text;
+  end if;
+  update mailer.contents c set message = null, details = null where c.email_id = v_email.id;
+  update mailer.recipients r set address = null, address_index = null, reply = null
+  where r.email_id = v_email.id;
+  update mailer.attempts a set reply = null where a.email_id = v_email.id;
+  update mailer.emails e set wrapped_key = null, sender = null, subject = null,
+    failure_group = null, failure_domain = null, version = e.version + 1,
+    sequence = e.sequence + 1
+  where e.id = v_email.id;
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
+  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.shredded',
+    v_email.id, v_email.sequence + 1, jsonb_build_object('status', v_email.state));
+  return jsonb_build_object('kind', 'shredded', 'status', v_email.state)::text;
+end
+$$;
+
+revoke execute on function mailer.shred_email(text) from public;
+grant execute on function mailer.shred_email(text) to mailer_owner, mailer_service;
+insert into mailer.functions (name, roles) values ('shred_email', array['user', 'admin'])
+  on conflict (name) do update set roles = excluded.roles;

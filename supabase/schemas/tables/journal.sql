@@ -1,0 +1,127 @@
+-- The append-only record of what happened: audit trail, source of live events, outbox of
+-- webhooks.
+--
+-- Entries become visible when their transaction commits, and not in the order of their ids.
+-- Positions are given later, by one sealer at a time, so they become visible in their own
+-- order: whoever has read up to a position has missed nothing below it.
+
+-- Sealing makes no second version of an entry: position, number and hash stand in a narrow table
+-- beside it, and the bytes that are hashed are made of the entry again whenever they are asked for.
+
+create table mailer.journal (
+  -- Also how the sealer finds what it has not seen: everything above sealer.sealed_to, and what has
+  -- appeared in journal_gaps.
+  id bigint generated always as identity primary key,
+  at timestamptz not null default clock_timestamp(),
+  owner_id text not null,
+  -- A sub, or a part of the program such as taskforce-mailer:worker:local.
+  actor text not null,
+  -- From where, when a request caused it.
+  origin text,
+  action text not null,
+  email_id uuid,
+  -- Gapless place within the email, from 1.
+  sequence integer,
+  -- Never content: codes, states and counts.
+  detail jsonb not null default '{}'
+) with (
+  -- Written once: the first vacuum that sees a page freezes it, and none reads it again.
+  autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.05
+);
+-- email_events: the timeline of an email, sealed or not; read_journal and read_audit with email_id.
+create index journal_of_email on mailer.journal (email_id, sequence) where email_id is not null;
+-- read_audit and filter_sql by time. Times follow ids closely, so a summary of blocks finds a range
+-- of them, and costs the insert next to nothing.
+create index journal_at on mailer.journal using brin (at) with (pages_per_range = 32);
+
+-- What makes an entry a sealed one; the sealer adds a row for each, once.
+create table mailer.seals (
+  -- Gapless over the whole journal, from 1: read_journal and read_audit go by it.
+  position bigint primary key,
+  -- Unique, so that no entry is sealed twice; also finds the seals of an email's entries.
+  entry_id bigint not null unique,
+  owner_id text not null,
+  -- Gapless per owner, from 1.
+  number bigint not null,
+  -- sha256(hash of the owner's entry before || canonical bytes of the entry).
+  hash bytea not null
+) with (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.05);
+-- read_journal and read_audit of an owner, and verification, which goes through the owner's chain;
+-- list_owners: an owner's newest.
+create index seals_of_owner on mailer.seals (owner_id, position);
+
+-- Ids up to sealer.sealed_to of which no entry was seen: of transactions that were under way when the
+-- sealer passed them, or that failed. Each round looks at these and at nothing else of what it has
+-- passed; a range is dropped once nobody can fill it any more.
+create table mailer.journal_gaps (
+  from_id bigint primary key,
+  to_id bigint not null,
+  -- Every transaction that could have drawn one of these ids has a smaller number; and the moment,
+  -- for one that had drawn its id and had no number yet.
+  seen_before xid8 not null,
+  seen_at timestamptz not null
+) with (fillfactor = 50);
+
+-- The newest sealed entry of each owner: where the chain goes on, and where it must end.
+create table mailer.journal_heads (
+  owner_id text primary key,
+  number bigint not null,
+  hash bytea not null
+) with (fillfactor = 50);
+
+-- What the sealer knows; one row.
+create table mailer.sealer (
+  is_only_row boolean primary key default true check (is_only_row),
+  -- Of the newest sealed entry; 0: none yet.
+  position bigint not null,
+  -- Every entry up to this id is sealed, or its id is in journal_gaps.
+  sealed_to bigint not null
+) with (
+  -- Written by every round, on its own page and without a new entry in an index (HOT).
+  fillfactor = 10
+);
+insert into mailer.sealer (position, sealed_to) values (0, 0);
+
+alter table mailer.journal enable row level security;
+alter table mailer.journal force row level security;
+revoke all on mailer.journal from public;
+create policy own_rows on mailer.journal to mailer_owner
+  using (owner_id = (select mailer.claim_sub()))
+  with check (owner_id = (select mailer.claim_sub()));
+create policy service_rows on mailer.journal to mailer_service using (true) with check (true);
+grant select, insert on mailer.journal to mailer_owner, mailer_service;
+
+alter table mailer.seals enable row level security;
+alter table mailer.seals force row level security;
+revoke all on mailer.seals from public;
+create policy own_rows on mailer.seals to mailer_owner
+  using (owner_id = (select mailer.claim_sub()));
+create policy service_rows on mailer.seals to mailer_service using (true) with check (true);
+grant select on mailer.seals to mailer_owner;
+grant select, insert on mailer.seals to mailer_service;
+
+alter table mailer.journal_gaps enable row level security;
+alter table mailer.journal_gaps force row level security;
+revoke all on mailer.journal_gaps from public;
+create policy service_rows on mailer.journal_gaps to mailer_service using (true) with check (true);
+-- Numbers of entries and nothing of what is in them: an owner's counts need to know what is unsealed.
+create policy all_rows on mailer.journal_gaps for select to mailer_owner using (true);
+grant select on mailer.journal_gaps to mailer_owner;
+grant select, insert, delete on mailer.journal_gaps to mailer_service;
+
+alter table mailer.journal_heads enable row level security;
+alter table mailer.journal_heads force row level security;
+revoke all on mailer.journal_heads from public;
+create policy own_rows on mailer.journal_heads to mailer_owner
+  using (owner_id = (select mailer.claim_sub()));
+create policy service_rows on mailer.journal_heads to mailer_service using (true) with check (true);
+grant select on mailer.journal_heads to mailer_owner;
+grant select, insert, update on mailer.journal_heads to mailer_service;
+
+alter table mailer.sealer enable row level security;
+alter table mailer.sealer force row level security;
+revoke all on mailer.sealer from public;
+create policy service_rows on mailer.sealer to mailer_service using (true) with check (true);
+create policy all_rows on mailer.sealer for select to mailer_owner using (true);
+grant select on mailer.sealer to mailer_owner;
+grant select, update on mailer.sealer to mailer_service;
