@@ -133,10 +133,8 @@ create or replace function mailer.schema_version(args text) returns text
 language sql immutable
 return '{"version":"${version}","digest":"${digest}"}';
 
-revoke execute on function mailer.schema_version(text) from public;
-grant execute on function mailer.schema_version(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('schema_version', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('schema_version', 'reconciler');
+call mailer.close_functions();
 `;
 }
 

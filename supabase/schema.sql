@@ -111,8 +111,7 @@ create or replace function mailer.claim_sub() returns text
 language sql stable
 return nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub';
 
-revoke execute on function mailer.claim_sub() from public;
-grant execute on function mailer.claim_sub() to mailer_owner, mailer_service;
+grant execute on function mailer.claim_sub() to mailer_owner;
 
 -- supabase/schemas/functions/claim_role.sql
 -- claim_role: the role of the transaction's claims. Never null, which would be neither a role that
@@ -121,8 +120,7 @@ create or replace function mailer.claim_role() returns text
 language sql stable
 return coalesce(nullif(current_setting('request.jwt.claims', true), '')::json ->> 'role', '');
 
-revoke execute on function mailer.claim_role() from public;
-grant execute on function mailer.claim_role() to mailer_owner, mailer_service;
+grant execute on function mailer.claim_role() to mailer_owner;
 
 -- supabase/schemas/functions/may_see.sql
 -- may_see: whether the claims may see rows of this owner; without claims nobody may.
@@ -135,8 +133,42 @@ language sql stable
 return mailer.claim_role() = 'admin'
   or coalesce(owner_id = mailer.claim_sub(), false);
 
-revoke execute on function mailer.may_see(text) from public;
-grant execute on function mailer.may_see(text) to mailer_owner, mailer_service;
+grant execute on function mailer.may_see(text) to mailer_owner;
+
+-- supabase/schemas/functions/guard.sql
+-- guard: puts a new table behind row-level security, which holds for its owner as well. p_service is
+-- what mailer_service may do with every row; p_owner what mailer_owner may do with rows whose owner_id
+-- is the claims' sub, null: nothing. Nobody else has any right to it.
+create or replace procedure mailer.guard(p_table text, p_service text, p_owner text default null)
+language plpgsql set search_path = ''
+as $$
+begin
+  execute format('alter table mailer.%I enable row level security, force row level security', p_table);
+  execute format('revoke all on mailer.%I from public', p_table);
+  execute format('create policy service_rows on mailer.%I to mailer_service using (true)', p_table);
+  execute format('grant %s on mailer.%I to mailer_service', p_service, p_table);
+  if p_owner is not null then
+    execute format('create policy own_rows on mailer.%I to mailer_owner
+      using (owner_id = (select mailer.claim_sub()))', p_table);
+    execute format('grant %s on mailer.%I to mailer_owner', p_owner, p_table);
+  end if;
+end
+$$;
+
+-- supabase/schemas/functions/offer.sql
+-- offer: lets claims of these roles, and of no other, call a function through call_as. One that a user
+-- may call runs as mailer_owner then.
+create or replace procedure mailer.offer(p_function text, variadic p_roles text[])
+language plpgsql set search_path = ''
+as $$
+begin
+  insert into mailer.functions (name, roles) values (p_function, p_roles)
+  on conflict (name) do update set roles = excluded.roles;
+  execute format(case when 'user' = any (p_roles)
+    then 'grant execute on function mailer.%I(text) to mailer_owner'
+    else 'revoke execute on function mailer.%I(text) from mailer_owner' end, p_function);
+end
+$$;
 
 -- supabase/schemas/tables/api_keys.sql
 -- API keys, and signing keys of others that an admin no longer trusts.
@@ -178,27 +210,14 @@ create table mailer.dropped_signing_keys (
   dropped_by text not null
 );
 
-alter table mailer.api_keys enable row level security;
-alter table mailer.api_keys force row level security;
-revoke all on mailer.api_keys from public;
-create policy own_rows on mailer.api_keys to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
+-- Nothing that a key can do is ever changed: only that it ends, and when it was used.
+call mailer.guard('api_keys', p_service => 'select, insert, update (revoked_at, last_used_at)',
+  p_owner => 'select, insert, update (revoked_at)');
 -- A key that is an admin's is made by an admin, hence never as mailer_owner: the second wall behind
 -- the check in create_api_key.
 create policy no_keys_of_admins on mailer.api_keys as restrictive for insert to mailer_owner
   with check (not 'admin' = any (scopes));
-create policy service_rows on mailer.api_keys to mailer_service using (true) with check (true);
--- Nothing that a key can do is ever changed: only that it ends, and when it was used.
-grant select, insert, update (revoked_at) on mailer.api_keys to mailer_owner;
-grant select, insert, update (revoked_at, last_used_at) on mailer.api_keys to mailer_service;
-
-alter table mailer.dropped_signing_keys enable row level security;
-alter table mailer.dropped_signing_keys force row level security;
-revoke all on mailer.dropped_signing_keys from public;
-create policy service_rows on mailer.dropped_signing_keys to mailer_service
-  using (true) with check (true);
-grant select, insert on mailer.dropped_signing_keys to mailer_service;
+call mailer.guard('dropped_signing_keys', p_service => 'select, insert');
 
 -- supabase/schemas/tables/attempts.sql
 -- One SMTP transaction for one email, numbered from 1.
@@ -230,16 +249,9 @@ create table mailer.attempts (
   autovacuum_freeze_min_age = 0
 );
 
-alter table mailer.attempts enable row level security;
-alter table mailer.attempts force row level security;
-revoke all on mailer.attempts from public;
-create policy own_rows on mailer.attempts to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.attempts to mailer_service using (true) with check (true);
 -- Shredding takes the reply out of an attempt, and nothing else is ever changed there.
-grant select, update (reply) on mailer.attempts to mailer_owner;
-grant select, insert, update (reply), delete on mailer.attempts to mailer_service;
+call mailer.guard('attempts', p_service => 'select, insert, update (reply), delete',
+  p_owner => 'select, update (reply)');
 
 -- supabase/schemas/tables/checkpoints.sql
 -- What the journal held at a moment, signed by the program once a day. A copy of this table that is kept
@@ -253,11 +265,7 @@ create table mailer.checkpoints (
   checkpoint text not null
 );
 
-alter table mailer.checkpoints enable row level security;
-alter table mailer.checkpoints force row level security;
-revoke all on mailer.checkpoints from public;
-create policy service_rows on mailer.checkpoints to mailer_service using (true) with check (true);
-grant select, insert on mailer.checkpoints to mailer_service;
+call mailer.guard('checkpoints', p_service => 'select, insert');
 
 -- supabase/schemas/tables/email_counts.sql
 -- How many emails of each owner are in each state, and how many were accepted on each day: what a count
@@ -280,14 +288,8 @@ create table mailer.email_counts (
   fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05
 );
 
-alter table mailer.email_counts enable row level security;
-alter table mailer.email_counts force row level security;
-revoke all on mailer.email_counts from public;
-create policy own_rows on mailer.email_counts to mailer_owner
-  using (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.email_counts to mailer_service using (true) with check (true);
-grant select on mailer.email_counts to mailer_owner;
-grant select, insert, update, delete on mailer.email_counts to mailer_service;
+call mailer.guard('email_counts', p_service => 'select, insert, update, delete',
+  p_owner => 'select');
 
 -- supabase/schemas/tables/emails.sql
 -- Emails: the row that changes often, the content apart from it, and the recipients.
@@ -460,39 +462,17 @@ create table mailer.recipients (
 -- filter_sql: emails to an address.
 create index recipients_by_address on mailer.recipients (owner_id, address_index);
 
-alter table mailer.emails enable row level security;
-alter table mailer.emails force row level security;
-revoke all on mailer.emails from public;
-create policy own_rows on mailer.emails to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.emails to mailer_service using (true) with check (true);
-grant select, update on mailer.emails to mailer_owner;
-grant select, insert, update, delete on mailer.emails to mailer_service;
-
-alter table mailer.contents enable row level security;
-alter table mailer.contents force row level security;
-revoke all on mailer.contents from public;
-create policy own_rows on mailer.contents to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.contents to mailer_service using (true) with check (true);
+call mailer.guard('emails', p_service => 'select, insert, update, delete',
+  p_owner => 'select, update');
 -- A user's claims reach the content and the recipients of its own emails, and never make a
 -- recipient of somebody else's.
-grant select, update (message, details) on mailer.contents to mailer_owner;
-grant select, insert, update, delete on mailer.contents to mailer_service;
-
-alter table mailer.recipients enable row level security;
-alter table mailer.recipients force row level security;
-revoke all on mailer.recipients from public;
-create policy own_rows on mailer.recipients to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
+call mailer.guard('contents', p_service => 'select, insert, update, delete',
+  p_owner => 'select, update (message, details)');
+call mailer.guard('recipients', p_service => 'select, insert, update, delete',
+  p_owner => 'select, insert, update, delete');
 create policy of_own_email on mailer.recipients as restrictive for insert to mailer_owner
   with check (exists (select from mailer.emails e
     where e.id = recipients.email_id and e.owner_id = recipients.owner_id));
-create policy service_rows on mailer.recipients to mailer_service using (true) with check (true);
-grant select, insert, update, delete on mailer.recipients to mailer_owner, mailer_service;
 
 -- supabase/schemas/tables/ended_tokens.sql
 -- Owners whose earlier tokens were ended: one counts only when it was issued at or after not_before.
@@ -502,11 +482,7 @@ create table mailer.ended_tokens (
   not_before timestamptz not null
 );
 
-alter table mailer.ended_tokens enable row level security;
-alter table mailer.ended_tokens force row level security;
-revoke all on mailer.ended_tokens from public;
-create policy service_rows on mailer.ended_tokens to mailer_service using (true) with check (true);
-grant select, insert, update (not_before) on mailer.ended_tokens to mailer_service;
+call mailer.guard('ended_tokens', p_service => 'select, insert, update (not_before)');
 
 -- supabase/schemas/tables/functions.sql
 -- Which role of the claims may call which function; each function's own file adds its row.
@@ -515,11 +491,7 @@ create table mailer.functions (
   roles text[] not null
 );
 
-alter table mailer.functions enable row level security;
-alter table mailer.functions force row level security;
-revoke all on mailer.functions from public;
-create policy service_rows on mailer.functions to mailer_service using (true) with check (true);
-grant select on mailer.functions to mailer_service;
+call mailer.guard('functions', p_service => 'select');
 
 -- supabase/schemas/tables/idempotency_keys.sql
 -- Answers of requests that came with an Idempotency-Key. A key is kept until a day after the last
@@ -545,12 +517,7 @@ create index idempotency_keys_new on mailer.idempotency_keys (created_at) where 
 create index idempotency_keys_kept on mailer.idempotency_keys (kept_until)
   where kept_until is not null;
 
-alter table mailer.idempotency_keys enable row level security;
-alter table mailer.idempotency_keys force row level security;
-revoke all on mailer.idempotency_keys from public;
-create policy service_rows on mailer.idempotency_keys to mailer_service
-  using (true) with check (true);
-grant select, insert, update, delete on mailer.idempotency_keys to mailer_service;
+call mailer.guard('idempotency_keys', p_service => 'select, insert, update, delete');
 
 -- supabase/schemas/tables/incidents.sql
 -- Incidents: one row for each thing that is wrong in the installation at the moment, inserted by the
@@ -567,11 +534,7 @@ create table mailer.incidents (
   primary key (kind, region, name)
 );
 
-alter table mailer.incidents enable row level security;
-alter table mailer.incidents force row level security;
-revoke all on mailer.incidents from public;
-create policy service_rows on mailer.incidents to mailer_service using (true) with check (true);
-grant select, insert, delete on mailer.incidents to mailer_service;
+call mailer.guard('incidents', p_service => 'select, insert, delete');
 
 -- supabase/schemas/tables/journal.sql
 -- The append-only record of what happened: audit trail, source of live events, outbox of
@@ -658,49 +621,15 @@ create table mailer.sealer (
 );
 insert into mailer.sealer (position, sealed_to) values (0, 0);
 
-alter table mailer.journal enable row level security;
-alter table mailer.journal force row level security;
-revoke all on mailer.journal from public;
-create policy own_rows on mailer.journal to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.journal to mailer_service using (true) with check (true);
-grant select, insert on mailer.journal to mailer_owner, mailer_service;
-
-alter table mailer.seals enable row level security;
-alter table mailer.seals force row level security;
-revoke all on mailer.seals from public;
-create policy own_rows on mailer.seals to mailer_owner
-  using (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.seals to mailer_service using (true) with check (true);
-grant select on mailer.seals to mailer_owner;
-grant select, insert on mailer.seals to mailer_service;
-
-alter table mailer.journal_gaps enable row level security;
-alter table mailer.journal_gaps force row level security;
-revoke all on mailer.journal_gaps from public;
-create policy service_rows on mailer.journal_gaps to mailer_service using (true) with check (true);
+call mailer.guard('journal', p_service => 'select, insert', p_owner => 'select, insert');
+call mailer.guard('seals', p_service => 'select, insert', p_owner => 'select');
+call mailer.guard('journal_gaps', p_service => 'select, insert, delete');
+call mailer.guard('journal_heads', p_service => 'select, insert, update', p_owner => 'select');
+call mailer.guard('sealer', p_service => 'select, update');
 -- Numbers of entries and nothing of what is in them: an owner's counts need to know what is unsealed.
 create policy all_rows on mailer.journal_gaps for select to mailer_owner using (true);
-grant select on mailer.journal_gaps to mailer_owner;
-grant select, insert, delete on mailer.journal_gaps to mailer_service;
-
-alter table mailer.journal_heads enable row level security;
-alter table mailer.journal_heads force row level security;
-revoke all on mailer.journal_heads from public;
-create policy own_rows on mailer.journal_heads to mailer_owner
-  using (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.journal_heads to mailer_service using (true) with check (true);
-grant select on mailer.journal_heads to mailer_owner;
-grant select, insert, update on mailer.journal_heads to mailer_service;
-
-alter table mailer.sealer enable row level security;
-alter table mailer.sealer force row level security;
-revoke all on mailer.sealer from public;
-create policy service_rows on mailer.sealer to mailer_service using (true) with check (true);
 create policy all_rows on mailer.sealer for select to mailer_owner using (true);
-grant select on mailer.sealer to mailer_owner;
-grant select, update on mailer.sealer to mailer_service;
+grant select on mailer.journal_gaps, mailer.sealer to mailer_owner;
 
 -- supabase/schemas/tables/maintenance.sql
 -- Periodic work: when each part of it ran last, with what result, and who has it in hand. Whichever
@@ -717,11 +646,7 @@ create table mailer.maintenance (
   holder uuid not null
 );
 
-alter table mailer.maintenance enable row level security;
-alter table mailer.maintenance force row level security;
-revoke all on mailer.maintenance from public;
-create policy service_rows on mailer.maintenance to mailer_service using (true) with check (true);
-grant select, insert, update on mailer.maintenance to mailer_service;
+call mailer.guard('maintenance', p_service => 'select, insert, update');
 
 -- supabase/schemas/tables/minutes.sql
 -- What each process did in each minute, for the charts of the Health page; kept for 30 days. A minute
@@ -748,11 +673,7 @@ create table mailer.minutes (
   fillfactor = 80
 );
 
-alter table mailer.minutes enable row level security;
-alter table mailer.minutes force row level security;
-revoke all on mailer.minutes from public;
-create policy service_rows on mailer.minutes to mailer_service using (true) with check (true);
-grant select, insert, update, delete on mailer.minutes to mailer_service;
+call mailer.guard('minutes', p_service => 'select, insert, update, delete');
 
 -- supabase/schemas/tables/pauses.sql
 -- The emergency stop: sending of a region, or of an owner's emails anywhere, is paused until
@@ -769,11 +690,7 @@ create table mailer.pauses (
   primary key (kind, name)
 );
 
-alter table mailer.pauses enable row level security;
-alter table mailer.pauses force row level security;
-revoke all on mailer.pauses from public;
-create policy service_rows on mailer.pauses to mailer_service using (true) with check (true);
-grant select, insert, delete on mailer.pauses to mailer_service;
+call mailer.guard('pauses', p_service => 'select, insert, delete');
 
 -- supabase/schemas/tables/probe_requests.sql
 -- An admin wants to know at once whether a transport that is down works again: whichever processes
@@ -784,12 +701,7 @@ create table mailer.probe_requests (
   asked_at timestamptz not null
 );
 
-alter table mailer.probe_requests enable row level security;
-alter table mailer.probe_requests force row level security;
-revoke all on mailer.probe_requests from public;
-create policy service_rows on mailer.probe_requests to mailer_service
-  using (true) with check (true);
-grant select, insert, update on mailer.probe_requests to mailer_service;
+call mailer.guard('probe_requests', p_service => 'select, insert, update');
 
 -- supabase/schemas/tables/sessions.sql
 -- The sessions of the console. A row that is gone lets nobody in any more, on any process.
@@ -825,12 +737,8 @@ create index sessions_of_owner on mailer.sessions (owner_id, started_at);
 -- forget_sessions.
 create index sessions_age on mailer.sessions (expires_at);
 
-alter table mailer.sessions enable row level security;
-alter table mailer.sessions force row level security;
-revoke all on mailer.sessions from public;
-create policy service_rows on mailer.sessions to mailer_service using (true) with check (true);
-grant select, insert, update (seen_at, is_admin, ground, kid, thumbprint, token_expires_at, refresh,
-  renewing_until), delete on mailer.sessions to mailer_service;
+call mailer.guard('sessions', p_service => 'select, insert, delete, update (seen_at, is_admin, ground,
+  kid, thumbprint, token_expires_at, refresh, renewing_until)');
 
 -- supabase/schemas/tables/settings.sql
 -- What the database remembers of the program, by name: encryption_key, its fingerprint; origin, where
@@ -842,11 +750,7 @@ create table mailer.settings (
   value text not null
 );
 
-alter table mailer.settings enable row level security;
-alter table mailer.settings force row level security;
-revoke all on mailer.settings from public;
-create policy service_rows on mailer.settings to mailer_service using (true) with check (true);
-grant select, insert, update (value) on mailer.settings to mailer_service;
+call mailer.guard('settings', p_service => 'select, insert, update (value)');
 
 -- supabase/schemas/tables/timelines.sql
 -- Timelines that this database was seen on. A standby that is promoted, and a backup that is restored,
@@ -859,11 +763,7 @@ create table mailer.timelines (
   since timestamptz not null
 );
 
-alter table mailer.timelines enable row level security;
-alter table mailer.timelines force row level security;
-revoke all on mailer.timelines from public;
-create policy service_rows on mailer.timelines to mailer_service using (true) with check (true);
-grant select, insert on mailer.timelines to mailer_service;
+call mailer.guard('timelines', p_service => 'select, insert');
 
 -- supabase/schemas/tables/transports.sql
 -- A transport's limit of messages a second holds over all processes and regions that share
@@ -884,11 +784,7 @@ create table mailer.transports (
   fillfactor = 50
 );
 
-alter table mailer.transports enable row level security;
-alter table mailer.transports force row level security;
-revoke all on mailer.transports from public;
-create policy service_rows on mailer.transports to mailer_service using (true) with check (true);
-grant select, insert, update on mailer.transports to mailer_service;
+call mailer.guard('transports', p_service => 'select, insert, update');
 
 -- supabase/schemas/tables/webhooks.sql
 -- Webhooks: where events are delivered to, and what became of each delivery.
@@ -971,33 +867,17 @@ create index webhook_deliveries_old on mailer.webhook_deliveries (last_try_at)
   where next_try_at is null;
 create index webhook_deliveries_place on mailer.webhook_deliveries (webhook_id, position);
 
-alter table mailer.webhooks enable row level security;
-alter table mailer.webhooks force row level security;
-revoke all on mailer.webhooks from public;
-create policy own_rows on mailer.webhooks to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
+-- A caller never moves what is global, nor whose it is, nor what only deliveries move.
+call mailer.guard('webhooks', p_service => 'select, insert, update, delete',
+  p_owner => 'select, insert, delete, update (url, description, events, tags, secret, old_secret,
+    old_secret_until, enabled, disabled_reason, disabled_at, version, cursor, failures,
+    failing_since, held_until)');
 -- Only an admin makes one that hears of everybody's events, hence never as mailer_owner: the second
 -- wall behind the check in create_webhook.
 create policy no_global_ones on mailer.webhooks as restrictive for insert to mailer_owner
   with check (not is_global);
-create policy service_rows on mailer.webhooks to mailer_service using (true) with check (true);
--- A caller never moves what is global, nor whose it is, nor what only deliveries move.
-grant select, insert, delete, update (url, description, events, tags, secret, old_secret,
-  old_secret_until, enabled, disabled_reason, disabled_at, version, cursor, failures, failing_since,
-  held_until) on mailer.webhooks to mailer_owner;
-grant select, insert, update, delete on mailer.webhooks to mailer_service;
-
-alter table mailer.webhook_deliveries enable row level security;
-alter table mailer.webhook_deliveries force row level security;
-revoke all on mailer.webhook_deliveries from public;
-create policy own_rows on mailer.webhook_deliveries to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.webhook_deliveries to mailer_service
-  using (true) with check (true);
-grant select, insert, update (outcome, tries, next_try_at) on mailer.webhook_deliveries to mailer_owner;
-grant select, insert, update, delete on mailer.webhook_deliveries to mailer_service;
+call mailer.guard('webhook_deliveries', p_service => 'select, insert, update, delete',
+  p_owner => 'select, insert, update (outcome, tries, next_try_at)');
 
 -- supabase/schemas/tables/workers.sql
 -- Every process that works or accepts, and the regions they belong to; both beat once a second.
@@ -1040,17 +920,8 @@ create table mailer.regions (
   doubt_until timestamptz
 ) with (fillfactor = 50);
 
-alter table mailer.workers enable row level security;
-alter table mailer.workers force row level security;
-revoke all on mailer.workers from public;
-create policy service_rows on mailer.workers to mailer_service using (true) with check (true);
-grant select, insert, update, delete on mailer.workers to mailer_service;
-
-alter table mailer.regions enable row level security;
-alter table mailer.regions force row level security;
-revoke all on mailer.regions from public;
-create policy service_rows on mailer.regions to mailer_service using (true) with check (true);
-grant select, insert, update on mailer.regions to mailer_service;
+call mailer.guard('workers', p_service => 'select, insert, update, delete');
+call mailer.guard('regions', p_service => 'select, insert, update');
 
 -- supabase/schemas/functions/chain_link.sql
 -- chain_link: the chain of an owner's entries: hash = sha256(hash of the one before || canonical).
@@ -1059,9 +930,6 @@ grant select, insert, update on mailer.regions to mailer_service;
 create or replace function mailer.chain_link(hash bytea, head bytea, canonical bytea) returns bytea
 language sql immutable
 as $$ select sha256(coalesce(hash, head) || canonical) $$;
-
-revoke execute on function mailer.chain_link(bytea, bytea, bytea) from public;
-grant execute on function mailer.chain_link(bytea, bytea, bytea) to mailer_service;
 
 -- supabase/schemas/functions/accept_emails.sql
 -- accept_emails: accepts whole requests; they are durable once it returns.
@@ -1198,10 +1066,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.accept_emails(text) from public;
-grant execute on function mailer.accept_emails(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('accept_emails', array['accept'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('accept_emails', 'accept');
 
 -- supabase/schemas/functions/api_key_json.sql
 -- api_key_json: an API key as its owner may see it: never its hash.
@@ -1213,8 +1078,7 @@ as $$
     'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'made_by', k.made_by)
 $$;
 
-revoke execute on function mailer.api_key_json(mailer.api_keys) from public;
-grant execute on function mailer.api_key_json(mailer.api_keys) to mailer_owner, mailer_service;
+grant execute on function mailer.api_key_json(mailer.api_keys) to mailer_owner;
 
 -- supabase/schemas/functions/assert_quota.sql
 -- assert_quota: raises quota_exceeded when so many more emails that wait would take their owner over
@@ -1240,8 +1104,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.assert_quota(text, bigint, bigint) from public;
-grant execute on function mailer.assert_quota(text, bigint, bigint) to mailer_owner, mailer_service;
+grant execute on function mailer.assert_quota(text, bigint, bigint) to mailer_owner;
 
 -- supabase/schemas/functions/attempts_json.sql
 -- attempts_json: the attempts of an email as readers are told them, the first one first.
@@ -1255,8 +1118,7 @@ as $$
   from mailer.attempts a where a.email_id = id
 $$;
 
-revoke execute on function mailer.attempts_json(uuid) from public;
-grant execute on function mailer.attempts_json(uuid) to mailer_owner, mailer_service;
+grant execute on function mailer.attempts_json(uuid) to mailer_owner;
 
 -- supabase/schemas/functions/beat.sql
 -- beat: a process says that it lives; keeps its region alive, and hears what the reconciler has
@@ -1322,10 +1184,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.beat(text) from public;
-grant execute on function mailer.beat(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('beat', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('beat', 'reconciler');
 
 -- supabase/schemas/functions/begin_incident.sql
 -- begin_incident: notes that something is wrong; journals `<kind>.<action>` with the detail, unless
@@ -1346,9 +1205,6 @@ begin
   end if;
 end
 $$;
-
-revoke execute on function mailer.begin_incident(text, text, text, text, jsonb) from public;
-grant execute on function mailer.begin_incident(text, text, text, text, jsonb) to mailer_service;
 
 -- supabase/schemas/functions/begin_maintenance.sql
 -- begin_maintenance: takes one part of the periodic work. args { name, every_ms: how long ago it has to
@@ -1378,10 +1234,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.begin_maintenance(text) from public;
-grant execute on function mailer.begin_maintenance(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('begin_maintenance', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('begin_maintenance', 'maintenance');
 
 -- supabase/schemas/functions/bulk_condition.sql
 -- bulk_condition: which emails e a change of many may touch, as an expression for dynamic SQL;
@@ -1417,8 +1270,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.bulk_condition(jsonb) from public;
-grant execute on function mailer.bulk_condition(jsonb) to mailer_owner, mailer_service;
+grant execute on function mailer.bulk_condition(jsonb) to mailer_owner;
 
 -- supabase/schemas/functions/bulk_due.sql
 -- bulk_due: when e is due after a reschedule of many, as an expression.
@@ -1430,8 +1282,7 @@ as $$
     else format('(e.scheduled_at + %L * interval ''1 s'')', (args ->> 'shift_seconds')::bigint) end
 $$;
 
-revoke execute on function mailer.bulk_due(jsonb) from public;
-grant execute on function mailer.bulk_due(jsonb) to mailer_owner, mailer_service;
+grant execute on function mailer.bulk_due(jsonb) to mailer_owner;
 
 -- supabase/schemas/functions/call_as.sql
 -- call_as: the one way in. Calls mailer.<fn> on behalf of the claims
@@ -1581,10 +1432,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.cancel_email(text) from public;
-grant execute on function mailer.cancel_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('cancel_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('cancel_email', 'user', 'admin');
 
 -- supabase/schemas/functions/cancel_emails.sql
 -- cancel_emails: cancel_email for many. args { ids, bulk, origin }; answer { cancelled }.
@@ -1623,10 +1471,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.cancel_emails(text) from public;
-grant execute on function mailer.cancel_emails(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('cancel_emails', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('cancel_emails', 'user', 'admin');
 
 -- supabase/schemas/functions/cancellable_sql.sql
 -- cancellable_sql: whether e may be cancelled, as an expression for dynamic SQL; the refusals
@@ -1642,8 +1487,7 @@ as $$
         where a.email_id = e.id and a.outcome = 'uncertain'))$sql$
 $$;
 
-revoke execute on function mailer.cancellable_sql() from public;
-grant execute on function mailer.cancellable_sql() to mailer_owner, mailer_service;
+grant execute on function mailer.cancellable_sql() to mailer_owner;
 
 -- supabase/schemas/functions/ceil_ms.sql
 -- ceil_ms: rounds up to whole milliseconds, so that nothing is due before its time. Stable and not
@@ -1653,17 +1497,13 @@ create or replace function mailer.ceil_ms(t timestamptz) returns timestamptz
 language sql stable
 return date_trunc('milliseconds', t + interval '999 microseconds');
 
-revoke execute on function mailer.ceil_ms(timestamptz) from public;
-grant execute on function mailer.ceil_ms(timestamptz) to mailer_owner, mailer_service;
+grant execute on function mailer.ceil_ms(timestamptz) to mailer_owner;
 
 -- supabase/schemas/functions/chain.sql
 -- chain: the hash of each entry of an owner, from the hash before it, as a window function.
 create or replace aggregate mailer.chain(head bytea, canonical bytea) (
   sfunc = mailer.chain_link, stype = bytea
 );
-
-revoke execute on function mailer.chain(bytea, bytea) from public;
-grant execute on function mailer.chain(bytea, bytea) to mailer_service;
 
 -- supabase/schemas/functions/change_email.sql
 -- change_email: edits an email that is pending or held.
@@ -1734,10 +1574,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.change_email(text) from public;
-grant execute on function mailer.change_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('change_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('change_email', 'user', 'admin');
 
 -- supabase/schemas/functions/change_emails.sql
 -- change_emails: a person holds, releases, reschedules or dismisses many emails.
@@ -1806,10 +1643,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.change_emails(text) from public;
-grant execute on function mailer.change_emails(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('change_emails', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('change_emails', 'user', 'admin');
 
 -- supabase/schemas/functions/change_refusal.sql
 -- change_refusal: why an email cannot be changed, as the code of a 409; null: it can. is_content:
@@ -1830,8 +1664,7 @@ as $$
   end
 $$;
 
-revoke execute on function mailer.change_refusal(mailer.emails, boolean) from public;
-grant execute on function mailer.change_refusal(mailer.emails, boolean) to mailer_owner, mailer_service;
+grant execute on function mailer.change_refusal(mailer.emails, boolean) to mailer_owner;
 
 -- supabase/schemas/functions/change_webhook.sql
 -- change_webhook: args { id, change: { url?, description?, events?, tags?, enabled?, secret? },
@@ -1885,10 +1718,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.change_webhook(text) from public;
-grant execute on function mailer.change_webhook(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('change_webhook', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('change_webhook', 'user', 'admin');
 
 -- supabase/schemas/functions/check_counts.sql
 -- check_counts: compares email_counts with the emails of the next owners, by their ids, and repairs
@@ -2010,10 +1840,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.check_counts(text) from public;
-grant execute on function mailer.check_counts(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('check_counts', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('check_counts', 'maintenance');
 
 -- supabase/schemas/functions/check_edge.sql
 -- check_edge: the legal edges of an email's states, which hold for everybody, also at a SQL
@@ -2046,9 +1873,6 @@ begin
     using errcode = 'check_violation';
 end
 $$;
-
-revoke execute on function mailer.check_edge() from public;
-grant execute on function mailer.check_edge() to mailer_service;
 
 -- supabase/schemas/functions/check_key.sql
 -- check_key: whether a process may work with its encryption key.
@@ -2087,10 +1911,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.check_key(text) from public;
-grant execute on function mailer.check_key(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('check_key', array['reconciler', 'keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('check_key', 'reconciler', 'keys');
 
 -- supabase/schemas/functions/check_origin.sql
 -- check_origin: whether this database is still where it was; if not, nothing is sent.
@@ -2172,10 +1993,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.check_origin(text) from public;
-grant execute on function mailer.check_origin(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('check_origin', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('check_origin', 'reconciler');
 
 -- supabase/schemas/functions/claim_due.sql
 -- claim_due: claims up to `limit` emails of a region that are due within `ahead_ms`, in equal
@@ -2406,10 +2224,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.claim_due(text) from public;
-grant execute on function mailer.claim_due(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('claim_due', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('claim_due', 'worker');
 
 -- supabase/schemas/functions/claim_renewal.sql
 -- claim_renewal: args { hash (hex) }; answer { kind: "yours", refresh (base64) } | { kind: "busy" }
@@ -2438,10 +2253,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.claim_renewal(text) from public;
-grant execute on function mailer.claim_renewal(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('claim_renewal', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('claim_renewal', 'console');
 
 -- supabase/schemas/functions/claim_webhooks.sql
 -- claim_webhooks: endpoints that have something to deliver, given to one process for a while.
@@ -2490,10 +2302,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.claim_webhooks(text) from public;
-grant execute on function mailer.claim_webhooks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('claim_webhooks', array['webhooks'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('claim_webhooks', 'webhooks');
 
 -- supabase/schemas/functions/clock.sql
 -- clock: the database's clock, which alone decides what is due.
@@ -2501,10 +2310,27 @@ create or replace function mailer.clock(args text) returns text
 language sql volatile
 as $$ select to_json(clock_timestamp())::text $$;
 
-revoke execute on function mailer.clock(text) from public;
-grant execute on function mailer.clock(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('clock', array['ping'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('clock', 'ping');
+
+-- supabase/schemas/functions/close_functions.sql
+-- close_functions: takes every new function from public and gives it to mailer_service. PostgreSQL
+-- grants whatever is made to public; default privileges revoke that only for all schemas of a database
+-- together. Each migration ends with this, in the transaction that made its functions.
+create or replace procedure mailer.close_functions()
+language plpgsql set search_path = ''
+as $$
+declare
+  v_function record;
+begin
+  for v_function in
+    select p.oid::regprocedure as signature from pg_catalog.pg_proc p
+    where p.pronamespace = 'mailer'::regnamespace and has_function_privilege('public', p.oid, 'execute')
+  loop
+    execute format('revoke execute on routine %s from public', v_function.signature);
+    execute format('grant execute on routine %s to mailer_service', v_function.signature);
+  end loop;
+end
+$$;
 
 -- supabase/schemas/functions/count_change.sql
 -- count_change: what an entry of the journal changes in email_counts, as rows of counted, day, delta.
@@ -2537,8 +2363,7 @@ as $$
   select 'accepted', (j.at at time zone 'UTC')::date, 1 where j.action = 'email.scheduled'
 $$;
 
-revoke execute on function mailer.count_change(mailer.journal) from public;
-grant execute on function mailer.count_change(mailer.journal) to mailer_owner, mailer_service;
+grant execute on function mailer.count_change(mailer.journal) to mailer_owner;
 
 -- supabase/schemas/functions/count_pending.sql
 -- count_pending: how many emails of an owner are pending as readers are told it: what is claimed is
@@ -2547,8 +2372,7 @@ create or replace function mailer.count_pending(p_owner text) returns bigint
 language sql stable set search_path = ''
 as $$ select (mailer.email_counts_of(p_owner) ->> 'pending')::bigint $$;
 
-revoke execute on function mailer.count_pending(text) from public;
-grant execute on function mailer.count_pending(text) to mailer_owner, mailer_service;
+grant execute on function mailer.count_pending(text) to mailer_owner;
 
 -- supabase/schemas/functions/count_unsealed.sql
 -- count_unsealed: how many entries are not sealed, counted up to count_max, and since when the oldest
@@ -2566,9 +2390,6 @@ as $$
       join mailer.journal j on j.id between g.from_id and g.to_id limit count_max)) q
 $$;
 
-revoke execute on function mailer.count_unsealed(integer) from public;
-grant execute on function mailer.count_unsealed(integer) to mailer_service;
-
 -- supabase/schemas/functions/count_waiting.sql
 -- count_waiting: how many emails of an owner count towards QUOTA_PENDING: pending or held.
 create or replace function mailer.count_waiting(p_owner text) returns bigint
@@ -2578,8 +2399,7 @@ as $$
   from (select mailer.email_counts_of(p_owner) as counts offset 0) c
 $$;
 
-revoke execute on function mailer.count_waiting(text) from public;
-grant execute on function mailer.count_waiting(text) to mailer_owner, mailer_service;
+grant execute on function mailer.count_waiting(text) to mailer_owner;
 
 -- supabase/schemas/functions/count_workers.sql
 -- count_workers: living processes that send. args {}; answer: a number.
@@ -2590,10 +2410,7 @@ as $$
   where w.role <> 'api' and mailer.is_living(w, interval '5 seconds')
 $$;
 
-revoke execute on function mailer.count_workers(text) from public;
-grant execute on function mailer.count_workers(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('count_workers', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('count_workers', 'reconciler');
 
 -- supabase/schemas/functions/create_api_key.sql
 -- create_api_key: args { id, name, prefix, hash (hex), scopes: [], expires_at (absent: in a year, null:
@@ -2647,10 +2464,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.create_api_key(text) from public;
-grant execute on function mailer.create_api_key(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('create_api_key', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('create_api_key', 'user', 'admin');
 
 -- supabase/schemas/functions/create_webhook.sql
 -- create_webhook: args { id, is_global, url, description | null, events: [], tags: [], wrapped_key,
@@ -2690,10 +2504,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.create_webhook(text) from public;
-grant execute on function mailer.create_webhook(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('create_webhook', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('create_webhook', 'user', 'admin');
 
 -- supabase/schemas/functions/dead_group_sql.sql
 -- dead_group_sql: the group of the dead letter e, as an expression for dynamic SQL (a function
@@ -2708,8 +2519,7 @@ as $$
       where r.email_id = e.id and r.status in ('bounced', 'deferred'))::text, 'none') end)$sql$
 $$;
 
-revoke execute on function mailer.dead_group_sql() from public;
-grant execute on function mailer.dead_group_sql() to mailer_owner, mailer_service;
+grant execute on function mailer.dead_group_sql() to mailer_owner;
 
 -- supabase/schemas/functions/dead_letter_groups.sql
 -- dead_letter_groups: dead letters that failed alike, the largest group first.
@@ -2756,10 +2566,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.dead_letter_groups(text) from public;
-grant execute on function mailer.dead_letter_groups(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('dead_letter_groups', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('dead_letter_groups', 'user', 'admin');
 
 -- supabase/schemas/functions/dead_regions.sql
 -- dead_regions: regions in which nothing can send for silent_ms, if they have pending emails or were
@@ -2773,9 +2580,6 @@ as $$
   where r.beat_at < clock_timestamp() - silent_ms * interval '1 ms'
     and r.beat_at > clock_timestamp() - interval '1 day'
 $$;
-
-revoke execute on function mailer.dead_regions(bigint) from public;
-grant execute on function mailer.dead_regions(bigint) to mailer_service;
 
 -- supabase/schemas/functions/delete_webhook.sql
 -- delete_webhook: args { id, origin | null }; answer { kind: "deleted" | "not_found" }. Nothing of
@@ -2800,10 +2604,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.delete_webhook(text) from public;
-grant execute on function mailer.delete_webhook(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('delete_webhook', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('delete_webhook', 'user', 'admin');
 
 -- supabase/schemas/functions/destroy_contents.sql
 -- destroy_contents: destroys the content of these emails, which the caller has locked: the data key,
@@ -2822,8 +2623,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.destroy_contents(uuid[]) from public;
-grant execute on function mailer.destroy_contents(uuid[]) to mailer_owner, mailer_service;
+grant execute on function mailer.destroy_contents(uuid[]) to mailer_owner;
 
 -- supabase/schemas/functions/drop_expired_key.sql
 -- drop_expired_key: a key that forget_idempotent has not reached yet and that need not be kept
@@ -2840,9 +2640,6 @@ begin
   return new;
 end
 $$;
-
-revoke execute on function mailer.drop_expired_key() from public;
-grant execute on function mailer.drop_expired_key() to mailer_service;
 
 -- supabase/schemas/functions/drop_old.sql
 -- drop_old: deletes emails that ended more than `days` ago (RETENTION_METADATA_DAYS), with their
@@ -2903,10 +2700,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.drop_old(text) from public;
-grant execute on function mailer.drop_old(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('drop_old', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('drop_old', 'maintenance');
 
 -- supabase/schemas/functions/drop_signing_key.sql
 -- drop_signing_key: args { kid, origin }; answer {}. Once and for good; again is no change. Sessions
@@ -2931,10 +2725,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.drop_signing_key(text) from public;
-grant execute on function mailer.drop_signing_key(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('drop_signing_key', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('drop_signing_key', 'admin');
 
 -- supabase/schemas/functions/dropped_signing_keys.sql
 -- dropped_signing_keys: args {}; answer [{ kid, dropped_at }].
@@ -2946,10 +2737,7 @@ as $$
   from mailer.dropped_signing_keys d
 $$;
 
-revoke execute on function mailer.dropped_signing_keys(text) from public;
-grant execute on function mailer.dropped_signing_keys(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('dropped_signing_keys', array['admin', 'authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('dropped_signing_keys', 'admin', 'authenticator');
 
 -- supabase/schemas/functions/due_counts.sql
 -- due_counts: how many emails of the caller's, or for an admin of everybody's, go out when, and what
@@ -3053,10 +2841,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.due_counts(text) from public;
-grant execute on function mailer.due_counts(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('due_counts', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('due_counts', 'user', 'admin');
 
 -- supabase/schemas/functions/due_owners.sql
 -- due_owners: the owners in whose turn emails of a region are claimed, each once.
@@ -3134,9 +2919,6 @@ begin
 end
 $$;
 
-revoke execute on function mailer.due_owners(text, timestamptz, integer, text) from public;
-grant execute on function mailer.due_owners(text, timestamptz, integer, text) to mailer_service;
-
 -- supabase/schemas/functions/due_webhook_deliveries.sql
 -- due_webhook_deliveries: rows of an endpoint whose next try is due, in the order of their events.
 -- args { webhook_id, limit };
@@ -3164,10 +2946,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.due_webhook_deliveries(text) from public;
-grant execute on function mailer.due_webhook_deliveries(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('due_webhook_deliveries', array['webhooks'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('due_webhook_deliveries', 'webhooks');
 
 -- supabase/schemas/functions/edit_row.sql
 -- edit_row: writes the fields of an edit but for scheduled_at. For the functions that change an
@@ -3242,8 +3021,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.edit_row(mailer.emails, jsonb, text[]) from public;
-grant execute on function mailer.edit_row(mailer.emails, jsonb, text[]) to mailer_owner, mailer_service;
+grant execute on function mailer.edit_row(mailer.emails, jsonb, text[]) to mailer_owner;
 
 -- supabase/schemas/functions/email_counts_of.sql
 -- email_counts_of: how many emails an owner has in each state, as readers are told it, and how many
@@ -3285,8 +3063,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.email_counts_of(text) from public;
-grant execute on function mailer.email_counts_of(text) to mailer_owner, mailer_service;
+grant execute on function mailer.email_counts_of(text) to mailer_owner;
 
 -- supabase/schemas/functions/email_events.sql
 -- email_events: the timeline of one email. args { id };
@@ -3310,10 +3087,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.email_events(text) from public;
-grant execute on function mailer.email_events(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('email_events', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('email_events', 'user', 'admin');
 
 -- supabase/schemas/functions/email_json.sql
 -- email_json: an email as readers are told it: its subject is ciphertext, and a claim without a
@@ -3342,8 +3116,7 @@ as $$
         else e.next_attempt_at end end)
 $$;
 
-revoke execute on function mailer.email_json(mailer.emails) from public;
-grant execute on function mailer.email_json(mailer.emails) to mailer_owner, mailer_service;
+grant execute on function mailer.email_json(mailer.emails) to mailer_owner;
 
 -- supabase/schemas/functions/end_admin_keys.sql
 -- end_admin_keys: an issuer says that an owner is no admin: the owner's keys that act as an admin and rest
@@ -3385,10 +3158,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_admin_keys(text) from public;
-grant execute on function mailer.end_admin_keys(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_admin_keys', array['authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_admin_keys', 'authenticator');
 
 -- supabase/schemas/functions/end_incident.sql
 -- end_incident: notes that something is well again; journals `<kind>.<action>` with the detail and
@@ -3413,9 +3183,6 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_incident(text, text, text, text, jsonb) from public;
-grant execute on function mailer.end_incident(text, text, text, text, jsonb) to mailer_service;
-
 -- supabase/schemas/functions/end_maintenance.sql
 -- end_maintenance: args { name, holder, result: {} }; answer {}. Of another one's turn nothing is written.
 create or replace function mailer.end_maintenance(args text) returns text
@@ -3431,10 +3198,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_maintenance(text) from public;
-grant execute on function mailer.end_maintenance(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_maintenance', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_maintenance', 'maintenance');
 
 -- supabase/schemas/functions/end_session.sql
 -- end_session: args { hash (hex), is_everywhere, origin }; answer { ended } (how many).
@@ -3464,10 +3228,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_session(text) from public;
-grant execute on function mailer.end_session(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_session', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_session', 'console');
 
 -- supabase/schemas/functions/end_sessions.sql
 -- end_sessions: args { owner_id | null (everybody's), origin }; answer { ended } (how many).
@@ -3489,10 +3250,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_sessions(text) from public;
-grant execute on function mailer.end_sessions(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_sessions', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_sessions', 'admin');
 
 -- supabase/schemas/functions/end_tokens.sql
 -- end_tokens: args { sub, origin }; answer { not_before, wait_ms, sessions }.
@@ -3523,10 +3281,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_tokens(text) from public;
-grant execute on function mailer.end_tokens(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_tokens', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_tokens', 'admin');
 
 -- supabase/schemas/functions/ended_before.sql
 -- ended_before: which of these emails ended before an instant; locked, in the order of ids. What
@@ -3544,9 +3299,6 @@ begin atomic
     order by e.id for update of e skip locked);
 end;
 
-revoke execute on function mailer.ended_before(uuid[], timestamptz) from public;
-grant execute on function mailer.ended_before(uuid[], timestamptz) to mailer_service;
-
 -- supabase/schemas/functions/ended_tokens.sql
 -- ended_tokens: args {}; answer [{ owner_id, not_before }].
 create or replace function mailer.ended_tokens(args text) returns text
@@ -3557,10 +3309,7 @@ as $$
   from mailer.ended_tokens t
 $$;
 
-revoke execute on function mailer.ended_tokens(text) from public;
-grant execute on function mailer.ended_tokens(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('ended_tokens', array['authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('ended_tokens', 'authenticator');
 
 -- supabase/schemas/functions/entry_json.sql
 -- entry_json: a sealed entry of the journal as readers are told it; with proof also the bytes that
@@ -3577,8 +3326,7 @@ as $$
       'hash', encode(s.hash, 'hex')) else '{}' end
 $$;
 
-revoke execute on function mailer.entry_json(mailer.journal, mailer.seals, boolean) from public;
-grant execute on function mailer.entry_json(mailer.journal, mailer.seals, boolean) to mailer_owner, mailer_service;
+grant execute on function mailer.entry_json(mailer.journal, mailer.seals, boolean) to mailer_owner;
 
 -- supabase/schemas/functions/erase_recipient.sql
 -- erase_recipient: destroys the content of every email to one person that has ended: a user's own, an
@@ -3658,10 +3406,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.erase_recipient(text) from public;
-grant execute on function mailer.erase_recipient(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('erase_recipient', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('erase_recipient', 'user', 'admin');
 
 -- supabase/schemas/functions/event_json.sql
 -- event_json: one entry as an event, with what its payload is made of. place: its
@@ -3691,9 +3436,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.event_json(mailer.journal, bigint, mailer.emails) from public;
-grant execute on function mailer.event_json(mailer.journal, bigint, mailer.emails)
-  to mailer_owner, mailer_service;
+grant execute on function mailer.event_json(mailer.journal, bigint, mailer.emails) to mailer_owner;
 
 -- supabase/schemas/functions/expiry_of.sql
 -- expiry_of: when an email that is due at `due` is too late; null without max_lateness. PostgreSQL
@@ -3707,8 +3450,7 @@ as $$
     timestamptz '9999-12-31 23:59:59.999+00') end
 $$;
 
-revoke execute on function mailer.expiry_of(timestamptz, integer) from public;
-grant execute on function mailer.expiry_of(timestamptz, integer) to mailer_owner, mailer_service;
+grant execute on function mailer.expiry_of(timestamptz, integer) to mailer_owner;
 
 -- supabase/schemas/functions/fence_attempts.sql
 -- fence_attempts: grants the right to send a message's body, once for each claim.
@@ -3806,10 +3548,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.fence_attempts(text) from public;
-grant execute on function mailer.fence_attempts(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('fence_attempts', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('fence_attempts', 'worker');
 
 -- supabase/schemas/functions/filter_sql.sql
 -- filter_sql: the condition on mailer.emails e that a filter and the claims come to.
@@ -3911,8 +3650,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.filter_sql(jsonb) from public;
-grant execute on function mailer.filter_sql(jsonb) to mailer_owner, mailer_service;
+grant execute on function mailer.filter_sql(jsonb) to mailer_owner;
 
 -- supabase/schemas/functions/find_api_key.sql
 -- find_api_key: args { prefix, hash (hex) };
@@ -3953,10 +3691,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_api_key(text) from public;
-grant execute on function mailer.find_api_key(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('find_api_key', array['authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_api_key', 'authenticator');
 
 -- supabase/schemas/functions/find_cancellable.sql
 -- find_cancellable: which emails a filter means, to be cancelled in chunks. args { filter, limit };
@@ -3979,10 +3714,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_cancellable(text) from public;
-grant execute on function mailer.find_cancellable(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('find_cancellable', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_cancellable', 'user', 'admin');
 
 -- supabase/schemas/functions/find_changeable.sql
 -- find_changeable: which emails a filter means, to be changed in chunks by change_emails.
@@ -4006,10 +3738,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_changeable(text) from public;
-grant execute on function mailer.find_changeable(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('find_changeable', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_changeable', 'user', 'admin');
 
 -- supabase/schemas/functions/find_dead_letters.sql
 -- find_dead_letters: which ones a filter means, to be replayed in chunks. args { filter, limit };
@@ -4038,10 +3767,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_dead_letters(text) from public;
-grant execute on function mailer.find_dead_letters(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('find_dead_letters', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_dead_letters', 'user', 'admin');
 
 -- supabase/schemas/functions/find_idempotent.sql
 -- find_idempotent: what an earlier request with this key was answered, before anything is
@@ -4069,10 +3795,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_idempotent(text) from public;
-grant execute on function mailer.find_idempotent(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('find_idempotent', array['accept'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_idempotent', 'accept');
 
 -- supabase/schemas/functions/find_session.sql
 -- find_session: args { hash (hex), ground (hex), former_grounds: [hex] (absent: none), idle_seconds,
@@ -4116,10 +3839,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_session(text) from public;
-grant execute on function mailer.find_session(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('find_session', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_session', 'console');
 
 -- supabase/schemas/functions/first_id_after.sql
 -- first_id_after: the smallest UUIDv7 of an instant. Ids of emails are made as they are accepted, so
@@ -4127,9 +3847,6 @@ insert into mailer.functions (name, roles) values ('find_session', array['consol
 create or replace function mailer.first_id_after(t timestamptz) returns uuid
 language sql stable set search_path = ''
 return (lpad(to_hex((extract(epoch from t) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid;
-
-revoke execute on function mailer.first_id_after(timestamptz) from public;
-grant execute on function mailer.first_id_after(timestamptz) to mailer_service;
 
 -- supabase/schemas/functions/forget_idempotent.sql
 -- forget_idempotent: looks at up to 5,000 keys whose time has come, longest first, and drops those
@@ -4173,10 +3890,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.forget_idempotent(text) from public;
-grant execute on function mailer.forget_idempotent(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('forget_idempotent', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('forget_idempotent', 'reconciler');
 
 -- supabase/schemas/functions/forget_minutes.sql
 -- forget_minutes: args { limit }; answer: how many minutes of 30 days ago were forgotten, the oldest
@@ -4197,10 +3911,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.forget_minutes(text) from public;
-grant execute on function mailer.forget_minutes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('forget_minutes', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('forget_minutes', 'maintenance');
 
 -- supabase/schemas/functions/forget_sessions.sql
 -- forget_sessions: args { limit }; answer: how many sessions past their time were forgotten, the
@@ -4220,10 +3931,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.forget_sessions(text) from public;
-grant execute on function mailer.forget_sessions(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('forget_sessions', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('forget_sessions', 'maintenance');
 
 -- supabase/schemas/functions/forget_webhook_deliveries.sql
 -- forget_webhook_deliveries: args { limit }; answer: how many were forgotten. What had its last try
@@ -4260,10 +3968,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.forget_webhook_deliveries(text) from public;
-grant execute on function mailer.forget_webhook_deliveries(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('forget_webhook_deliveries', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('forget_webhook_deliveries', 'maintenance');
 
 -- supabase/schemas/functions/get_email.sql
 -- get_email: args { id, details: bool, message: bool };
@@ -4291,10 +3996,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.get_email(text) from public;
-grant execute on function mailer.get_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('get_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('get_email', 'user', 'admin');
 
 -- supabase/schemas/functions/hold_email.sql
 -- hold_email: stops a pending email until a person releases it. args { id, origin };
@@ -4326,10 +4028,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.hold_email(text) from public;
-grant execute on function mailer.hold_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('hold_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('hold_email', 'user', 'admin');
 
 -- supabase/schemas/functions/is_living.sql
 -- is_living: whether a process beats. One that left, or that others found without a new beat in five
@@ -4344,9 +4043,6 @@ as $$
     and clock_timestamp() between p_worker.beat_at - p_silent and p_worker.beat_at + p_silent
 $$;
 
-revoke execute on function mailer.is_living(mailer.workers, interval) from public;
-grant execute on function mailer.is_living(mailer.workers, interval) to mailer_service;
-
 -- supabase/schemas/functions/is_paused.sql
 -- is_paused: whether emails of this owner in this region are not to be sent now.
 create or replace function mailer.is_paused(p_region text, p_owner text) returns boolean
@@ -4355,9 +4051,6 @@ return exists (select from mailer.pauses p
   where (p.kind = 'region' and p.name = p_region) or (p.kind = 'owner' and p.name = p_owner)
     or p.kind = 'database');
 
-revoke execute on function mailer.is_paused(text, text) from public;
-grant execute on function mailer.is_paused(text, text) to mailer_service;
-
 -- supabase/schemas/functions/is_transport_down.sql
 -- is_transport_down: whether a process knows that a transport, as it last said of it, lets nothing
 -- through: not once its next probe is overdue by 3 s, for want of an email that could be the probe.
@@ -4365,9 +4058,6 @@ create or replace function mailer.is_transport_down(transport jsonb) returns boo
 language sql stable
 return transport ->> 'breaker' <> 'closed'
   and coalesce((transport ->> 'nextProbeAt')::timestamptz > clock_timestamp() - interval '3 s', true);
-
-revoke execute on function mailer.is_transport_down(jsonb) from public;
-grant execute on function mailer.is_transport_down(jsonb) to mailer_service;
 
 -- supabase/schemas/functions/is_unvouched.sql
 -- is_unvouched: whether nothing may be claimed yet: the caller has not heard of the failover, or a
@@ -4388,9 +4078,6 @@ begin
         and w.stopped_at is null);
 end
 $$;
-
-revoke execute on function mailer.is_unvouched(text, text, timestamptz) from public;
-grant execute on function mailer.is_unvouched(text, text, timestamptz) to mailer_service;
 
 -- supabase/schemas/functions/journal_boundary.sql
 -- journal_boundary: the largest id there is, at a moment when no entry below it can appear any
@@ -4418,9 +4105,6 @@ exception
 end
 $$;
 
-revoke execute on function mailer.journal_boundary() from public;
-grant execute on function mailer.journal_boundary() to mailer_service;
-
 -- supabase/schemas/functions/journal_canonical.sql
 -- journal_canonical: the bytes of an entry that are hashed: JSON in UTF-8, its members in this
 -- order, spaced as json_build_object does; detail as jsonb prints it (members by length, then by
@@ -4436,8 +4120,7 @@ as $$
     'detail', j.detail)::text, 'UTF8')
 $$;
 
-revoke execute on function mailer.journal_canonical(mailer.journal, bigint, bigint) from public;
-grant execute on function mailer.journal_canonical(mailer.journal, bigint, bigint) to mailer_owner, mailer_service;
+grant execute on function mailer.journal_canonical(mailer.journal, bigint, bigint) to mailer_owner;
 
 -- supabase/schemas/functions/journal_lag.sql
 -- journal_lag: how far the sealer is behind. args {}; answer { unsealed, oldest_ms }.
@@ -4449,10 +4132,7 @@ as $$
   from mailer.count_unsealed(1000000) c
 $$;
 
-revoke execute on function mailer.journal_lag(text) from public;
-grant execute on function mailer.journal_lag(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('journal_lag', array['admin', 'sealer'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('journal_lag', 'admin', 'sealer');
 
 -- supabase/schemas/functions/journal_state.sql
 -- journal_state: what a checkpoint signs, of everybody's chains or of one owner's.
@@ -4494,10 +4174,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.journal_state(text) from public;
-grant execute on function mailer.journal_state(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('journal_state', array['user', 'admin', 'maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('journal_state', 'user', 'admin', 'maintenance');
 
 -- supabase/schemas/functions/keep_answer.sql
 -- keep_answer: the answer of a request that stores no emails, beside its Idempotency-Key.
@@ -4517,10 +4194,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.keep_answer(text) from public;
-grant execute on function mailer.keep_answer(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('keep_answer', array['accept'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('keep_answer', 'accept');
 
 -- supabase/schemas/functions/keep_checkpoint.sql
 -- keep_checkpoint: args { position, checkpoint: JSON as text }; answer { is_kept: false when there is one
@@ -4538,10 +4212,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.keep_checkpoint(text) from public;
-grant execute on function mailer.keep_checkpoint(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('keep_checkpoint', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('keep_checkpoint', 'maintenance');
 
 -- supabase/schemas/functions/keep_webhook_test.sql
 -- keep_webhook_test: what became of a test that its owner asked for. args { webhook_id, id, type,
@@ -4570,10 +4241,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.keep_webhook_test(text) from public;
-grant execute on function mailer.keep_webhook_test(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('keep_webhook_test', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('keep_webhook_test', 'user', 'admin');
 
 -- supabase/schemas/functions/key_kept_until.sql
 -- key_kept_until: how long a key is kept at least: a day after it was made and after the last of its
@@ -4588,17 +4256,11 @@ return (
     end)) + interval '24 hours'
   from unnest(k.email_ids) i (id) join mailer.emails e on e.id = i.id);
 
-revoke execute on function mailer.key_kept_until(mailer.idempotency_keys, timestamptz) from public;
-grant execute on function mailer.key_kept_until(mailer.idempotency_keys, timestamptz) to mailer_service;
-
 -- supabase/schemas/functions/key_of.sql
 -- key_of: id of the ring's key that made a ciphertext.
 create or replace function mailer.key_of(ciphertext text) returns text
 language sql immutable
 as $$ select split_part(ciphertext, '.', 2) $$;
-
-revoke execute on function mailer.key_of(text) from public;
-grant execute on function mailer.key_of(text) to mailer_service;
 
 -- supabase/schemas/functions/key_processes.sql
 -- key_processes: which keys the living processes write with.
@@ -4613,10 +4275,7 @@ as $$
     group by w.key_id) q
 $$;
 
-revoke execute on function mailer.key_processes(text) from public;
-grant execute on function mailer.key_processes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('key_processes', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('key_processes', 'keys');
 
 -- supabase/schemas/functions/keys_in_use.sql
 -- keys_in_use: how many rows each key of the ring still opens, a part of the table at a time.
@@ -4665,10 +4324,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.keys_in_use(text) from public;
-grant execute on function mailer.keys_in_use(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('keys_in_use', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('keys_in_use', 'keys');
 
 -- supabase/schemas/functions/list_admin_keys.sql
 -- list_admin_keys: args {}; answer { keys: [] }: those that count and act as an admin, at most 100, the
@@ -4685,10 +4341,7 @@ as $$
     order by a.created_at, a.id limit 100)
 $$;
 
-revoke execute on function mailer.list_admin_keys(text) from public;
-grant execute on function mailer.list_admin_keys(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_admin_keys', array['metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_admin_keys', 'metrics');
 
 -- supabase/schemas/functions/list_api_keys.sql
 -- list_api_keys: newest first by creation, revoked ones too.
@@ -4731,10 +4384,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_api_keys(text) from public;
-grant execute on function mailer.list_api_keys(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_api_keys', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_api_keys', 'user', 'admin');
 
 -- supabase/schemas/functions/list_checkpoints.sql
 -- list_checkpoints: args { before | null (a position, exclusive), offset, limit };
@@ -4758,10 +4408,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_checkpoints(text) from public;
-grant execute on function mailer.list_checkpoints(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_checkpoints', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_checkpoints', 'admin');
 
 -- supabase/schemas/functions/list_claims.sql
 -- list_claims: claims of a worker that its memory should hold by now. A worker audits itself: what
@@ -4802,10 +4449,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_claims(text) from public;
-grant execute on function mailer.list_claims(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_claims', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_claims', 'worker');
 
 -- supabase/schemas/functions/list_emails.sql
 -- list_emails: emails in the order of their creation, the newest first, or of their due time. Those
@@ -4879,10 +4523,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_emails(text) from public;
-grant execute on function mailer.list_emails(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_emails', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_emails', 'user', 'admin');
 
 -- supabase/schemas/functions/list_journal_heads.sql
 -- list_journal_heads: where each chain must have got to at least, by owner.
@@ -4915,10 +4556,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_journal_heads(text) from public;
-grant execute on function mailer.list_journal_heads(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_journal_heads', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_journal_heads', 'user', 'admin');
 
 -- supabase/schemas/functions/list_maintenance.sql
 -- list_maintenance: args {}; answer [{ name, started_at, ended_at, result }], by name.
@@ -4928,10 +4566,7 @@ return (select coalesce(json_agg(json_build_object('name', m.name,
     'started_at', m.started_at, 'ended_at', m.ended_at, 'result', m.result) order by m.name), '[]')::text
   from mailer.maintenance m);
 
-revoke execute on function mailer.list_maintenance(text) from public;
-grant execute on function mailer.list_maintenance(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_maintenance', array['admin', 'maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_maintenance', 'admin', 'maintenance');
 
 -- supabase/schemas/functions/list_owners.sql
 -- list_owners: whose emails there are, by name. args { limit, offset | null, after | null: a name };
@@ -4963,10 +4598,7 @@ as $$
     'has_more', (select count(*) from page) > (args::jsonb ->> 'limit')::integer)::text
 $$;
 
-revoke execute on function mailer.list_owners(text) from public;
-grant execute on function mailer.list_owners(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_owners', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_owners', 'admin');
 
 -- supabase/schemas/functions/list_pauses.sql
 -- list_pauses: args {}; answer [{ kind, name, paused_at, paused_by, reason }], the oldest first.
@@ -4976,10 +4608,7 @@ set search_path = ''
 return (select coalesce(json_agg(p order by p.paused_at, p.kind, p.name), '[]')::text
   from mailer.pauses p);
 
-revoke execute on function mailer.list_pauses(text) from public;
-grant execute on function mailer.list_pauses(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_pauses', array['admin', 'reconciler', 'metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_pauses', 'admin', 'reconciler', 'metrics');
 
 -- supabase/schemas/functions/list_processes.sql
 -- list_processes: processes that live, and those that ended without goodbye within the last day. args
@@ -5004,10 +4633,7 @@ as $$
   ) q
 $$;
 
-revoke execute on function mailer.list_processes(text) from public;
-grant execute on function mailer.list_processes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_processes', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_processes', 'admin');
 
 -- supabase/schemas/functions/list_webhook_deliveries.sql
 -- list_webhook_deliveries: newest first by creation. args { webhook_id, id | null,
@@ -5052,10 +4678,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_webhook_deliveries(text) from public;
-grant execute on function mailer.list_webhook_deliveries(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_webhook_deliveries', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_webhook_deliveries', 'user', 'admin');
 
 -- supabase/schemas/functions/list_webhooks.sql
 -- list_webhooks: newest first by creation. args { id | null, owner_id | null, limit, offset | null,
@@ -5097,10 +4720,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_webhooks(text) from public;
-grant execute on function mailer.list_webhooks(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_webhooks', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_webhooks', 'user', 'admin');
 
 -- supabase/schemas/functions/lock_journal.sql
 -- lock_journal: taken shared in the statement before every journal insert, which is a function's
@@ -5110,8 +4730,7 @@ create or replace function mailer.lock_journal() returns void
 language sql
 as $$ select pg_advisory_xact_lock_shared(7382640001) $$;
 
-revoke execute on function mailer.lock_journal() from public;
-grant execute on function mailer.lock_journal() to mailer_owner, mailer_service;
+grant execute on function mailer.lock_journal() to mailer_owner;
 
 -- supabase/schemas/functions/lost_claims.sql
 -- lost_claims: which of the emails that a worker holds are not its own any more: cancelled, or taken
@@ -5133,10 +4752,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.lost_claims(text) from public;
-grant execute on function mailer.lost_claims(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('lost_claims', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('lost_claims', 'worker');
 
 -- supabase/schemas/functions/move_wall_clocks.sql
 -- move_wall_clocks: what local times mean by other zone data; emails whose instant that changes are
@@ -5207,10 +4823,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.move_wall_clocks(text) from public;
-grant execute on function mailer.move_wall_clocks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('move_wall_clocks', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('move_wall_clocks', 'reconciler');
 
 -- supabase/schemas/functions/ms_until.sql
 -- ms_until: milliseconds until t, never negative, rounded up.
@@ -5218,8 +4831,7 @@ create or replace function mailer.ms_until(t timestamptz, from_time timestamptz)
 language sql immutable
 as $$ select greatest(0, ceil(extract(epoch from (t - from_time)) * 1000))::bigint $$;
 
-revoke execute on function mailer.ms_until(timestamptz, timestamptz) from public;
-grant execute on function mailer.ms_until(timestamptz, timestamptz) to mailer_owner, mailer_service;
+grant execute on function mailer.ms_until(timestamptz, timestamptz) to mailer_owner;
 
 -- supabase/schemas/functions/newest_position.sql
 -- newest_position: of the sealed entries that the caller may see; 0 when there is none.
@@ -5231,8 +4843,7 @@ as $$
     order by s.position desc limit 1), 0)
 $$;
 
-revoke execute on function mailer.newest_position() from public;
-grant execute on function mailer.newest_position() to mailer_owner, mailer_service;
+grant execute on function mailer.newest_position() to mailer_owner;
 
 -- supabase/schemas/functions/note_api_key_use.sql
 -- note_api_key_use: args { ids: [] }; answer {}. Writes at most once a minute for each key,
@@ -5249,10 +4860,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_api_key_use(text) from public;
-grant execute on function mailer.note_api_key_use(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('note_api_key_use', array['authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('note_api_key_use', 'authenticator');
 
 -- supabase/schemas/functions/note_incidents.sql
 -- note_incidents: journals what has gone wrong in the installation since the last call, by whichever
@@ -5317,10 +4925,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_incidents(text) from public;
-grant execute on function mailer.note_incidents(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('note_incidents', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('note_incidents', 'reconciler');
 
 -- supabase/schemas/functions/note_lag.sql
 -- note_lag: journals `<kind>.behind` when p_ms, by which something is behind, is p_from_ms or more,
@@ -5340,9 +4945,6 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_lag(text, text, bigint, bigint, bigint) from public;
-grant execute on function mailer.note_lag(text, text, bigint, bigint, bigint) to mailer_service;
-
 -- supabase/schemas/functions/note_refused_sign_in.sql
 -- note_refused_sign_in: args { reason, origin }; answer {}. It belongs to nobody, so only admins
 -- see it; whoever calls it bounds how often.
@@ -5360,10 +4962,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_refused_sign_in(text) from public;
-grant execute on function mailer.note_refused_sign_in(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('note_refused_sign_in', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('note_refused_sign_in', 'console');
 
 -- supabase/schemas/functions/note_verified.sql
 -- note_verified: up to where the journal was verified by parts, and what was found there.
@@ -5390,10 +4989,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_verified(text) from public;
-grant execute on function mailer.note_verified(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('note_verified', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('note_verified', 'maintenance');
 
 -- supabase/schemas/functions/oldest_due.sql
 -- oldest_due: since when the email that is due longest has been due by its own time; null: none is.
@@ -5435,9 +5031,6 @@ as $$
     from returned n where n.region = coalesce(of_region, n.region)) d
 $$;
 
-revoke execute on function mailer.oldest_due(text) from public;
-grant execute on function mailer.oldest_due(text) to mailer_service;
-
 -- supabase/schemas/functions/oldest_undelivered.sql
 -- oldest_undelivered: since when the event that has waited longest for an enabled webhook waits: one
 -- beyond its cursor, or one whose next try is due. null: none waits. is_healthy: webhooks that were
@@ -5461,9 +5054,6 @@ as $$
   where w.enabled and (not is_healthy or w.failures < 10)
 $$;
 
-revoke execute on function mailer.oldest_undelivered(boolean) from public;
-grant execute on function mailer.oldest_undelivered(boolean) to mailer_service;
-
 -- supabase/schemas/functions/oldest_unsealed.sql
 -- oldest_unsealed: when the oldest unsealed entry was written; null when there is none.
 create or replace function mailer.oldest_unsealed() returns timestamptz
@@ -5478,9 +5068,6 @@ as $$
       select j.at from mailer.journal j where j.id between g.from_id and g.to_id
       order by j.id limit 1) f) q
 $$;
-
-revoke execute on function mailer.oldest_unsealed() from public;
-grant execute on function mailer.oldest_unsealed() to mailer_service;
 
 -- supabase/schemas/functions/over_quota.sql
 -- over_quota: which of accept_emails' requests would take their owner over a quota, as
@@ -5547,9 +5134,6 @@ begin
 end
 $$;
 
-revoke execute on function mailer.over_quota(json, timestamptz) from public;
-grant execute on function mailer.over_quota(json, timestamptz) to mailer_service;
-
 -- supabase/schemas/functions/pause_sending.sql
 -- pause_sending: args { kind: region | owner, name, reason, origin | null }
 -- answer { kind, name, paused_at, paused_by, reason }: of the pause in force, which may be an
@@ -5584,10 +5168,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.pause_sending(text) from public;
-grant execute on function mailer.pause_sending(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('pause_sending', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('pause_sending', 'admin');
 
 -- supabase/schemas/functions/pending_regions.sql
 -- pending_regions: the regions that have emails waiting, anybody's. An entry of an index for each,
@@ -5676,11 +5257,6 @@ begin
 end
 $$;
 
-revoke execute on function mailer.pick_due(text, timestamptz, text[], integer, integer, jsonb, uuid[])
-  from public;
-grant execute on function mailer.pick_due(text, timestamptz, text[], integer, integer, jsonb, uuid[])
-  to mailer_service;
-
 -- supabase/schemas/functions/probe_request.sql
 -- probe_request: when an admin last wanted a transport tried at once. args { transport };
 -- answer { asked_at | null, age_ms | null }: age_ms by the database's clock.
@@ -5693,10 +5269,7 @@ as $$
   from mailer.probe_requests p where p.transport = args::jsonb ->> 'transport'
 $$;
 
-revoke execute on function mailer.probe_request(text) from public;
-grant execute on function mailer.probe_request(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('probe_request', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('probe_request', 'reconciler');
 
 -- supabase/schemas/functions/queue_stats.sql
 -- queue_stats: counts of emails, the caller's own or, for an admin, everybody's.
@@ -5768,10 +5341,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.queue_stats(text) from public;
-grant execute on function mailer.queue_stats(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('queue_stats', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('queue_stats', 'user', 'admin');
 
 -- supabase/schemas/functions/read_audit.sql
 -- read_audit: sealed entries by what is asked of them, with their proof.
@@ -5829,10 +5399,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_audit(text) from public;
-grant execute on function mailer.read_audit(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('read_audit', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_audit', 'user', 'admin');
 
 -- supabase/schemas/functions/read_chains.sql
 -- read_chains: a part of the sealed journal, with what its chains follow on and end in.
@@ -5878,10 +5445,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_chains(text) from public;
-grant execute on function mailer.read_chains(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_chains', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_chains', 'maintenance');
 
 -- supabase/schemas/functions/read_events.sql
 -- read_events: sealed entries that callers may hear of, in pages.
@@ -5967,10 +5531,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_events(text) from public;
-grant execute on function mailer.read_events(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('read_events', array['user', 'admin', 'follower'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_events', 'user', 'admin', 'follower');
 
 -- supabase/schemas/functions/read_figures.sql
 -- read_figures: what an operator sees, for metrics and `doctor`: how things stand in the whole
@@ -6036,10 +5597,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_figures(text) from public;
-grant execute on function mailer.read_figures(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_figures', array['metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_figures', 'metrics');
 
 -- supabase/schemas/functions/read_fleet.sql
 -- read_fleet: the living processes, and what each said of itself last. args {};
@@ -6054,10 +5612,7 @@ as $$
   where mailer.is_living(w, interval '5 seconds')
 $$;
 
-revoke execute on function mailer.read_fleet(text) from public;
-grant execute on function mailer.read_fleet(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_fleet', array['metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_fleet', 'metrics');
 
 -- supabase/schemas/functions/read_journal.sql
 -- read_journal: sealed entries after a position, in order of position.
@@ -6100,10 +5655,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_journal(text) from public;
-grant execute on function mailer.read_journal(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('read_journal', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_journal', 'user', 'admin');
 
 -- supabase/schemas/functions/read_message.sql
 -- read_message: the message of a claimed email that was too large to come with the claim.
@@ -6122,10 +5674,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_message(text) from public;
-grant execute on function mailer.read_message(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_message', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_message', 'worker');
 
 -- supabase/schemas/functions/read_minutes.sql
 -- read_minutes: what all processes did, summed over steps of time.
@@ -6167,10 +5716,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_minutes(text) from public;
-grant execute on function mailer.read_minutes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_minutes', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_minutes', 'admin');
 
 -- supabase/schemas/functions/recent_writers.sql
 -- recent_writers: where the log of this server is, and which owners something was written for lately,
@@ -6224,10 +5770,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.recent_writers(text) from public;
-grant execute on function mailer.recent_writers(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('recent_writers', array['reader'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('recent_writers', 'reader');
 
 -- supabase/schemas/functions/recipients_json.sql
 -- recipients_json: the recipients of an email as readers are told them, by their position.
@@ -6240,8 +5783,7 @@ as $$
   from mailer.recipients r where r.email_id = id
 $$;
 
-revoke execute on function mailer.recipients_json(uuid) from public;
-grant execute on function mailer.recipients_json(uuid) to mailer_owner, mailer_service;
+grant execute on function mailer.recipients_json(uuid) to mailer_owner;
 
 -- supabase/schemas/functions/record_action.sql
 -- record_action: what a person did to the program itself, beside what happened to an email.
@@ -6268,10 +5810,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.record_action(text) from public;
-grant execute on function mailer.record_action(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('record_action', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('record_action', 'admin');
 
 -- supabase/schemas/functions/record_minutes.sql
 -- record_minutes: what a process did in some minutes.
@@ -6301,10 +5840,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.record_minutes(text) from public;
-grant execute on function mailer.record_minutes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('record_minutes', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('record_minutes', 'reconciler');
 
 -- supabase/schemas/functions/record_webhook_deliveries.sql
 -- record_webhook_deliveries: what became of tries, and how far the endpoint has got.
@@ -6376,10 +5912,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.record_webhook_deliveries(text) from public;
-grant execute on function mailer.record_webhook_deliveries(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('record_webhook_deliveries', array['webhooks'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('record_webhook_deliveries', 'webhooks');
 
 -- supabase/schemas/functions/refuse_journal_change.sql
 -- refuse_journal_change: entries are only ever added, unsealed, and then sealed once; also for the
@@ -6392,9 +5925,6 @@ begin
     using errcode = 'check_violation';
 end
 $$;
-
-revoke execute on function mailer.refuse_journal_change() from public;
-grant execute on function mailer.refuse_journal_change() to mailer_service;
 
 -- supabase/schemas/functions/refuse_requests.sql
 -- refuse_requests: which requests store nothing, as { <place from 1>: answer }; the keys of the
@@ -6452,9 +5982,6 @@ begin
 end
 $$;
 
-revoke execute on function mailer.refuse_requests(json, timestamptz) from public;
-grant execute on function mailer.refuse_requests(json, timestamptz) to mailer_service;
-
 -- supabase/schemas/functions/region_status.sql
 -- region_status: how a region stands. args { region, dead_after_ms, silent_ms, count_max };
 -- answer { oldest_due_ms (from an email's own time), due_unclaimed (counted up to count_max),
@@ -6487,10 +6014,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.region_status(text) from public;
-grant execute on function mailer.region_status(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('region_status', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('region_status', 'reconciler');
 
 -- supabase/schemas/functions/release_email.sql
 -- release_email: lets a held email go.
@@ -6525,10 +6049,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.release_email(text) from public;
-grant execute on function mailer.release_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('release_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('release_email', 'user', 'admin');
 
 -- supabase/schemas/functions/release_emails.sql
 -- release_emails: returns claimed emails, no attempt spent.
@@ -6606,10 +6127,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.release_emails(text) from public;
-grant execute on function mailer.release_emails(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('release_emails', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('release_emails', 'worker');
 
 -- supabase/schemas/functions/renew_session.sql
 -- renew_session: args { hash (hex), is_admin, ground (hex) | null, kid | null, thumbprint | null,
@@ -6640,10 +6158,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.renew_session(text) from public;
-grant execute on function mailer.renew_session(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('renew_session', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('renew_session', 'console');
 
 -- supabase/schemas/functions/replay_action.sql
 -- replay_action: what the journal calls it when replay_row takes an email out of this state.
@@ -6651,8 +6166,7 @@ create or replace function mailer.replay_action(from_state text) returns text
 language sql immutable
 as $$ select case from_state when 'held' then 'email.released' else 'email.replayed' end $$;
 
-revoke execute on function mailer.replay_action(text) from public;
-grant execute on function mailer.replay_action(text) to mailer_owner, mailer_service;
+grant execute on function mailer.replay_action(text) to mailer_owner;
 
 -- supabase/schemas/functions/replay_email.sql
 -- replay_email: a person sends a dead letter again, to those who have not got it; one that is
@@ -6700,10 +6214,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replay_email(text) from public;
-grant execute on function mailer.replay_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('replay_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('replay_email', 'user', 'admin');
 
 -- supabase/schemas/functions/replay_emails.sql
 -- replay_emails: a person sends many dead letters again, to those who have not got them.
@@ -6786,10 +6297,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replay_emails(text) from public;
-grant execute on function mailer.replay_emails(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('replay_emails', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('replay_emails', 'user', 'admin');
 
 -- supabase/schemas/functions/replay_row.sql
 -- replay_row: sends one email again to those who have not got it, or releases it when it is
@@ -6847,8 +6355,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replay_row(mailer.emails, timestamptz, boolean, boolean) from public;
-grant execute on function mailer.replay_row(mailer.emails, timestamptz, boolean, boolean) to mailer_owner, mailer_service;
+grant execute on function mailer.replay_row(mailer.emails, timestamptz, boolean, boolean) to mailer_owner;
 
 -- supabase/schemas/functions/replay_webhook_events.sql
 -- replay_webhook_events: events that are to be delivered again, or for the first time.
@@ -6892,10 +6399,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replay_webhook_events(text) from public;
-grant execute on function mailer.replay_webhook_events(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('replay_webhook_events', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('replay_webhook_events', 'user', 'admin');
 
 -- supabase/schemas/functions/replayed_answer.sql
 -- replayed_answer: writes the journal for a replay_row of one email, and answers
@@ -6922,8 +6426,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replayed_answer(mailer.emails, mailer.emails, jsonb, text) from public;
-grant execute on function mailer.replayed_answer(mailer.emails, mailer.emails, jsonb, text) to mailer_owner, mailer_service;
+grant execute on function mailer.replayed_answer(mailer.emails, mailer.emails, jsonb, text) to mailer_owner;
 
 -- supabase/schemas/functions/report_state.sql
 -- report_state: keeps what a process says of itself, for others to read, and journals a transport
@@ -6975,10 +6478,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.report_state(text) from public;
-grant execute on function mailer.report_state(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('report_state', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('report_state', 'reconciler');
 
 -- supabase/schemas/functions/request_probe.sql
 -- request_probe: an admin asks the processes that hold a transport's breaker open to try it now.
@@ -7014,10 +6514,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.request_probe(text) from public;
-grant execute on function mailer.request_probe(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('request_probe', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('request_probe', 'admin');
 
 -- supabase/schemas/functions/reserve_slots.sql
 -- reserve_slots: moments at which a message may be handed to the next hop.
@@ -7073,10 +6570,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.reserve_slots(text) from public;
-grant execute on function mailer.reserve_slots(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('reserve_slots', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('reserve_slots', 'worker');
 
 -- supabase/schemas/functions/reset_crashes.sql
 -- reset_crashes: an attempt that was settled, by whatever outcome, clears an email of suspicion; so
@@ -7089,9 +6583,6 @@ begin
   return new;
 end
 $$;
-
-revoke execute on function mailer.reset_crashes() from public;
-grant execute on function mailer.reset_crashes() to mailer_service;
 
 -- supabase/schemas/functions/restored_due.sql
 -- restored_due: up to p_limit emails of each region that a restored or copied database may send again:
@@ -7115,9 +6606,6 @@ begin
     order by e.next_attempt_at limit p_limit) d;
 end
 $$;
-
-revoke execute on function mailer.restored_due(timestamptz, timestamptz, integer) from public;
-grant execute on function mailer.restored_due(timestamptz, timestamptz, integer) to mailer_service;
 
 -- supabase/schemas/functions/restored_report.sql
 -- restored_report: what a restored or copied database may send again. args { count_max };
@@ -7147,10 +6635,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.restored_report(text) from public;
-grant execute on function mailer.restored_report(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('restored_report', array['admin', 'reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('restored_report', 'admin', 'reconciler');
 
 -- supabase/schemas/functions/resume_restored.sql
 -- resume_restored: a person's decision about a restored or copied database.
@@ -7208,10 +6693,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.resume_restored(text) from public;
-grant execute on function mailer.resume_restored(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('resume_restored', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('resume_restored', 'admin');
 
 -- supabase/schemas/functions/resume_sending.sql
 -- resume_sending: args { kind, name, reason | null, origin | null }; answer { was_paused }.
@@ -7241,10 +6723,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.resume_sending(text) from public;
-grant execute on function mailer.resume_sending(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('resume_sending', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('resume_sending', 'admin');
 
 -- supabase/schemas/functions/return_claims.sql
 -- return_claims: ends claims of a worker that nobody in it holds.
@@ -7308,10 +6787,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.return_claims(text) from public;
-grant execute on function mailer.return_claims(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('return_claims', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('return_claims', 'worker');
 
 -- supabase/schemas/functions/revoke_api_key.sql
 -- revoke_api_key: args { id, origin }; answer { kind: "revoked", key } | { kind: "not_found" }.
@@ -7352,10 +6828,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.revoke_api_key(text) from public;
-grant execute on function mailer.revoke_api_key(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('revoke_api_key', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('revoke_api_key', 'user', 'admin');
 
 -- supabase/schemas/functions/revoke_claim.sql
 -- revoke_claim: every change that a person makes raises the version. One made before the fence
@@ -7375,8 +6848,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.revoke_claim() from public;
-grant execute on function mailer.revoke_claim() to mailer_owner, mailer_service;
+grant execute on function mailer.revoke_claim() to mailer_owner;
 
 -- supabase/schemas/functions/rewrap_emails.sql
 -- rewrap_emails: puts data keys under another key, and what was made with the former index key.
@@ -7422,10 +6894,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.rewrap_emails(text) from public;
-grant execute on function mailer.rewrap_emails(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('rewrap_emails', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('rewrap_emails', 'keys');
 
 -- supabase/schemas/functions/rewrap_webhooks.sql
 -- rewrap_webhooks: args [{ id, old, new }]; answer: how many were changed.
@@ -7445,10 +6914,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.rewrap_webhooks(text) from public;
-grant execute on function mailer.rewrap_webhooks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('rewrap_webhooks', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('rewrap_webhooks', 'keys');
 
 -- supabase/schemas/functions/rewrite_answers.sql
 -- rewrite_answers: args [{ owner_id, path, key, old, new }]; answer: how many were changed.
@@ -7472,10 +6938,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.rewrite_answers(text) from public;
-grant execute on function mailer.rewrite_answers(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('rewrite_answers', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('rewrite_answers', 'keys');
 
 -- supabase/schemas/functions/run_as_owner.sql
 -- run_as_owner: runs a function as mailer_owner, under row-level security for the claims' sub. call_as
@@ -7603,9 +7066,6 @@ begin
 end
 $$;
 
-revoke execute on function mailer.seal_batch(bigint, integer) from public;
-grant execute on function mailer.seal_batch(bigint, integer) to mailer_service;
-
 -- supabase/schemas/functions/seal_journal.sql
 -- seal_journal: seals what was not yet, oldest id first.
 --
@@ -7651,10 +7111,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.seal_journal(text) from public;
-grant execute on function mailer.seal_journal(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('seal_journal', array['sealer'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('seal_journal', 'sealer');
 
 -- supabase/schemas/functions/set_dead_at.sql
 -- set_dead_at: a trigger, because several functions make dead letters.
@@ -7668,9 +7125,6 @@ begin
   return new;
 end
 $$;
-
-revoke execute on function mailer.set_dead_at() from public;
-grant execute on function mailer.set_dead_at() to mailer_service;
 
 -- supabase/schemas/functions/settle_attempts.sql
 -- settle_attempts: the one write that ends an attempt.
@@ -7848,10 +7302,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.settle_attempts(text) from public;
-grant execute on function mailer.settle_attempts(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('settle_attempts', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('settle_attempts', 'worker');
 
 -- supabase/schemas/functions/shown_state.sql
 -- shown_state: an email's state as readers are told it.
@@ -7859,8 +7310,7 @@ create or replace function mailer.shown_state(state text, fenced_at timestamptz)
 language sql immutable
 return case when state = 'sending' and fenced_at is null then 'pending' else state end;
 
-revoke execute on function mailer.shown_state(text, timestamptz) from public;
-grant execute on function mailer.shown_state(text, timestamptz) to mailer_owner, mailer_service;
+grant execute on function mailer.shown_state(text, timestamptz) to mailer_owner;
 
 -- supabase/schemas/functions/shred_email.sql
 -- shred_email: destroys the content of an email that has ended.
@@ -7905,10 +7355,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.shred_email(text) from public;
-grant execute on function mailer.shred_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('shred_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('shred_email', 'user', 'admin');
 
 -- supabase/schemas/functions/shred_old.sql
 -- shred_old: destroys the content of emails that ended more than `days` ago (RETENTION_DAYS).
@@ -7957,10 +7404,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.shred_old(text) from public;
-grant execute on function mailer.shred_old(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('shred_old', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('shred_old', 'maintenance');
 
 -- supabase/schemas/functions/silent_regions.sql
 -- silent_regions: regions with pending emails in which nothing has sent for silent_ms, or that
@@ -7980,9 +7424,6 @@ as $$
   where n.region is not null
     and (r.name is null or r.beat_at < clock_timestamp() - silent_ms * interval '1 ms')
 $$;
-
-revoke execute on function mailer.silent_regions(bigint) from public;
-grant execute on function mailer.silent_regions(bigint) to mailer_service;
 
 -- supabase/schemas/functions/stale_answers.sql
 -- stale_answers: kept answers that another key than this one encrypted.
@@ -8023,10 +7464,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.stale_answers(text) from public;
-grant execute on function mailer.stale_answers(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stale_answers', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stale_answers', 'keys');
 
 -- supabase/schemas/functions/stale_emails.sql
 -- stale_emails: emails whose data key another key than this one wraps, with all that a rotation
@@ -8071,10 +7509,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.stale_emails(text) from public;
-grant execute on function mailer.stale_emails(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stale_emails', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stale_emails', 'keys');
 
 -- supabase/schemas/functions/stale_wall_clocks.sql
 -- stale_wall_clocks: emails that wait for a local time, which zone data of these versions resolved.
@@ -8098,10 +7533,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.stale_wall_clocks(text) from public;
-grant execute on function mailer.stale_wall_clocks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stale_wall_clocks', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stale_wall_clocks', 'reconciler');
 
 -- supabase/schemas/functions/stale_webhooks.sql
 -- stale_webhooks: endpoints whose data key another key than this one wraps. args { key_id };
@@ -8114,10 +7546,7 @@ as $$
   from mailer.webhooks w where mailer.key_of(w.wrapped_key) <> args::jsonb ->> 'key_id'
 $$;
 
-revoke execute on function mailer.stale_webhooks(text) from public;
-grant execute on function mailer.stale_webhooks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stale_webhooks', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stale_webhooks', 'keys');
 
 -- supabase/schemas/functions/start_session.sql
 -- start_session: args { hash (hex), replaces (hex) | null, owner_id, is_admin, via, lasts_seconds,
@@ -8154,10 +7583,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.start_session(text) from public;
-grant execute on function mailer.start_session(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('start_session', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('start_session', 'console');
 
 -- supabase/schemas/functions/stop_worker.sql
 -- stop_worker: a process leaves in order; what it may still hold is taken over at once.
@@ -8171,10 +7597,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.stop_worker(text) from public;
-grant execute on function mailer.stop_worker(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stop_worker', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stop_worker', 'reconciler');
 
 -- supabase/schemas/functions/system_mark.sql
 -- system_mark: the system identifier, which initdb gives a cluster and a copy of its files keeps; null
@@ -8188,9 +7611,6 @@ exception
   when others then return null;
 end
 $$;
-
-revoke execute on function mailer.system_mark() from public;
-grant execute on function mailer.system_mark() to mailer_service;
 
 -- supabase/schemas/functions/take_over.sql
 -- take_over: frees what dead workers held.
@@ -8362,10 +7782,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.take_over(text) from public;
-grant execute on function mailer.take_over(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('take_over', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('take_over', 'reconciler');
 
 -- supabase/schemas/functions/texts_of.sql
 -- texts_of: a text or a list of texts, as a list.
@@ -8377,8 +7794,7 @@ as $$
     else array[value #>> '{}'] end
 $$;
 
-revoke execute on function mailer.texts_of(jsonb) from public;
-grant execute on function mailer.texts_of(jsonb) to mailer_owner, mailer_service;
+grant execute on function mailer.texts_of(jsonb) to mailer_owner;
 
 -- supabase/schemas/functions/timeline.sql
 -- timeline: of this database's write-ahead log, which a failover or a restored backup changes; null
@@ -8393,9 +7809,6 @@ exception
 end
 $$;
 
-revoke execute on function mailer.timeline() from public;
-grant execute on function mailer.timeline() to mailer_service;
-
 -- supabase/schemas/functions/unpaused_due.sql
 -- unpaused_due: since when the region's email that is due longest, and of no owner whose sending is
 -- paused, has been due; null: none is. Looks at the 1,000 that are due longest.
@@ -8409,17 +7822,13 @@ as $$
   where not exists (select from mailer.pauses p where p.kind = 'owner' and p.name = q.owner_id)
 $$;
 
-revoke execute on function mailer.unpaused_due(text) from public;
-grant execute on function mailer.unpaused_due(text) to mailer_service;
-
 -- supabase/schemas/functions/utc_text.sql
 -- utc_text: an instant as canonical entries have it: UTC, microseconds.
 create or replace function mailer.utc_text(t timestamptz) returns text
 language sql stable
 as $$ select to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
-revoke execute on function mailer.utc_text(timestamptz) from public;
-grant execute on function mailer.utc_text(timestamptz) to mailer_owner, mailer_service;
+grant execute on function mailer.utc_text(timestamptz) to mailer_owner;
 
 -- supabase/schemas/functions/vouch_attempts.sql
 -- vouch_attempts: writes again what a worker fenced, and what came of it, where a failover lost it.
@@ -8495,10 +7904,7 @@ begin
 end
 $$;
 
-revoke execute on function mailer.vouch_attempts(text) from public;
-grant execute on function mailer.vouch_attempts(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('vouch_attempts', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('vouch_attempts', 'worker');
 
 -- supabase/schemas/functions/webhook_delivery_json.sql
 -- webhook_delivery_json: a delivery as its owner is told of it; `answer` is ciphertext.
@@ -8512,8 +7918,7 @@ as $$
     'last_try_at', d.last_try_at, 'next_try_at', d.next_try_at)
 $$;
 
-revoke execute on function mailer.webhook_delivery_json(mailer.webhook_deliveries) from public;
-grant execute on function mailer.webhook_delivery_json(mailer.webhook_deliveries) to mailer_owner, mailer_service;
+grant execute on function mailer.webhook_delivery_json(mailer.webhook_deliveries) to mailer_owner;
 
 -- supabase/schemas/functions/webhook_figures.sql
 -- webhook_figures: what an operator sees of webhooks, for metrics. args {}; answer { enabled, failing,
@@ -8529,10 +7934,7 @@ as $$
       coalesce(mailer.ms_until(clock_timestamp(), mailer.oldest_undelivered(false)), 0)))::text
 $$;
 
-revoke execute on function mailer.webhook_figures(text) from public;
-grant execute on function mailer.webhook_figures(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('webhook_figures', array['metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('webhook_figures', 'metrics');
 
 -- supabase/schemas/functions/webhook_json.sql
 -- webhook_json: an endpoint as its owner is told of it; its secret is ciphertext.
@@ -8548,8 +7950,7 @@ as $$
     'secret', w.secret)
 $$;
 
-revoke execute on function mailer.webhook_json(mailer.webhooks) from public;
-grant execute on function mailer.webhook_json(mailer.webhooks) to mailer_owner, mailer_service;
+grant execute on function mailer.webhook_json(mailer.webhooks) to mailer_owner;
 
 -- supabase/schemas/functions/webhook_status.sql
 -- webhook_status: how the endpoints do, for /health. args {}; answer { enabled, failing, disabled
@@ -8564,10 +7965,7 @@ as $$
   from mailer.webhooks w
 $$;
 
-revoke execute on function mailer.webhook_status(text) from public;
-grant execute on function mailer.webhook_status(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('webhook_status', array['webhooks', 'metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('webhook_status', 'webhooks', 'metrics');
 
 -- supabase/schemas/functions/zone_data_in_use.sql
 -- zone_data_in_use: by which versions of the zone data the local times were resolved that emails wait
@@ -8592,10 +7990,7 @@ as $$
   from used u where u.version is not null
 $$;
 
-revoke execute on function mailer.zone_data_in_use(text) from public;
-grant execute on function mailer.zone_data_in_use(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('zone_data_in_use', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('zone_data_in_use', 'reconciler');
 
 -- supabase/schemas/triggers.sql
 -- What holds whoever writes, also at a SQL console.
@@ -8708,12 +8103,10 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"5e568729a65805af"}';
+return '{"version":"20261130000001","digest":"e968c6e8310ecf06"}';
 
-revoke execute on function mailer.schema_version(text) from public;
-grant execute on function mailer.schema_version(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('schema_version', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('schema_version', 'reconciler');
+call mailer.close_functions();
 $taskforce_mailer$;
 begin
   if exists (

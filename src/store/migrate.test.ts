@@ -152,6 +152,33 @@ describe("migrate", () => {
   });
 });
 
+describe("close_functions, which ends every migration", () => {
+  test("takes what it makes from the public, and gives it to the roles it was offered to", async () => {
+    const url = await emptyDatabase();
+    const later: Migration = {
+      version: "99991231000000",
+      name: "later",
+      sql: `create function mailer.later(args text) returns text language sql return args;
+            create function mailer.later_inner() returns text language sql return 'x';
+            call mailer.offer('later', 'user', 'admin');
+            call mailer.close_functions();`,
+    };
+    await migrateAt(url, [...MIGRATIONS, later]);
+    const executors = await runOnce(
+      url,
+      `select f, array(select r from unnest('{mailer_client,mailer_owner,mailer_service}'::text[]) r
+         where has_function_privilege(r, f::regprocedure, 'execute')) as by
+       from unnest('{mailer.later(text),mailer.later_inner()}'::text[]) f
+       union all select 'functions', roles from mailer.functions where name = 'later'`,
+    );
+    expect(executors).toEqual([
+      { f: "mailer.later(text)", by: ["mailer_owner", "mailer_service"] },
+      { f: "mailer.later_inner()", by: ["mailer_service"] },
+      { f: "functions", by: ["user", "admin"] },
+    ]);
+  });
+});
+
 describe("a database of an earlier schema", () => {
   async function refusedAt(url: string): Promise<EarlierSchemaError> {
     const error = await rejection(migrateAt(url));

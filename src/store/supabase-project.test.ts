@@ -75,7 +75,9 @@ describe("supabase/schemas", () => {
   test("has one function in each file of functions/, of the file's name and with its contract", async () => {
     for (const { path, sql } of await schemaFiles()) {
       if (!path.startsWith("schemas/functions/")) continue;
-      const made = [...sql.matchAll(/^create or replace (?:function|aggregate) \w+\.(\w+)/gm)];
+      const made = [
+        ...sql.matchAll(/^create or replace (?:function|procedure|aggregate) \w+\.(\w+)/gm),
+      ];
       expect(made.map(([, name]) => `schemas/functions/${name}.sql`)).toEqual([path]);
       expect(sql).toStartWith(`-- ${made[0]?.[1]}: `);
     }

@@ -3,9 +3,7 @@
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"5e568729a65805af"}';
+return '{"version":"20261130000001","digest":"e968c6e8310ecf06"}';
 
-revoke execute on function mailer.schema_version(text) from public;
-grant execute on function mailer.schema_version(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('schema_version', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('schema_version', 'reconciler');
+call mailer.close_functions();

@@ -132,7 +132,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.accept_emails(text) from public;
-grant execute on function mailer.accept_emails(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('accept_emails', array['accept'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('accept_emails', 'accept');

@@ -7,5 +7,4 @@ as $$
     'expires_at', k.expires_at, 'last_used_at', k.last_used_at, 'revoked_at', k.revoked_at, 'made_by', k.made_by)
 $$;
 
-revoke execute on function mailer.api_key_json(mailer.api_keys) from public;
-grant execute on function mailer.api_key_json(mailer.api_keys) to mailer_owner, mailer_service;
+grant execute on function mailer.api_key_json(mailer.api_keys) to mailer_owner;

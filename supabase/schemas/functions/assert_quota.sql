@@ -21,5 +21,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.assert_quota(text, bigint, bigint) from public;
-grant execute on function mailer.assert_quota(text, bigint, bigint) to mailer_owner, mailer_service;
+grant execute on function mailer.assert_quota(text, bigint, bigint) to mailer_owner;

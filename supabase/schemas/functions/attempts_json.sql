@@ -9,5 +9,4 @@ as $$
   from mailer.attempts a where a.email_id = id
 $$;
 
-revoke execute on function mailer.attempts_json(uuid) from public;
-grant execute on function mailer.attempts_json(uuid) to mailer_owner, mailer_service;
+grant execute on function mailer.attempts_json(uuid) to mailer_owner;

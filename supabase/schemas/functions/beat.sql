@@ -61,7 +61,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.beat(text) from public;
-grant execute on function mailer.beat(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('beat', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('beat', 'reconciler');

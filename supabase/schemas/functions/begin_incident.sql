@@ -16,6 +16,3 @@ begin
   end if;
 end
 $$;
-
-revoke execute on function mailer.begin_incident(text, text, text, text, jsonb) from public;
-grant execute on function mailer.begin_incident(text, text, text, text, jsonb) to mailer_service;

@@ -25,7 +25,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.begin_maintenance(text) from public;
-grant execute on function mailer.begin_maintenance(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('begin_maintenance', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('begin_maintenance', 'maintenance');

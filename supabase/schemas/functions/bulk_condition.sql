@@ -31,5 +31,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.bulk_condition(jsonb) from public;
-grant execute on function mailer.bulk_condition(jsonb) to mailer_owner, mailer_service;
+grant execute on function mailer.bulk_condition(jsonb) to mailer_owner;

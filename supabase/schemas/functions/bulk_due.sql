@@ -7,5 +7,4 @@ as $$
     else format('(e.scheduled_at + %L * interval ''1 s'')', (args ->> 'shift_seconds')::bigint) end
 $$;
 
-revoke execute on function mailer.bulk_due(jsonb) from public;
-grant execute on function mailer.bulk_due(jsonb) to mailer_owner, mailer_service;
+grant execute on function mailer.bulk_due(jsonb) to mailer_owner;

@@ -45,7 +45,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.cancel_email(text) from public;
-grant execute on function mailer.cancel_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('cancel_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('cancel_email', 'user', 'admin');

@@ -34,7 +34,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.cancel_emails(text) from public;
-grant execute on function mailer.cancel_emails(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('cancel_emails', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('cancel_emails', 'user', 'admin');

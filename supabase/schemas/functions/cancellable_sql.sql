@@ -11,5 +11,4 @@ as $$
         where a.email_id = e.id and a.outcome = 'uncertain'))$sql$
 $$;
 
-revoke execute on function mailer.cancellable_sql() from public;
-grant execute on function mailer.cancellable_sql() to mailer_owner, mailer_service;
+grant execute on function mailer.cancellable_sql() to mailer_owner;

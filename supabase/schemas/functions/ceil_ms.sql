@@ -5,5 +5,4 @@ create or replace function mailer.ceil_ms(t timestamptz) returns timestamptz
 language sql stable
 return date_trunc('milliseconds', t + interval '999 microseconds');
 
-revoke execute on function mailer.ceil_ms(timestamptz) from public;
-grant execute on function mailer.ceil_ms(timestamptz) to mailer_owner, mailer_service;
+grant execute on function mailer.ceil_ms(timestamptz) to mailer_owner;

@@ -2,6 +2,3 @@
 create or replace aggregate mailer.chain(head bytea, canonical bytea) (
   sfunc = mailer.chain_link, stype = bytea
 );
-
-revoke execute on function mailer.chain(bytea, bytea) from public;
-grant execute on function mailer.chain(bytea, bytea) to mailer_service;

@@ -4,6 +4,3 @@
 create or replace function mailer.chain_link(hash bytea, head bytea, canonical bytea) returns bytea
 language sql immutable
 as $$ select sha256(coalesce(hash, head) || canonical) $$;
-
-revoke execute on function mailer.chain_link(bytea, bytea, bytea) from public;
-grant execute on function mailer.chain_link(bytea, bytea, bytea) to mailer_service;

@@ -66,7 +66,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.change_email(text) from public;
-grant execute on function mailer.change_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('change_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('change_email', 'user', 'admin');

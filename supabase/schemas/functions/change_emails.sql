@@ -64,7 +64,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.change_emails(text) from public;
-grant execute on function mailer.change_emails(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('change_emails', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('change_emails', 'user', 'admin');

@@ -16,5 +16,4 @@ as $$
   end
 $$;
 
-revoke execute on function mailer.change_refusal(mailer.emails, boolean) from public;
-grant execute on function mailer.change_refusal(mailer.emails, boolean) to mailer_owner, mailer_service;
+grant execute on function mailer.change_refusal(mailer.emails, boolean) to mailer_owner;

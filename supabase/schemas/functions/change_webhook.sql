@@ -49,7 +49,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.change_webhook(text) from public;
-grant execute on function mailer.change_webhook(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('change_webhook', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('change_webhook', 'user', 'admin');

@@ -117,7 +117,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.check_counts(text) from public;
-grant execute on function mailer.check_counts(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('check_counts', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('check_counts', 'maintenance');

@@ -28,6 +28,3 @@ begin
     using errcode = 'check_violation';
 end
 $$;
-
-revoke execute on function mailer.check_edge() from public;
-grant execute on function mailer.check_edge() to mailer_service;

@@ -34,7 +34,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.check_key(text) from public;
-grant execute on function mailer.check_key(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('check_key', array['reconciler', 'keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('check_key', 'reconciler', 'keys');

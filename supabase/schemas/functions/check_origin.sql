@@ -77,7 +77,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.check_origin(text) from public;
-grant execute on function mailer.check_origin(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('check_origin', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('check_origin', 'reconciler');

@@ -226,7 +226,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.claim_due(text) from public;
-grant execute on function mailer.claim_due(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('claim_due', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('claim_due', 'worker');

@@ -24,7 +24,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.claim_renewal(text) from public;
-grant execute on function mailer.claim_renewal(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('claim_renewal', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('claim_renewal', 'console');

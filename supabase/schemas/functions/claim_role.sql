@@ -4,5 +4,4 @@ create or replace function mailer.claim_role() returns text
 language sql stable
 return coalesce(nullif(current_setting('request.jwt.claims', true), '')::json ->> 'role', '');
 
-revoke execute on function mailer.claim_role() from public;
-grant execute on function mailer.claim_role() to mailer_owner, mailer_service;
+grant execute on function mailer.claim_role() to mailer_owner;

@@ -7,5 +7,4 @@ create or replace function mailer.claim_sub() returns text
 language sql stable
 return nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub';
 
-revoke execute on function mailer.claim_sub() from public;
-grant execute on function mailer.claim_sub() to mailer_owner, mailer_service;
+grant execute on function mailer.claim_sub() to mailer_owner;

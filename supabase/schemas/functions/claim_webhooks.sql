@@ -44,7 +44,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.claim_webhooks(text) from public;
-grant execute on function mailer.claim_webhooks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('claim_webhooks', array['webhooks'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('claim_webhooks', 'webhooks');

@@ -28,5 +28,4 @@ as $$
   select 'accepted', (j.at at time zone 'UTC')::date, 1 where j.action = 'email.scheduled'
 $$;
 
-revoke execute on function mailer.count_change(mailer.journal) from public;
-grant execute on function mailer.count_change(mailer.journal) to mailer_owner, mailer_service;
+grant execute on function mailer.count_change(mailer.journal) to mailer_owner;

@@ -4,5 +4,4 @@ create or replace function mailer.count_pending(p_owner text) returns bigint
 language sql stable set search_path = ''
 as $$ select (mailer.email_counts_of(p_owner) ->> 'pending')::bigint $$;
 
-revoke execute on function mailer.count_pending(text) from public;
-grant execute on function mailer.count_pending(text) to mailer_owner, mailer_service;
+grant execute on function mailer.count_pending(text) to mailer_owner;

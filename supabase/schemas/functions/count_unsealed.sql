@@ -12,6 +12,3 @@ as $$
     (select j.at from mailer.journal_gaps g
       join mailer.journal j on j.id between g.from_id and g.to_id limit count_max)) q
 $$;
-
-revoke execute on function mailer.count_unsealed(integer) from public;
-grant execute on function mailer.count_unsealed(integer) to mailer_service;

@@ -6,5 +6,4 @@ as $$
   from (select mailer.email_counts_of(p_owner) as counts offset 0) c
 $$;
 
-revoke execute on function mailer.count_waiting(text) from public;
-grant execute on function mailer.count_waiting(text) to mailer_owner, mailer_service;
+grant execute on function mailer.count_waiting(text) to mailer_owner;

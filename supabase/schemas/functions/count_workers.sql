@@ -6,7 +6,4 @@ as $$
   where w.role <> 'api' and mailer.is_living(w, interval '5 seconds')
 $$;
 
-revoke execute on function mailer.count_workers(text) from public;
-grant execute on function mailer.count_workers(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('count_workers', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('count_workers', 'reconciler');

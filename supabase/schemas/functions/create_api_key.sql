@@ -49,7 +49,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.create_api_key(text) from public;
-grant execute on function mailer.create_api_key(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('create_api_key', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('create_api_key', 'user', 'admin');

@@ -35,7 +35,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.create_webhook(text) from public;
-grant execute on function mailer.create_webhook(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('create_webhook', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('create_webhook', 'user', 'admin');

@@ -10,5 +10,4 @@ as $$
       where r.email_id = e.id and r.status in ('bounced', 'deferred'))::text, 'none') end)$sql$
 $$;
 
-revoke execute on function mailer.dead_group_sql() from public;
-grant execute on function mailer.dead_group_sql() to mailer_owner, mailer_service;
+grant execute on function mailer.dead_group_sql() to mailer_owner;

@@ -42,7 +42,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.dead_letter_groups(text) from public;
-grant execute on function mailer.dead_letter_groups(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('dead_letter_groups', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('dead_letter_groups', 'user', 'admin');

@@ -9,6 +9,3 @@ as $$
   where r.beat_at < clock_timestamp() - silent_ms * interval '1 ms'
     and r.beat_at > clock_timestamp() - interval '1 day'
 $$;
-
-revoke execute on function mailer.dead_regions(bigint) from public;
-grant execute on function mailer.dead_regions(bigint) to mailer_service;

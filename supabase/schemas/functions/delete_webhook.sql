@@ -20,7 +20,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.delete_webhook(text) from public;
-grant execute on function mailer.delete_webhook(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('delete_webhook', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('delete_webhook', 'user', 'admin');

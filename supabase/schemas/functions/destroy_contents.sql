@@ -14,5 +14,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.destroy_contents(uuid[]) from public;
-grant execute on function mailer.destroy_contents(uuid[]) to mailer_owner, mailer_service;
+grant execute on function mailer.destroy_contents(uuid[]) to mailer_owner;

@@ -12,6 +12,3 @@ begin
   return new;
 end
 $$;
-
-revoke execute on function mailer.drop_expired_key() from public;
-grant execute on function mailer.drop_expired_key() to mailer_service;

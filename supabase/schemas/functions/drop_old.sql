@@ -56,7 +56,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.drop_old(text) from public;
-grant execute on function mailer.drop_old(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('drop_old', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('drop_old', 'maintenance');

@@ -20,7 +20,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.drop_signing_key(text) from public;
-grant execute on function mailer.drop_signing_key(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('drop_signing_key', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('drop_signing_key', 'admin');

@@ -7,7 +7,4 @@ as $$
   from mailer.dropped_signing_keys d
 $$;
 
-revoke execute on function mailer.dropped_signing_keys(text) from public;
-grant execute on function mailer.dropped_signing_keys(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('dropped_signing_keys', array['admin', 'authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('dropped_signing_keys', 'admin', 'authenticator');

@@ -99,7 +99,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.due_counts(text) from public;
-grant execute on function mailer.due_counts(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('due_counts', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('due_counts', 'user', 'admin');

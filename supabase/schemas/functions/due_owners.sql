@@ -72,6 +72,3 @@ begin
   owners := owners || v_newest || coalesce(v_walked, '{}');
 end
 $$;
-
-revoke execute on function mailer.due_owners(text, timestamptz, integer, text) from public;
-grant execute on function mailer.due_owners(text, timestamptz, integer, text) to mailer_service;

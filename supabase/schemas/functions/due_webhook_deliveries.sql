@@ -24,7 +24,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.due_webhook_deliveries(text) from public;
-grant execute on function mailer.due_webhook_deliveries(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('due_webhook_deliveries', array['webhooks'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('due_webhook_deliveries', 'webhooks');

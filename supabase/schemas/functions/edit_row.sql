@@ -70,5 +70,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.edit_row(mailer.emails, jsonb, text[]) from public;
-grant execute on function mailer.edit_row(mailer.emails, jsonb, text[]) to mailer_owner, mailer_service;
+grant execute on function mailer.edit_row(mailer.emails, jsonb, text[]) to mailer_owner;

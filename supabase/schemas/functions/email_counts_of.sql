@@ -37,5 +37,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.email_counts_of(text) from public;
-grant execute on function mailer.email_counts_of(text) to mailer_owner, mailer_service;
+grant execute on function mailer.email_counts_of(text) to mailer_owner;

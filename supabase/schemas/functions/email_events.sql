@@ -19,7 +19,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.email_events(text) from public;
-grant execute on function mailer.email_events(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('email_events', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('email_events', 'user', 'admin');

@@ -24,5 +24,4 @@ as $$
         else e.next_attempt_at end end)
 $$;
 
-revoke execute on function mailer.email_json(mailer.emails) from public;
-grant execute on function mailer.email_json(mailer.emails) to mailer_owner, mailer_service;
+grant execute on function mailer.email_json(mailer.emails) to mailer_owner;

@@ -37,7 +37,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_admin_keys(text) from public;
-grant execute on function mailer.end_admin_keys(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_admin_keys', array['authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_admin_keys', 'authenticator');

@@ -19,6 +19,3 @@ begin
   end if;
 end
 $$;
-
-revoke execute on function mailer.end_incident(text, text, text, text, jsonb) from public;
-grant execute on function mailer.end_incident(text, text, text, text, jsonb) to mailer_service;

@@ -12,7 +12,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_maintenance(text) from public;
-grant execute on function mailer.end_maintenance(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_maintenance', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_maintenance', 'maintenance');

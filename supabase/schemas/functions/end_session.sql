@@ -25,7 +25,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_session(text) from public;
-grant execute on function mailer.end_session(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_session', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_session', 'console');

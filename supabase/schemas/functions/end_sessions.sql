@@ -17,7 +17,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_sessions(text) from public;
-grant execute on function mailer.end_sessions(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_sessions', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_sessions', 'admin');

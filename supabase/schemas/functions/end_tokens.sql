@@ -26,7 +26,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.end_tokens(text) from public;
-grant execute on function mailer.end_tokens(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('end_tokens', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('end_tokens', 'admin');

@@ -12,6 +12,3 @@ begin atomic
         e.next_attempt_at) < p_before
     order by e.id for update of e skip locked);
 end;
-
-revoke execute on function mailer.ended_before(uuid[], timestamptz) from public;
-grant execute on function mailer.ended_before(uuid[], timestamptz) to mailer_service;

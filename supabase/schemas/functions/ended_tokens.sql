@@ -7,7 +7,4 @@ as $$
   from mailer.ended_tokens t
 $$;
 
-revoke execute on function mailer.ended_tokens(text) from public;
-grant execute on function mailer.ended_tokens(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('ended_tokens', array['authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('ended_tokens', 'authenticator');

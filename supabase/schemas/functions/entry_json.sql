@@ -12,5 +12,4 @@ as $$
       'hash', encode(s.hash, 'hex')) else '{}' end
 $$;
 
-revoke execute on function mailer.entry_json(mailer.journal, mailer.seals, boolean) from public;
-grant execute on function mailer.entry_json(mailer.journal, mailer.seals, boolean) to mailer_owner, mailer_service;
+grant execute on function mailer.entry_json(mailer.journal, mailer.seals, boolean) to mailer_owner;

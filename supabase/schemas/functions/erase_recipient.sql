@@ -75,7 +75,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.erase_recipient(text) from public;
-grant execute on function mailer.erase_recipient(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('erase_recipient', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('erase_recipient', 'user', 'admin');

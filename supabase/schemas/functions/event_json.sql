@@ -25,6 +25,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.event_json(mailer.journal, bigint, mailer.emails) from public;
-grant execute on function mailer.event_json(mailer.journal, bigint, mailer.emails)
-  to mailer_owner, mailer_service;
+grant execute on function mailer.event_json(mailer.journal, bigint, mailer.emails) to mailer_owner;

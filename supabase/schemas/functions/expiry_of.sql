@@ -9,5 +9,4 @@ as $$
     timestamptz '9999-12-31 23:59:59.999+00') end
 $$;
 
-revoke execute on function mailer.expiry_of(timestamptz, integer) from public;
-grant execute on function mailer.expiry_of(timestamptz, integer) to mailer_owner, mailer_service;
+grant execute on function mailer.expiry_of(timestamptz, integer) to mailer_owner;

@@ -93,7 +93,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.fence_attempts(text) from public;
-grant execute on function mailer.fence_attempts(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('fence_attempts', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('fence_attempts', 'worker');

@@ -97,5 +97,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.filter_sql(jsonb) from public;
-grant execute on function mailer.filter_sql(jsonb) to mailer_owner, mailer_service;
+grant execute on function mailer.filter_sql(jsonb) to mailer_owner;

@@ -36,7 +36,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_api_key(text) from public;
-grant execute on function mailer.find_api_key(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('find_api_key', array['authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_api_key', 'authenticator');

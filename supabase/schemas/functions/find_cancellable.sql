@@ -18,7 +18,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_cancellable(text) from public;
-grant execute on function mailer.find_cancellable(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('find_cancellable', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_cancellable', 'user', 'admin');

@@ -19,7 +19,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_changeable(text) from public;
-grant execute on function mailer.find_changeable(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('find_changeable', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_changeable', 'user', 'admin');

@@ -24,7 +24,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_dead_letters(text) from public;
-grant execute on function mailer.find_dead_letters(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('find_dead_letters', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_dead_letters', 'user', 'admin');

@@ -23,7 +23,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_idempotent(text) from public;
-grant execute on function mailer.find_idempotent(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('find_idempotent', array['accept'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_idempotent', 'accept');

@@ -39,7 +39,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.find_session(text) from public;
-grant execute on function mailer.find_session(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('find_session', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('find_session', 'console');

@@ -3,6 +3,3 @@
 create or replace function mailer.first_id_after(t timestamptz) returns uuid
 language sql stable set search_path = ''
 return (lpad(to_hex((extract(epoch from t) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid;
-
-revoke execute on function mailer.first_id_after(timestamptz) from public;
-grant execute on function mailer.first_id_after(timestamptz) to mailer_service;

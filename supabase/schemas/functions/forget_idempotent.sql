@@ -39,7 +39,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.forget_idempotent(text) from public;
-grant execute on function mailer.forget_idempotent(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('forget_idempotent', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('forget_idempotent', 'reconciler');

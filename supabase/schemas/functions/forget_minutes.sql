@@ -16,7 +16,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.forget_minutes(text) from public;
-grant execute on function mailer.forget_minutes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('forget_minutes', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('forget_minutes', 'maintenance');

@@ -15,7 +15,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.forget_sessions(text) from public;
-grant execute on function mailer.forget_sessions(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('forget_sessions', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('forget_sessions', 'maintenance');

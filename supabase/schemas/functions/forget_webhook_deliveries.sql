@@ -32,7 +32,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.forget_webhook_deliveries(text) from public;
-grant execute on function mailer.forget_webhook_deliveries(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('forget_webhook_deliveries', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('forget_webhook_deliveries', 'maintenance');

@@ -23,7 +23,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.get_email(text) from public;
-grant execute on function mailer.get_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('get_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('get_email', 'user', 'admin');

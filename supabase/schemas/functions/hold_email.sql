@@ -27,7 +27,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.hold_email(text) from public;
-grant execute on function mailer.hold_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('hold_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('hold_email', 'user', 'admin');

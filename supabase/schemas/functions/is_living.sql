@@ -9,6 +9,3 @@ as $$
   select p_worker.stopped_at is null and p_worker.reaped_at is null
     and clock_timestamp() between p_worker.beat_at - p_silent and p_worker.beat_at + p_silent
 $$;
-
-revoke execute on function mailer.is_living(mailer.workers, interval) from public;
-grant execute on function mailer.is_living(mailer.workers, interval) to mailer_service;

@@ -4,6 +4,3 @@ language sql stable set search_path = ''
 return exists (select from mailer.pauses p
   where (p.kind = 'region' and p.name = p_region) or (p.kind = 'owner' and p.name = p_owner)
     or p.kind = 'database');
-
-revoke execute on function mailer.is_paused(text, text) from public;
-grant execute on function mailer.is_paused(text, text) to mailer_service;

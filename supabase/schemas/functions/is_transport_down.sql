@@ -4,6 +4,3 @@ create or replace function mailer.is_transport_down(transport jsonb) returns boo
 language sql stable
 return transport ->> 'breaker' <> 'closed'
   and coalesce((transport ->> 'nextProbeAt')::timestamptz > clock_timestamp() - interval '3 s', true);
-
-revoke execute on function mailer.is_transport_down(jsonb) from public;
-grant execute on function mailer.is_transport_down(jsonb) to mailer_service;

@@ -16,6 +16,3 @@ begin
         and w.stopped_at is null);
 end
 $$;
-
-revoke execute on function mailer.is_unvouched(text, text, timestamptz) from public;
-grant execute on function mailer.is_unvouched(text, text, timestamptz) to mailer_service;

@@ -22,6 +22,3 @@ exception
   when lock_not_available then return null;
 end
 $$;
-
-revoke execute on function mailer.journal_boundary() from public;
-grant execute on function mailer.journal_boundary() to mailer_service;

@@ -12,5 +12,4 @@ as $$
     'detail', j.detail)::text, 'UTF8')
 $$;
 
-revoke execute on function mailer.journal_canonical(mailer.journal, bigint, bigint) from public;
-grant execute on function mailer.journal_canonical(mailer.journal, bigint, bigint) to mailer_owner, mailer_service;
+grant execute on function mailer.journal_canonical(mailer.journal, bigint, bigint) to mailer_owner;

@@ -7,7 +7,4 @@ as $$
   from mailer.count_unsealed(1000000) c
 $$;
 
-revoke execute on function mailer.journal_lag(text) from public;
-grant execute on function mailer.journal_lag(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('journal_lag', array['admin', 'sealer'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('journal_lag', 'admin', 'sealer');

@@ -37,7 +37,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.journal_state(text) from public;
-grant execute on function mailer.journal_state(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('journal_state', array['user', 'admin', 'maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('journal_state', 'user', 'admin', 'maintenance');

@@ -15,7 +15,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.keep_answer(text) from public;
-grant execute on function mailer.keep_answer(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('keep_answer', array['accept'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('keep_answer', 'accept');

@@ -13,7 +13,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.keep_checkpoint(text) from public;
-grant execute on function mailer.keep_checkpoint(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('keep_checkpoint', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('keep_checkpoint', 'maintenance');

@@ -24,7 +24,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.keep_webhook_test(text) from public;
-grant execute on function mailer.keep_webhook_test(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('keep_webhook_test', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('keep_webhook_test', 'user', 'admin');

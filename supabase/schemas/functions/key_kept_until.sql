@@ -9,6 +9,3 @@ return (
       else (select max(j.at) from mailer.journal j where j.email_id = e.id)
     end)) + interval '24 hours'
   from unnest(k.email_ids) i (id) join mailer.emails e on e.id = i.id);
-
-revoke execute on function mailer.key_kept_until(mailer.idempotency_keys, timestamptz) from public;
-grant execute on function mailer.key_kept_until(mailer.idempotency_keys, timestamptz) to mailer_service;

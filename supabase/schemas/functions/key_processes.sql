@@ -10,7 +10,4 @@ as $$
     group by w.key_id) q
 $$;
 
-revoke execute on function mailer.key_processes(text) from public;
-grant execute on function mailer.key_processes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('key_processes', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('key_processes', 'keys');

@@ -44,7 +44,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.keys_in_use(text) from public;
-grant execute on function mailer.keys_in_use(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('keys_in_use', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('keys_in_use', 'keys');

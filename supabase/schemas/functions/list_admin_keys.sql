@@ -12,7 +12,4 @@ as $$
     order by a.created_at, a.id limit 100)
 $$;
 
-revoke execute on function mailer.list_admin_keys(text) from public;
-grant execute on function mailer.list_admin_keys(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_admin_keys', array['metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_admin_keys', 'metrics');

@@ -38,7 +38,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_api_keys(text) from public;
-grant execute on function mailer.list_api_keys(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_api_keys', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_api_keys', 'user', 'admin');

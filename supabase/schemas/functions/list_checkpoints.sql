@@ -19,7 +19,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_checkpoints(text) from public;
-grant execute on function mailer.list_checkpoints(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_checkpoints', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_checkpoints', 'admin');

@@ -36,7 +36,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_claims(text) from public;
-grant execute on function mailer.list_claims(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_claims', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_claims', 'worker');

@@ -69,7 +69,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_emails(text) from public;
-grant execute on function mailer.list_emails(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_emails', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_emails', 'user', 'admin');

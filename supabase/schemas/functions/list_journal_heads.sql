@@ -28,7 +28,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_journal_heads(text) from public;
-grant execute on function mailer.list_journal_heads(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_journal_heads', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_journal_heads', 'user', 'admin');

@@ -5,7 +5,4 @@ return (select coalesce(json_agg(json_build_object('name', m.name,
     'started_at', m.started_at, 'ended_at', m.ended_at, 'result', m.result) order by m.name), '[]')::text
   from mailer.maintenance m);
 
-revoke execute on function mailer.list_maintenance(text) from public;
-grant execute on function mailer.list_maintenance(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_maintenance', array['admin', 'maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_maintenance', 'admin', 'maintenance');

@@ -27,7 +27,4 @@ as $$
     'has_more', (select count(*) from page) > (args::jsonb ->> 'limit')::integer)::text
 $$;
 
-revoke execute on function mailer.list_owners(text) from public;
-grant execute on function mailer.list_owners(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_owners', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_owners', 'admin');

@@ -20,7 +20,4 @@ as $$
   ) q
 $$;
 
-revoke execute on function mailer.list_processes(text) from public;
-grant execute on function mailer.list_processes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('list_processes', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_processes', 'admin');

@@ -40,7 +40,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_webhook_deliveries(text) from public;
-grant execute on function mailer.list_webhook_deliveries(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_webhook_deliveries', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_webhook_deliveries', 'user', 'admin');

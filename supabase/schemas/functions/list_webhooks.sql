@@ -37,7 +37,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.list_webhooks(text) from public;
-grant execute on function mailer.list_webhooks(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('list_webhooks', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('list_webhooks', 'user', 'admin');

@@ -5,5 +5,4 @@ create or replace function mailer.lock_journal() returns void
 language sql
 as $$ select pg_advisory_xact_lock_shared(7382640001) $$;
 
-revoke execute on function mailer.lock_journal() from public;
-grant execute on function mailer.lock_journal() to mailer_owner, mailer_service;
+grant execute on function mailer.lock_journal() to mailer_owner;

@@ -17,7 +17,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.lost_claims(text) from public;
-grant execute on function mailer.lost_claims(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('lost_claims', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('lost_claims', 'worker');

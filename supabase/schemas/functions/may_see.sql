@@ -8,5 +8,4 @@ language sql stable
 return mailer.claim_role() = 'admin'
   or coalesce(owner_id = mailer.claim_sub(), false);
 
-revoke execute on function mailer.may_see(text) from public;
-grant execute on function mailer.may_see(text) to mailer_owner, mailer_service;
+grant execute on function mailer.may_see(text) to mailer_owner;

@@ -66,7 +66,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.move_wall_clocks(text) from public;
-grant execute on function mailer.move_wall_clocks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('move_wall_clocks', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('move_wall_clocks', 'reconciler');

@@ -3,5 +3,4 @@ create or replace function mailer.ms_until(t timestamptz, from_time timestamptz)
 language sql immutable
 as $$ select greatest(0, ceil(extract(epoch from (t - from_time)) * 1000))::bigint $$;
 
-revoke execute on function mailer.ms_until(timestamptz, timestamptz) from public;
-grant execute on function mailer.ms_until(timestamptz, timestamptz) to mailer_owner, mailer_service;
+grant execute on function mailer.ms_until(timestamptz, timestamptz) to mailer_owner;

@@ -7,5 +7,4 @@ as $$
     order by s.position desc limit 1), 0)
 $$;
 
-revoke execute on function mailer.newest_position() from public;
-grant execute on function mailer.newest_position() to mailer_owner, mailer_service;
+grant execute on function mailer.newest_position() to mailer_owner;

@@ -12,7 +12,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_api_key_use(text) from public;
-grant execute on function mailer.note_api_key_use(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('note_api_key_use', array['authenticator'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('note_api_key_use', 'authenticator');

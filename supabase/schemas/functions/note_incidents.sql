@@ -60,7 +60,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_incidents(text) from public;
-grant execute on function mailer.note_incidents(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('note_incidents', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('note_incidents', 'reconciler');

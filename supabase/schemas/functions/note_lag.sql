@@ -14,6 +14,3 @@ begin
   end if;
 end
 $$;
-
-revoke execute on function mailer.note_lag(text, text, bigint, bigint, bigint) from public;
-grant execute on function mailer.note_lag(text, text, bigint, bigint, bigint) to mailer_service;

@@ -14,7 +14,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_refused_sign_in(text) from public;
-grant execute on function mailer.note_refused_sign_in(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('note_refused_sign_in', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('note_refused_sign_in', 'console');

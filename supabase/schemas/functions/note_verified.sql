@@ -22,7 +22,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.note_verified(text) from public;
-grant execute on function mailer.note_verified(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('note_verified', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('note_verified', 'maintenance');

@@ -36,6 +36,3 @@ as $$
       order by e.due_since limit 1)
     from returned n where n.region = coalesce(of_region, n.region)) d
 $$;
-
-revoke execute on function mailer.oldest_due(text) from public;
-grant execute on function mailer.oldest_due(text) to mailer_service;

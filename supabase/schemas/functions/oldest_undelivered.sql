@@ -19,6 +19,3 @@ as $$
     order by d.next_try_at limit 1) d on true
   where w.enabled and (not is_healthy or w.failures < 10)
 $$;
-
-revoke execute on function mailer.oldest_undelivered(boolean) from public;
-grant execute on function mailer.oldest_undelivered(boolean) to mailer_service;

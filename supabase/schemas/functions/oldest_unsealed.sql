@@ -11,6 +11,3 @@ as $$
       select j.at from mailer.journal j where j.id between g.from_id and g.to_id
       order by j.id limit 1) f) q
 $$;
-
-revoke execute on function mailer.oldest_unsealed() from public;
-grant execute on function mailer.oldest_unsealed() to mailer_service;

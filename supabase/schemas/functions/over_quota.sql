@@ -61,6 +61,3 @@ begin
   return v_over;
 end
 $$;
-
-revoke execute on function mailer.over_quota(json, timestamptz) from public;
-grant execute on function mailer.over_quota(json, timestamptz) to mailer_service;

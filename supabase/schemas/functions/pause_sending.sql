@@ -31,7 +31,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.pause_sending(text) from public;
-grant execute on function mailer.pause_sending(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('pause_sending', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('pause_sending', 'admin');

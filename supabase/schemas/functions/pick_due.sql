@@ -59,8 +59,3 @@ begin
   return v_picked;
 end
 $$;
-
-revoke execute on function mailer.pick_due(text, timestamptz, text[], integer, integer, jsonb, uuid[])
-  from public;
-grant execute on function mailer.pick_due(text, timestamptz, text[], integer, integer, jsonb, uuid[])
-  to mailer_service;

@@ -9,7 +9,4 @@ as $$
   from mailer.probe_requests p where p.transport = args::jsonb ->> 'transport'
 $$;
 
-revoke execute on function mailer.probe_request(text) from public;
-grant execute on function mailer.probe_request(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('probe_request', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('probe_request', 'reconciler');

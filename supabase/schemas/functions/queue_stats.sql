@@ -67,7 +67,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.queue_stats(text) from public;
-grant execute on function mailer.queue_stats(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('queue_stats', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('queue_stats', 'user', 'admin');

@@ -53,7 +53,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_audit(text) from public;
-grant execute on function mailer.read_audit(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('read_audit', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_audit', 'user', 'admin');

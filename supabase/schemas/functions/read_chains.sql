@@ -41,7 +41,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_chains(text) from public;
-grant execute on function mailer.read_chains(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_chains', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_chains', 'maintenance');

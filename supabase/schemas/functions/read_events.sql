@@ -81,7 +81,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_events(text) from public;
-grant execute on function mailer.read_events(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('read_events', array['user', 'admin', 'follower'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_events', 'user', 'admin', 'follower');

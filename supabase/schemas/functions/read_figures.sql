@@ -61,7 +61,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_figures(text) from public;
-grant execute on function mailer.read_figures(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_figures', array['metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_figures', 'metrics');

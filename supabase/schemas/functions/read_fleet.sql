@@ -10,7 +10,4 @@ as $$
   where mailer.is_living(w, interval '5 seconds')
 $$;
 
-revoke execute on function mailer.read_fleet(text) from public;
-grant execute on function mailer.read_fleet(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_fleet', array['metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_fleet', 'metrics');

@@ -38,7 +38,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_journal(text) from public;
-grant execute on function mailer.read_journal(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('read_journal', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_journal', 'user', 'admin');

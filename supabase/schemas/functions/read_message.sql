@@ -14,7 +14,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_message(text) from public;
-grant execute on function mailer.read_message(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_message', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_message', 'worker');

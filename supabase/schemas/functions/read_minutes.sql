@@ -37,7 +37,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.read_minutes(text) from public;
-grant execute on function mailer.read_minutes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('read_minutes', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('read_minutes', 'admin');

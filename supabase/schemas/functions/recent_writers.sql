@@ -49,7 +49,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.recent_writers(text) from public;
-grant execute on function mailer.recent_writers(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('recent_writers', array['reader'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('recent_writers', 'reader');

@@ -8,5 +8,4 @@ as $$
   from mailer.recipients r where r.email_id = id
 $$;
 
-revoke execute on function mailer.recipients_json(uuid) from public;
-grant execute on function mailer.recipients_json(uuid) to mailer_owner, mailer_service;
+grant execute on function mailer.recipients_json(uuid) to mailer_owner;

@@ -22,7 +22,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.record_action(text) from public;
-grant execute on function mailer.record_action(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('record_action', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('record_action', 'admin');

@@ -25,7 +25,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.record_minutes(text) from public;
-grant execute on function mailer.record_minutes(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('record_minutes', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('record_minutes', 'reconciler');

@@ -67,7 +67,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.record_webhook_deliveries(text) from public;
-grant execute on function mailer.record_webhook_deliveries(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('record_webhook_deliveries', array['webhooks'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('record_webhook_deliveries', 'webhooks');

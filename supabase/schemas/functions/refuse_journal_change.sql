@@ -8,6 +8,3 @@ begin
     using errcode = 'check_violation';
 end
 $$;
-
-revoke execute on function mailer.refuse_journal_change() from public;
-grant execute on function mailer.refuse_journal_change() to mailer_service;

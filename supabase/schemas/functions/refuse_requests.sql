@@ -52,6 +52,3 @@ begin
   ), '{}');
 end
 $$;
-
-revoke execute on function mailer.refuse_requests(json, timestamptz) from public;
-grant execute on function mailer.refuse_requests(json, timestamptz) to mailer_service;

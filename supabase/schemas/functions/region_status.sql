@@ -29,7 +29,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.region_status(text) from public;
-grant execute on function mailer.region_status(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('region_status', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('region_status', 'reconciler');

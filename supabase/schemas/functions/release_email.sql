@@ -30,7 +30,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.release_email(text) from public;
-grant execute on function mailer.release_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('release_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('release_email', 'user', 'admin');

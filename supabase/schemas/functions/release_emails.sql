@@ -73,7 +73,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.release_emails(text) from public;
-grant execute on function mailer.release_emails(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('release_emails', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('release_emails', 'worker');

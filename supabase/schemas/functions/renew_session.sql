@@ -26,7 +26,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.renew_session(text) from public;
-grant execute on function mailer.renew_session(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('renew_session', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('renew_session', 'console');

@@ -3,5 +3,4 @@ create or replace function mailer.replay_action(from_state text) returns text
 language sql immutable
 as $$ select case from_state when 'held' then 'email.released' else 'email.replayed' end $$;
 
-revoke execute on function mailer.replay_action(text) from public;
-grant execute on function mailer.replay_action(text) to mailer_owner, mailer_service;
+grant execute on function mailer.replay_action(text) to mailer_owner;

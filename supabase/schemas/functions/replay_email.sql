@@ -43,7 +43,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replay_email(text) from public;
-grant execute on function mailer.replay_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('replay_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('replay_email', 'user', 'admin');

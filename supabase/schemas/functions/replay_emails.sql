@@ -78,7 +78,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replay_emails(text) from public;
-grant execute on function mailer.replay_emails(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('replay_emails', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('replay_emails', 'user', 'admin');

@@ -53,5 +53,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replay_row(mailer.emails, timestamptz, boolean, boolean) from public;
-grant execute on function mailer.replay_row(mailer.emails, timestamptz, boolean, boolean) to mailer_owner, mailer_service;
+grant execute on function mailer.replay_row(mailer.emails, timestamptz, boolean, boolean) to mailer_owner;

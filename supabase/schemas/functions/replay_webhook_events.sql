@@ -39,7 +39,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replay_webhook_events(text) from public;
-grant execute on function mailer.replay_webhook_events(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('replay_webhook_events', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('replay_webhook_events', 'user', 'admin');

@@ -22,5 +22,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.replayed_answer(mailer.emails, mailer.emails, jsonb, text) from public;
-grant execute on function mailer.replayed_answer(mailer.emails, mailer.emails, jsonb, text) to mailer_owner, mailer_service;
+grant execute on function mailer.replayed_answer(mailer.emails, mailer.emails, jsonb, text) to mailer_owner;

@@ -47,7 +47,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.report_state(text) from public;
-grant execute on function mailer.report_state(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('report_state', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('report_state', 'reconciler');

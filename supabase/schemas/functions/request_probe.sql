@@ -31,7 +31,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.request_probe(text) from public;
-grant execute on function mailer.request_probe(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('request_probe', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('request_probe', 'admin');

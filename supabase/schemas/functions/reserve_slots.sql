@@ -51,7 +51,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.reserve_slots(text) from public;
-grant execute on function mailer.reserve_slots(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('reserve_slots', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('reserve_slots', 'worker');

@@ -8,6 +8,3 @@ begin
   return new;
 end
 $$;
-
-revoke execute on function mailer.reset_crashes() from public;
-grant execute on function mailer.reset_crashes() to mailer_service;

@@ -19,6 +19,3 @@ begin
     order by e.next_attempt_at limit p_limit) d;
 end
 $$;
-
-revoke execute on function mailer.restored_due(timestamptz, timestamptz, integer) from public;
-grant execute on function mailer.restored_due(timestamptz, timestamptz, integer) to mailer_service;

@@ -25,7 +25,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.restored_report(text) from public;
-grant execute on function mailer.restored_report(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('restored_report', array['admin', 'reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('restored_report', 'admin', 'reconciler');

@@ -53,7 +53,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.resume_restored(text) from public;
-grant execute on function mailer.resume_restored(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('resume_restored', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('resume_restored', 'admin');

@@ -25,7 +25,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.resume_sending(text) from public;
-grant execute on function mailer.resume_sending(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('resume_sending', array['admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('resume_sending', 'admin');

@@ -59,7 +59,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.return_claims(text) from public;
-grant execute on function mailer.return_claims(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('return_claims', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('return_claims', 'worker');

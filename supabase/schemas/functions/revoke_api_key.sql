@@ -36,7 +36,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.revoke_api_key(text) from public;
-grant execute on function mailer.revoke_api_key(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('revoke_api_key', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('revoke_api_key', 'user', 'admin');

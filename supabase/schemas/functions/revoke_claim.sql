@@ -15,5 +15,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.revoke_claim() from public;
-grant execute on function mailer.revoke_claim() to mailer_owner, mailer_service;
+grant execute on function mailer.revoke_claim() to mailer_owner;

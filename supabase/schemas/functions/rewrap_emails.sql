@@ -41,7 +41,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.rewrap_emails(text) from public;
-grant execute on function mailer.rewrap_emails(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('rewrap_emails', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('rewrap_emails', 'keys');

@@ -15,7 +15,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.rewrap_webhooks(text) from public;
-grant execute on function mailer.rewrap_webhooks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('rewrap_webhooks', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('rewrap_webhooks', 'keys');

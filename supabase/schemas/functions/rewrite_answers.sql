@@ -19,7 +19,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.rewrite_answers(text) from public;
-grant execute on function mailer.rewrite_answers(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('rewrite_answers', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('rewrite_answers', 'keys');

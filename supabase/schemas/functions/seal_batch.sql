@@ -101,6 +101,3 @@ begin
   end if;
 end
 $$;
-
-revoke execute on function mailer.seal_batch(bigint, integer) from public;
-grant execute on function mailer.seal_batch(bigint, integer) to mailer_service;

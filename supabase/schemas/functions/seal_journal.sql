@@ -42,7 +42,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.seal_journal(text) from public;
-grant execute on function mailer.seal_journal(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('seal_journal', array['sealer'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('seal_journal', 'sealer');

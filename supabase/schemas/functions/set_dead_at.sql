@@ -9,6 +9,3 @@ begin
   return new;
 end
 $$;
-
-revoke execute on function mailer.set_dead_at() from public;
-grant execute on function mailer.set_dead_at() to mailer_service;

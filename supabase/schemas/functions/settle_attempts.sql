@@ -173,7 +173,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.settle_attempts(text) from public;
-grant execute on function mailer.settle_attempts(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('settle_attempts', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('settle_attempts', 'worker');

@@ -3,5 +3,4 @@ create or replace function mailer.shown_state(state text, fenced_at timestamptz)
 language sql immutable
 return case when state = 'sending' and fenced_at is null then 'pending' else state end;
 
-revoke execute on function mailer.shown_state(text, timestamptz) from public;
-grant execute on function mailer.shown_state(text, timestamptz) to mailer_owner, mailer_service;
+grant execute on function mailer.shown_state(text, timestamptz) to mailer_owner;

@@ -40,7 +40,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.shred_email(text) from public;
-grant execute on function mailer.shred_email(text) to mailer_owner, mailer_service;
-insert into mailer.functions (name, roles) values ('shred_email', array['user', 'admin'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('shred_email', 'user', 'admin');

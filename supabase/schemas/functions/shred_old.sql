@@ -44,7 +44,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.shred_old(text) from public;
-grant execute on function mailer.shred_old(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('shred_old', array['maintenance'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('shred_old', 'maintenance');

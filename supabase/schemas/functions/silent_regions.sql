@@ -15,6 +15,3 @@ as $$
   where n.region is not null
     and (r.name is null or r.beat_at < clock_timestamp() - silent_ms * interval '1 ms')
 $$;
-
-revoke execute on function mailer.silent_regions(bigint) from public;
-grant execute on function mailer.silent_regions(bigint) to mailer_service;

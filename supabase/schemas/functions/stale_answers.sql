@@ -36,7 +36,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.stale_answers(text) from public;
-grant execute on function mailer.stale_answers(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stale_answers', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stale_answers', 'keys');

@@ -40,7 +40,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.stale_emails(text) from public;
-grant execute on function mailer.stale_emails(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stale_emails', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stale_emails', 'keys');

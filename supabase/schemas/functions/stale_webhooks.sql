@@ -8,7 +8,4 @@ as $$
   from mailer.webhooks w where mailer.key_of(w.wrapped_key) <> args::jsonb ->> 'key_id'
 $$;
 
-revoke execute on function mailer.stale_webhooks(text) from public;
-grant execute on function mailer.stale_webhooks(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stale_webhooks', array['keys'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stale_webhooks', 'keys');

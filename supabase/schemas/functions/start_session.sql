@@ -32,7 +32,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.start_session(text) from public;
-grant execute on function mailer.start_session(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('start_session', array['console'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('start_session', 'console');

@@ -9,7 +9,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.stop_worker(text) from public;
-grant execute on function mailer.stop_worker(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('stop_worker', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('stop_worker', 'reconciler');

@@ -9,6 +9,3 @@ exception
   when others then return null;
 end
 $$;
-
-revoke execute on function mailer.system_mark() from public;
-grant execute on function mailer.system_mark() to mailer_service;

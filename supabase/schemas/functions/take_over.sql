@@ -167,7 +167,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.take_over(text) from public;
-grant execute on function mailer.take_over(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('take_over', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('take_over', 'reconciler');

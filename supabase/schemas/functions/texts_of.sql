@@ -7,5 +7,4 @@ as $$
     else array[value #>> '{}'] end
 $$;
 
-revoke execute on function mailer.texts_of(jsonb) from public;
-grant execute on function mailer.texts_of(jsonb) to mailer_owner, mailer_service;
+grant execute on function mailer.texts_of(jsonb) to mailer_owner;

@@ -9,6 +9,3 @@ exception
   when others then return null;
 end
 $$;
-
-revoke execute on function mailer.timeline() from public;
-grant execute on function mailer.timeline() to mailer_service;

@@ -9,6 +9,3 @@ as $$
     order by e.next_attempt_at limit 1000) q
   where not exists (select from mailer.pauses p where p.kind = 'owner' and p.name = q.owner_id)
 $$;
-
-revoke execute on function mailer.unpaused_due(text) from public;
-grant execute on function mailer.unpaused_due(text) to mailer_service;

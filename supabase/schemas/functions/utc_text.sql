@@ -3,5 +3,4 @@ create or replace function mailer.utc_text(t timestamptz) returns text
 language sql stable
 as $$ select to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
-revoke execute on function mailer.utc_text(timestamptz) from public;
-grant execute on function mailer.utc_text(timestamptz) to mailer_owner, mailer_service;
+grant execute on function mailer.utc_text(timestamptz) to mailer_owner;

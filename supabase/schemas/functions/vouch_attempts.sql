@@ -71,7 +71,4 @@ begin
 end
 $$;
 
-revoke execute on function mailer.vouch_attempts(text) from public;
-grant execute on function mailer.vouch_attempts(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('vouch_attempts', array['worker'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('vouch_attempts', 'worker');

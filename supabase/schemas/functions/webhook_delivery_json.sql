@@ -9,5 +9,4 @@ as $$
     'last_try_at', d.last_try_at, 'next_try_at', d.next_try_at)
 $$;
 
-revoke execute on function mailer.webhook_delivery_json(mailer.webhook_deliveries) from public;
-grant execute on function mailer.webhook_delivery_json(mailer.webhook_deliveries) to mailer_owner, mailer_service;
+grant execute on function mailer.webhook_delivery_json(mailer.webhook_deliveries) to mailer_owner;

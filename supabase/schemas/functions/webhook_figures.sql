@@ -11,7 +11,4 @@ as $$
       coalesce(mailer.ms_until(clock_timestamp(), mailer.oldest_undelivered(false)), 0)))::text
 $$;
 
-revoke execute on function mailer.webhook_figures(text) from public;
-grant execute on function mailer.webhook_figures(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('webhook_figures', array['metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('webhook_figures', 'metrics');

@@ -11,5 +11,4 @@ as $$
     'secret', w.secret)
 $$;
 
-revoke execute on function mailer.webhook_json(mailer.webhooks) from public;
-grant execute on function mailer.webhook_json(mailer.webhooks) to mailer_owner, mailer_service;
+grant execute on function mailer.webhook_json(mailer.webhooks) to mailer_owner;

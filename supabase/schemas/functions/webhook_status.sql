@@ -10,7 +10,4 @@ as $$
   from mailer.webhooks w
 $$;
 
-revoke execute on function mailer.webhook_status(text) from public;
-grant execute on function mailer.webhook_status(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('webhook_status', array['webhooks', 'metrics'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('webhook_status', 'webhooks', 'metrics');

@@ -20,7 +20,4 @@ as $$
   from used u where u.version is not null
 $$;
 
-revoke execute on function mailer.zone_data_in_use(text) from public;
-grant execute on function mailer.zone_data_in_use(text) to mailer_service;
-insert into mailer.functions (name, roles) values ('zone_data_in_use', array['reconciler'])
-  on conflict (name) do update set roles = excluded.roles;
+call mailer.offer('zone_data_in_use', 'reconciler');

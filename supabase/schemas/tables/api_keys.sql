@@ -37,24 +37,11 @@ create table mailer.dropped_signing_keys (
   dropped_by text not null
 );
 
-alter table mailer.api_keys enable row level security;
-alter table mailer.api_keys force row level security;
-revoke all on mailer.api_keys from public;
-create policy own_rows on mailer.api_keys to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
+-- Nothing that a key can do is ever changed: only that it ends, and when it was used.
+call mailer.guard('api_keys', p_service => 'select, insert, update (revoked_at, last_used_at)',
+  p_owner => 'select, insert, update (revoked_at)');
 -- A key that is an admin's is made by an admin, hence never as mailer_owner: the second wall behind
 -- the check in create_api_key.
 create policy no_keys_of_admins on mailer.api_keys as restrictive for insert to mailer_owner
   with check (not 'admin' = any (scopes));
-create policy service_rows on mailer.api_keys to mailer_service using (true) with check (true);
--- Nothing that a key can do is ever changed: only that it ends, and when it was used.
-grant select, insert, update (revoked_at) on mailer.api_keys to mailer_owner;
-grant select, insert, update (revoked_at, last_used_at) on mailer.api_keys to mailer_service;
-
-alter table mailer.dropped_signing_keys enable row level security;
-alter table mailer.dropped_signing_keys force row level security;
-revoke all on mailer.dropped_signing_keys from public;
-create policy service_rows on mailer.dropped_signing_keys to mailer_service
-  using (true) with check (true);
-grant select, insert on mailer.dropped_signing_keys to mailer_service;
+call mailer.guard('dropped_signing_keys', p_service => 'select, insert');

@@ -27,13 +27,6 @@ create table mailer.attempts (
   autovacuum_freeze_min_age = 0
 );
 
-alter table mailer.attempts enable row level security;
-alter table mailer.attempts force row level security;
-revoke all on mailer.attempts from public;
-create policy own_rows on mailer.attempts to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.attempts to mailer_service using (true) with check (true);
 -- Shredding takes the reply out of an attempt, and nothing else is ever changed there.
-grant select, update (reply) on mailer.attempts to mailer_owner;
-grant select, insert, update (reply), delete on mailer.attempts to mailer_service;
+call mailer.guard('attempts', p_service => 'select, insert, update (reply), delete',
+  p_owner => 'select, update (reply)');

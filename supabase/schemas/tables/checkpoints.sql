@@ -9,8 +9,4 @@ create table mailer.checkpoints (
   checkpoint text not null
 );
 
-alter table mailer.checkpoints enable row level security;
-alter table mailer.checkpoints force row level security;
-revoke all on mailer.checkpoints from public;
-create policy service_rows on mailer.checkpoints to mailer_service using (true) with check (true);
-grant select, insert on mailer.checkpoints to mailer_service;
+call mailer.guard('checkpoints', p_service => 'select, insert');

@@ -18,11 +18,5 @@ create table mailer.email_counts (
   fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05
 );
 
-alter table mailer.email_counts enable row level security;
-alter table mailer.email_counts force row level security;
-revoke all on mailer.email_counts from public;
-create policy own_rows on mailer.email_counts to mailer_owner
-  using (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.email_counts to mailer_service using (true) with check (true);
-grant select on mailer.email_counts to mailer_owner;
-grant select, insert, update, delete on mailer.email_counts to mailer_service;
+call mailer.guard('email_counts', p_service => 'select, insert, update, delete',
+  p_owner => 'select');

@@ -168,36 +168,14 @@ create table mailer.recipients (
 -- filter_sql: emails to an address.
 create index recipients_by_address on mailer.recipients (owner_id, address_index);
 
-alter table mailer.emails enable row level security;
-alter table mailer.emails force row level security;
-revoke all on mailer.emails from public;
-create policy own_rows on mailer.emails to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.emails to mailer_service using (true) with check (true);
-grant select, update on mailer.emails to mailer_owner;
-grant select, insert, update, delete on mailer.emails to mailer_service;
-
-alter table mailer.contents enable row level security;
-alter table mailer.contents force row level security;
-revoke all on mailer.contents from public;
-create policy own_rows on mailer.contents to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.contents to mailer_service using (true) with check (true);
+call mailer.guard('emails', p_service => 'select, insert, update, delete',
+  p_owner => 'select, update');
 -- A user's claims reach the content and the recipients of its own emails, and never make a
 -- recipient of somebody else's.
-grant select, update (message, details) on mailer.contents to mailer_owner;
-grant select, insert, update, delete on mailer.contents to mailer_service;
-
-alter table mailer.recipients enable row level security;
-alter table mailer.recipients force row level security;
-revoke all on mailer.recipients from public;
-create policy own_rows on mailer.recipients to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
+call mailer.guard('contents', p_service => 'select, insert, update, delete',
+  p_owner => 'select, update (message, details)');
+call mailer.guard('recipients', p_service => 'select, insert, update, delete',
+  p_owner => 'select, insert, update, delete');
 create policy of_own_email on mailer.recipients as restrictive for insert to mailer_owner
   with check (exists (select from mailer.emails e
     where e.id = recipients.email_id and e.owner_id = recipients.owner_id));
-create policy service_rows on mailer.recipients to mailer_service using (true) with check (true);
-grant select, insert, update, delete on mailer.recipients to mailer_owner, mailer_service;

@@ -5,8 +5,4 @@ create table mailer.ended_tokens (
   not_before timestamptz not null
 );
 
-alter table mailer.ended_tokens enable row level security;
-alter table mailer.ended_tokens force row level security;
-revoke all on mailer.ended_tokens from public;
-create policy service_rows on mailer.ended_tokens to mailer_service using (true) with check (true);
-grant select, insert, update (not_before) on mailer.ended_tokens to mailer_service;
+call mailer.guard('ended_tokens', p_service => 'select, insert, update (not_before)');

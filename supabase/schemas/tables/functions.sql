@@ -4,8 +4,4 @@ create table mailer.functions (
   roles text[] not null
 );
 
-alter table mailer.functions enable row level security;
-alter table mailer.functions force row level security;
-revoke all on mailer.functions from public;
-create policy service_rows on mailer.functions to mailer_service using (true) with check (true);
-grant select on mailer.functions to mailer_service;
+call mailer.guard('functions', p_service => 'select');

@@ -21,9 +21,4 @@ create index idempotency_keys_new on mailer.idempotency_keys (created_at) where 
 create index idempotency_keys_kept on mailer.idempotency_keys (kept_until)
   where kept_until is not null;
 
-alter table mailer.idempotency_keys enable row level security;
-alter table mailer.idempotency_keys force row level security;
-revoke all on mailer.idempotency_keys from public;
-create policy service_rows on mailer.idempotency_keys to mailer_service
-  using (true) with check (true);
-grant select, insert, update, delete on mailer.idempotency_keys to mailer_service;
+call mailer.guard('idempotency_keys', p_service => 'select, insert, update, delete');

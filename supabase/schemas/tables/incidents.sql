@@ -12,8 +12,4 @@ create table mailer.incidents (
   primary key (kind, region, name)
 );
 
-alter table mailer.incidents enable row level security;
-alter table mailer.incidents force row level security;
-revoke all on mailer.incidents from public;
-create policy service_rows on mailer.incidents to mailer_service using (true) with check (true);
-grant select, insert, delete on mailer.incidents to mailer_service;
+call mailer.guard('incidents', p_service => 'select, insert, delete');

@@ -82,46 +82,12 @@ create table mailer.sealer (
 );
 insert into mailer.sealer (position, sealed_to) values (0, 0);
 
-alter table mailer.journal enable row level security;
-alter table mailer.journal force row level security;
-revoke all on mailer.journal from public;
-create policy own_rows on mailer.journal to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.journal to mailer_service using (true) with check (true);
-grant select, insert on mailer.journal to mailer_owner, mailer_service;
-
-alter table mailer.seals enable row level security;
-alter table mailer.seals force row level security;
-revoke all on mailer.seals from public;
-create policy own_rows on mailer.seals to mailer_owner
-  using (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.seals to mailer_service using (true) with check (true);
-grant select on mailer.seals to mailer_owner;
-grant select, insert on mailer.seals to mailer_service;
-
-alter table mailer.journal_gaps enable row level security;
-alter table mailer.journal_gaps force row level security;
-revoke all on mailer.journal_gaps from public;
-create policy service_rows on mailer.journal_gaps to mailer_service using (true) with check (true);
+call mailer.guard('journal', p_service => 'select, insert', p_owner => 'select, insert');
+call mailer.guard('seals', p_service => 'select, insert', p_owner => 'select');
+call mailer.guard('journal_gaps', p_service => 'select, insert, delete');
+call mailer.guard('journal_heads', p_service => 'select, insert, update', p_owner => 'select');
+call mailer.guard('sealer', p_service => 'select, update');
 -- Numbers of entries and nothing of what is in them: an owner's counts need to know what is unsealed.
 create policy all_rows on mailer.journal_gaps for select to mailer_owner using (true);
-grant select on mailer.journal_gaps to mailer_owner;
-grant select, insert, delete on mailer.journal_gaps to mailer_service;
-
-alter table mailer.journal_heads enable row level security;
-alter table mailer.journal_heads force row level security;
-revoke all on mailer.journal_heads from public;
-create policy own_rows on mailer.journal_heads to mailer_owner
-  using (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.journal_heads to mailer_service using (true) with check (true);
-grant select on mailer.journal_heads to mailer_owner;
-grant select, insert, update on mailer.journal_heads to mailer_service;
-
-alter table mailer.sealer enable row level security;
-alter table mailer.sealer force row level security;
-revoke all on mailer.sealer from public;
-create policy service_rows on mailer.sealer to mailer_service using (true) with check (true);
 create policy all_rows on mailer.sealer for select to mailer_owner using (true);
-grant select on mailer.sealer to mailer_owner;
-grant select, update on mailer.sealer to mailer_service;
+grant select on mailer.journal_gaps, mailer.sealer to mailer_owner;

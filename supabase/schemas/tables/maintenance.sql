@@ -12,8 +12,4 @@ create table mailer.maintenance (
   holder uuid not null
 );
 
-alter table mailer.maintenance enable row level security;
-alter table mailer.maintenance force row level security;
-revoke all on mailer.maintenance from public;
-create policy service_rows on mailer.maintenance to mailer_service using (true) with check (true);
-grant select, insert, update on mailer.maintenance to mailer_service;
+call mailer.guard('maintenance', p_service => 'select, insert, update');

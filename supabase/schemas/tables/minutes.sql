@@ -22,8 +22,4 @@ create table mailer.minutes (
   fillfactor = 80
 );
 
-alter table mailer.minutes enable row level security;
-alter table mailer.minutes force row level security;
-revoke all on mailer.minutes from public;
-create policy service_rows on mailer.minutes to mailer_service using (true) with check (true);
-grant select, insert, update, delete on mailer.minutes to mailer_service;
+call mailer.guard('minutes', p_service => 'select, insert, update, delete');

@@ -12,8 +12,4 @@ create table mailer.pauses (
   primary key (kind, name)
 );
 
-alter table mailer.pauses enable row level security;
-alter table mailer.pauses force row level security;
-revoke all on mailer.pauses from public;
-create policy service_rows on mailer.pauses to mailer_service using (true) with check (true);
-grant select, insert, delete on mailer.pauses to mailer_service;
+call mailer.guard('pauses', p_service => 'select, insert, delete');

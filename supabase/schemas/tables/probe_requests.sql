@@ -6,9 +6,4 @@ create table mailer.probe_requests (
   asked_at timestamptz not null
 );
 
-alter table mailer.probe_requests enable row level security;
-alter table mailer.probe_requests force row level security;
-revoke all on mailer.probe_requests from public;
-create policy service_rows on mailer.probe_requests to mailer_service
-  using (true) with check (true);
-grant select, insert, update on mailer.probe_requests to mailer_service;
+call mailer.guard('probe_requests', p_service => 'select, insert, update');

@@ -31,9 +31,5 @@ create index sessions_of_owner on mailer.sessions (owner_id, started_at);
 -- forget_sessions.
 create index sessions_age on mailer.sessions (expires_at);
 
-alter table mailer.sessions enable row level security;
-alter table mailer.sessions force row level security;
-revoke all on mailer.sessions from public;
-create policy service_rows on mailer.sessions to mailer_service using (true) with check (true);
-grant select, insert, update (seen_at, is_admin, ground, kid, thumbprint, token_expires_at, refresh,
-  renewing_until), delete on mailer.sessions to mailer_service;
+call mailer.guard('sessions', p_service => 'select, insert, delete, update (seen_at, is_admin, ground,
+  kid, thumbprint, token_expires_at, refresh, renewing_until)');

@@ -7,8 +7,4 @@ create table mailer.settings (
   value text not null
 );
 
-alter table mailer.settings enable row level security;
-alter table mailer.settings force row level security;
-revoke all on mailer.settings from public;
-create policy service_rows on mailer.settings to mailer_service using (true) with check (true);
-grant select, insert, update (value) on mailer.settings to mailer_service;
+call mailer.guard('settings', p_service => 'select, insert, update (value)');

@@ -8,8 +8,4 @@ create table mailer.timelines (
   since timestamptz not null
 );
 
-alter table mailer.timelines enable row level security;
-alter table mailer.timelines force row level security;
-revoke all on mailer.timelines from public;
-create policy service_rows on mailer.timelines to mailer_service using (true) with check (true);
-grant select, insert on mailer.timelines to mailer_service;
+call mailer.guard('timelines', p_service => 'select, insert');

@@ -16,8 +16,4 @@ create table mailer.transports (
   fillfactor = 50
 );
 
-alter table mailer.transports enable row level security;
-alter table mailer.transports force row level security;
-revoke all on mailer.transports from public;
-create policy service_rows on mailer.transports to mailer_service using (true) with check (true);
-grant select, insert, update on mailer.transports to mailer_service;
+call mailer.guard('transports', p_service => 'select, insert, update');

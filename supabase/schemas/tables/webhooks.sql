@@ -78,30 +78,14 @@ create index webhook_deliveries_old on mailer.webhook_deliveries (last_try_at)
   where next_try_at is null;
 create index webhook_deliveries_place on mailer.webhook_deliveries (webhook_id, position);
 
-alter table mailer.webhooks enable row level security;
-alter table mailer.webhooks force row level security;
-revoke all on mailer.webhooks from public;
-create policy own_rows on mailer.webhooks to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
+-- A caller never moves what is global, nor whose it is, nor what only deliveries move.
+call mailer.guard('webhooks', p_service => 'select, insert, update, delete',
+  p_owner => 'select, insert, delete, update (url, description, events, tags, secret, old_secret,
+    old_secret_until, enabled, disabled_reason, disabled_at, version, cursor, failures,
+    failing_since, held_until)');
 -- Only an admin makes one that hears of everybody's events, hence never as mailer_owner: the second
 -- wall behind the check in create_webhook.
 create policy no_global_ones on mailer.webhooks as restrictive for insert to mailer_owner
   with check (not is_global);
-create policy service_rows on mailer.webhooks to mailer_service using (true) with check (true);
--- A caller never moves what is global, nor whose it is, nor what only deliveries move.
-grant select, insert, delete, update (url, description, events, tags, secret, old_secret,
-  old_secret_until, enabled, disabled_reason, disabled_at, version, cursor, failures, failing_since,
-  held_until) on mailer.webhooks to mailer_owner;
-grant select, insert, update, delete on mailer.webhooks to mailer_service;
-
-alter table mailer.webhook_deliveries enable row level security;
-alter table mailer.webhook_deliveries force row level security;
-revoke all on mailer.webhook_deliveries from public;
-create policy own_rows on mailer.webhook_deliveries to mailer_owner
-  using (owner_id = (select mailer.claim_sub()))
-  with check (owner_id = (select mailer.claim_sub()));
-create policy service_rows on mailer.webhook_deliveries to mailer_service
-  using (true) with check (true);
-grant select, insert, update (outcome, tries, next_try_at) on mailer.webhook_deliveries to mailer_owner;
-grant select, insert, update, delete on mailer.webhook_deliveries to mailer_service;
+call mailer.guard('webhook_deliveries', p_service => 'select, insert, update, delete',
+  p_owner => 'select, insert, update (outcome, tries, next_try_at)');

@@ -38,14 +38,5 @@ create table mailer.regions (
   doubt_until timestamptz
 ) with (fillfactor = 50);
 
-alter table mailer.workers enable row level security;
-alter table mailer.workers force row level security;
-revoke all on mailer.workers from public;
-create policy service_rows on mailer.workers to mailer_service using (true) with check (true);
-grant select, insert, update, delete on mailer.workers to mailer_service;
-
-alter table mailer.regions enable row level security;
-alter table mailer.regions force row level security;
-revoke all on mailer.regions from public;
-create policy service_rows on mailer.regions to mailer_service using (true) with check (true);
-grant select, insert, update on mailer.regions to mailer_service;
+call mailer.guard('workers', p_service => 'select, insert, update, delete');
+call mailer.guard('regions', p_service => 'select, insert, update');
