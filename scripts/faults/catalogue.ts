@@ -18,6 +18,7 @@ import {
 } from "./flood-faults.ts";
 import { functionsRefused } from "./function-faults.ts";
 import { hopDown } from "./hop-faults.ts";
+import { straggler } from "./journal-faults.ts";
 import { ddlBesideTraffic, rowsLocked, slowDatabase } from "./lock-faults.ts";
 import { onEmbedded } from "./on-embedded.ts";
 import { onPostgresAlone } from "./on-postgres-alone.ts";
@@ -95,6 +96,7 @@ export const faults: Fault[] = [
   rowsLocked,
   ddlBesideTraffic,
   slowDatabase,
+  straggler,
   throughAPooler,
   regionsRace,
   regionDead,

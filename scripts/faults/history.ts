@@ -12,8 +12,19 @@ export interface History {
   emails: Map<string, EmailHistory>;
   /** Acceptances under a Message-ID that belongs to no email of the database. */
   strays: AcceptanceRecord[];
-  /** What the verifier says of the chains of all owners, and how many entries nobody sealed. */
-  chain: { verdict: JournalVerdict; unsealed: number };
+  /** What is known of the journal as a whole. */
+  chain: Chain;
+}
+
+export interface Chain {
+  /** What the verifier says of the chains of all owners. */
+  verdict: JournalVerdict;
+  /** How many entries nobody sealed. */
+  unsealed: number;
+  /** How many positions below the newest are no entry's. */
+  missing: number;
+  /** What email_counts says against the emails and the journal, in words. */
+  miscounted: string[];
 }
 
 export interface EmailHistory {
@@ -200,25 +211,49 @@ function journalRows(world: World): Promise<Rows<JournalEntry>> {
 }
 
 /** Processes that live seal what there is within a second; somebody's last entry is waited for. */
-async function readChain(world: World): Promise<History["chain"]> {
+async function readChain(world: World): Promise<Chain> {
   let unsealed = 0;
   await until(
     "the journal is sealed",
     async () => {
+      // Not by what the sealer knows: an entry that it lost would be in none of that.
       const [row] = await world.sql<{ count: number }>(
-        "select unsealed::int as count from mailer.count_unsealed(1000000)",
+        `select count(*)::int as count from mailer.journal j
+         where not exists (select from mailer.seals s where s.entry_id = j.id)`,
       );
       unsealed = row?.count ?? 0;
       return unsealed === 0;
     },
     15_000,
   ).catch(() => undefined);
+  const [positions] = await world.sql<{ missing: number }>(
+    "select (coalesce(max(position), 0) - count(*))::int as missing from mailer.seals",
+  );
   const database = await world.openDatabase();
   try {
     const as = { role: "admin", sub: "oracle" } as const;
     const verdict = await checkJournal(createAudit(database), { ownerId: null, as });
-    return { verdict, unsealed };
+    const miscounted = await miscountedIn(world);
+    return { verdict, unsealed, missing: positions?.missing ?? 0, miscounted };
   } finally {
     await database.close();
   }
+}
+
+/** Once all is sealed, email_counts says what a count of the emails and their entries would say. */
+async function miscountedIn(world: World): Promise<string[]> {
+  const rows = await world.sql<{ owner: string; counted: string; said: number; there: number }>(
+    `select owner, counted, sum(said)::int as said, sum(there)::int as there from (
+       select owner_id as owner, counted, n as said, 0 as there from mailer.email_counts
+       union all
+       select owner_id, case state when 'sending' then 'pending' else state end, 0, 1
+       from mailer.emails
+       union all
+       select owner_id, 'accepted', 0, 1 from mailer.journal where action = 'email.scheduled') q
+     group by owner, counted having sum(said) <> sum(there)`,
+  );
+  return rows.map(
+    ({ owner, counted, said, there }) =>
+      `${said} emails of ${owner} counted as ${counted}, not ${there}`,
+  );
 }

@@ -128,9 +128,11 @@ function* early({ row, acceptances }: EmailHistory) {
   yield found("I5", `accepted ${Math.ceil(row.scheduledAt - first.at)} ms before its time`);
 }
 
-/** I7: the chains verify, and everything is in them. */
-function* brokenChain({ verdict, unsealed }: History["chain"]) {
+/** I7: the chains verify, everything is in them, and all of it is counted once. */
+function* brokenChain({ verdict, unsealed, missing, miscounted }: History["chain"]) {
   if (unsealed > 0) yield `${unsealed} entries that nobody sealed`;
+  if (missing > 0) yield `${missing} positions without an entry`;
+  if (unsealed === 0) yield* miscounted;
   if (!verdict.ok) yield `the chain is broken: ${JSON.stringify(verdict.broken)}`;
 }
 
