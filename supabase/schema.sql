@@ -389,7 +389,7 @@ create table mailer.emails (
 -- none, nor in a condition of one, so that the fence is HOT.
 
 -- due_owners (what is due longest, and since when), claim_due's next_due_in_ms, oldest_due,
--- region_status, silent_regions, read_figures.
+-- region_status, pending_regions, read_figures.
 create index emails_due on mailer.emails (region, next_attempt_at) where state = 'pending';
 -- pick_due and the walk of due_owners: what is due, owner by owner; queue_stats. Suspects of a
 -- crash are claimed apart, by the index below.
@@ -1198,9 +1198,7 @@ begin
   values (p_kind, p_region, p_name, clock_timestamp())
   on conflict do nothing;
   if found then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, action, detail)
-    values ('taskforce-mailer:system', mailer.claim_sub(), p_kind || '.' || p_action,
+    perform mailer.write_entry('taskforce-mailer:system', p_kind || '.' || p_action,
       jsonb_strip_nulls(p_detail));
   end if;
 end
@@ -1424,10 +1422,8 @@ begin
   update mailer.emails e set state = 'cancelled', version = e.version + 1, worker_id = null,
     sequence = e.sequence + 1
   where e.id = v_email.id;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.cancelled',
-    v_email.id, v_email.sequence + 1, '{"status": "cancelled"}');
+  perform mailer.write_entry(v_email.owner_id, 'email.cancelled', '{"status": "cancelled"}',
+    v_args ->> 'origin', p_email => v_email.id, p_sequence => v_email.sequence + 1);
   return '{"kind":"cancelled"}';
 end
 $$;
@@ -1561,14 +1557,12 @@ begin
   where e.id = v_email.id
   returning * into v_email;
 
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin',
+  perform mailer.write_entry(v_email.owner_id,
     case when v_is_content or v_change ?| array['tags', 'metadata']
       then 'email.updated' else 'email.rescheduled' end,
-    v_email.id, v_email.sequence,
     jsonb_build_object('status', v_email.state, 'fields', v_args -> 'fields',
-      'scheduled_at', v_email.scheduled_at, 'version', v_email.version));
+      'scheduled_at', v_email.scheduled_at, 'version', v_email.version), v_args ->> 'origin',
+    p_email => v_email.id, p_sequence => v_email.sequence);
   return jsonb_build_object('kind', 'changed', 'delay_ms', case when v_email.state = 'pending'
     then mailer.ms_until(v_email.next_attempt_at, v_now) end)::text;
 end
@@ -1709,11 +1703,10 @@ begin
     held_until = case when v_is_revived or v_change ? 'url' then null else w.held_until end,
     version = w.version + 1
   where w.id = v_webhook.id returning * into v_webhook;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_webhook.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'webhook.changed',
+  perform mailer.write_entry(v_webhook.owner_id, 'webhook.changed',
     jsonb_build_object('webhook_id', v_webhook.id,
-      'fields', (select jsonb_agg(key order by key) from jsonb_object_keys(v_change) key)));
+      'fields', (select jsonb_agg(key order by key) from jsonb_object_keys(v_change) key)),
+    v_args ->> 'origin');
   return jsonb_build_object('kind', 'changed', 'webhook', mailer.webhook_json(v_webhook))::text;
 end
 $$;
@@ -1903,9 +1896,7 @@ begin
     return '{"matches": true}';
   end if;
   update mailer.settings s set value = v_fingerprint where s.name = 'encryption_key';
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), 'encryption.key_replaced',
+  perform mailer.write_entry(mailer.claim_sub(), 'encryption.key_replaced',
     jsonb_build_object('key_id', v_args -> 'key_id'));
   return '{"matches": true}';
 end
@@ -1985,9 +1976,7 @@ begin
       jsonb_build_object('knows_until', v_knows_until, 'noticed_at', v_now, 'by', v_differs)::text)
     on conflict (name) do update set value = excluded.value;
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), 'database.restored',
+  perform mailer.write_entry(mailer.claim_sub(), 'database.restored',
     jsonb_build_object('knows_until', v_knows_until, 'by', v_differs));
   return '{"is_new":true,"is_paused":true}';
 end
@@ -2365,15 +2354,6 @@ $$;
 
 grant execute on function mailer.count_change(mailer.journal) to mailer_owner;
 
--- supabase/schemas/functions/count_pending.sql
--- count_pending: how many emails of an owner are pending as readers are told it: what is claimed is
--- pending until its fence.
-create or replace function mailer.count_pending(p_owner text) returns bigint
-language sql stable set search_path = ''
-as $$ select (mailer.email_counts_of(p_owner) ->> 'pending')::bigint $$;
-
-grant execute on function mailer.count_pending(text) to mailer_owner;
-
 -- supabase/schemas/functions/count_unsealed.sql
 -- count_unsealed: how many entries are not sealed, counted up to count_max, and since when the oldest
 -- of them waits.
@@ -2454,12 +2434,11 @@ begin
     decode(v_args ->> 'hash', 'hex'), v_scopes, v_now, v_expires_at, v_made_by,
     coalesce((v_args ->> 'rests_on_role')::boolean, false))
   returning * into v_key;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_owner, v_owner, v_args ->> 'origin', 'key.created', jsonb_build_object(
+  perform mailer.write_entry(v_owner, 'key.created', jsonb_build_object(
     'key_id', v_key.id, 'name', v_key.name, 'scopes', v_key.scopes,
     'expires_at', v_key.expires_at)
-    || case when v_made_by is null then '{}' else jsonb_build_object('made_by', v_made_by) end);
+    || case when v_made_by is null then '{}' else jsonb_build_object('made_by', v_made_by) end,
+    v_args ->> 'origin');
   return jsonb_build_object('kind', 'created', 'key', mailer.api_key_json(v_key))::text;
 end
 $$;
@@ -2496,10 +2475,9 @@ begin
     mailer.texts_of(v_args -> 'tags'), v_args ->> 'wrapped_key', v_args ->> 'secret',
     date_trunc('milliseconds', clock_timestamp()), mailer.newest_position())
   returning * into v_webhook;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_owner, v_owner, v_args ->> 'origin', 'webhook.created',
-    jsonb_build_object('webhook_id', v_webhook.id, 'events', v_webhook.events));
+  perform mailer.write_entry(v_owner, 'webhook.created',
+    jsonb_build_object('webhook_id', v_webhook.id, 'events', v_webhook.events),
+    v_args ->> 'origin');
   return jsonb_build_object('kind', 'created', 'webhook', mailer.webhook_json(v_webhook))::text;
 end
 $$;
@@ -2569,12 +2547,13 @@ $$;
 call mailer.offer('dead_letter_groups', 'user', 'admin');
 
 -- supabase/schemas/functions/dead_regions.sql
--- dead_regions: regions in which nothing can send for silent_ms, if they have pending emails or were
--- heard of within a day.
+-- dead_regions: regions in which nothing has sent for silent_ms, if they have pending emails or were heard
+-- of within a day; and those with pending emails that nobody ever heard of.
 create or replace function mailer.dead_regions(silent_ms bigint) returns setof text
 language sql stable set search_path = ''
 as $$
-  select name from mailer.silent_regions(silent_ms) as name
+  select p.name from mailer.pending_regions() p (name) left join mailer.regions r on r.name = p.name
+  where r.name is null or r.beat_at < clock_timestamp() - silent_ms * interval '1 ms'
   union
   select r.name from mailer.regions r
   where r.beat_at < clock_timestamp() - silent_ms * interval '1 ms'
@@ -2596,10 +2575,8 @@ begin
     return '{"kind":"not_found"}';
   end if;
   delete from mailer.webhooks w where w.id = v_webhook.id;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_webhook.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'webhook.deleted',
-    jsonb_build_object('webhook_id', v_webhook.id));
+  perform mailer.write_entry(v_webhook.owner_id, 'webhook.deleted',
+    jsonb_build_object('webhook_id', v_webhook.id), v_args ->> 'origin');
   return '{"kind":"deleted"}';
 end
 $$;
@@ -2717,10 +2694,8 @@ begin
   if not found then
     return '{}';
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin', 'signing_key.dropped',
-    jsonb_build_object('kid', v_args ->> 'kid'));
+  perform mailer.write_entry(mailer.claim_sub(), 'signing_key.dropped',
+    jsonb_build_object('kid', v_args ->> 'kid'), v_args ->> 'origin');
   return '{}';
 end
 $$;
@@ -2765,23 +2740,12 @@ declare
     select value::timestamptz from jsonb_array_elements_text(v_args -> 'past_edges') limit 81);
   v_bucket_max integer := least((v_args ->> 'bucket_max')::integer, 5000);
   v_past_max integer := least((v_args ->> 'past_max')::integer, 20000);
-  v_regions text[];
+  v_regions text[] := array(select mailer.pending_regions());
   v_planned integer[] := '{}';
   v_count integer;
   v_past jsonb;
   v_late jsonb;
 begin
-  -- Each region once, by a step in the index for each.
-  with recursive walk as (
-    (select e.region from mailer.emails e where e.state = 'pending'
-      order by e.region, e.next_attempt_at limit 1)
-    union all
-    select (select e.region from mailer.emails e where e.state = 'pending' and e.region > w.region
-      order by e.region, e.next_attempt_at limit 1)
-    from walk w where w.region is not null
-  )
-  select array_agg(w.region) into v_regions from walk w where w.region is not null;
-
   for v_bucket in 1 .. coalesce(array_length(v_edges, 1), 0) - 1 loop
     if v_sub is null then
       select coalesce(sum(q.count), 0) into v_count
@@ -3174,9 +3138,7 @@ begin
   where i.kind = p_kind and i.region = p_region and i.name = p_name
   returning i.since into v_since;
   if found then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, action, detail)
-    values ('taskforce-mailer:system', mailer.claim_sub(), p_kind || '.' || p_action,
+    perform mailer.write_entry('taskforce-mailer:system', p_kind || '.' || p_action,
       jsonb_strip_nulls(p_detail) || jsonb_build_object('lasted_ms',
         greatest(0, mailer.ms_until(clock_timestamp(), v_since))));
   end if;
@@ -3219,10 +3181,8 @@ begin
     and (s.hash = decode(v_args ->> 'hash', 'hex') or (v_args ->> 'is_everywhere')::boolean);
   get diagnostics v_ended = row_count;
   if v_ended > 0 then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, origin, action, detail)
-    values (v_owner, v_owner, v_args ->> 'origin', 'session.ended',
-      jsonb_build_object('sessions', v_ended));
+    perform mailer.write_entry(v_owner, 'session.ended', jsonb_build_object('sessions', v_ended),
+      v_args ->> 'origin', p_actor => v_owner);
   end if;
   return jsonb_build_object('ended', v_ended)::text;
 end
@@ -3242,10 +3202,8 @@ declare
 begin
   delete from mailer.sessions s where v_owner is null or s.owner_id = v_owner;
   get diagnostics v_ended = row_count;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (coalesce(v_owner, mailer.claim_sub()), mailer.claim_sub(), v_args ->> 'origin',
-    'session.ended', jsonb_build_object('sessions', v_ended, 'everybody', v_owner is null));
+  perform mailer.write_entry(coalesce(v_owner, mailer.claim_sub()), 'session.ended',
+    jsonb_build_object('sessions', v_ended, 'everybody', v_owner is null), v_args ->> 'origin');
   return jsonb_build_object('ended', v_ended)::text;
 end
 $$;
@@ -3272,10 +3230,8 @@ begin
   returning not_before into v_not_before;
   delete from mailer.sessions s where s.owner_id = v_sub;
   get diagnostics v_ended = row_count;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_sub, mailer.claim_sub(), v_args ->> 'origin', 'token.ended',
-    jsonb_build_object('not_before', v_not_before, 'sessions', v_ended));
+  perform mailer.write_entry(v_sub, 'token.ended',
+    jsonb_build_object('not_before', v_not_before, 'sessions', v_ended), v_args ->> 'origin');
   return jsonb_build_object('not_before', v_not_before,
     'wait_ms', greatest(mailer.ms_until(v_not_before, v_now), 0), 'sessions', v_ended)::text;
 end
@@ -4020,10 +3976,9 @@ begin
   end if;
   update mailer.emails e set state = 'held', version = e.version + 1, sequence = e.sequence + 1
   where e.id = v_email.id;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.held',
-    v_email.id, v_email.sequence + 1, '{"status": "held", "reason": "by_person"}');
+  perform mailer.write_entry(v_email.owner_id, 'email.held',
+    '{"status": "held", "reason": "by_person"}', v_args ->> 'origin', p_email => v_email.id,
+    p_sequence => v_email.sequence + 1);
   return '{"kind":"held"}';
 end
 $$;
@@ -4954,10 +4909,9 @@ as $$
 declare
   v_args jsonb := args;
 begin
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values ('taskforce-mailer:console', 'taskforce-mailer:stranger', v_args ->> 'origin', 'session.refused',
-    jsonb_build_object('reason', v_args ->> 'reason'));
+  perform mailer.write_entry('taskforce-mailer:console', 'session.refused',
+    jsonb_build_object('reason', v_args ->> 'reason'), v_args ->> 'origin',
+    p_actor => 'taskforce-mailer:stranger');
   return '{}';
 end
 $$;
@@ -4998,14 +4952,10 @@ create or replace function mailer.oldest_due(of_region text) returns timestamptz
 language sql stable
 set search_path = ''
 as $$
-  with recursive waiting as (
-    (select e.region from mailer.emails e
-      where e.state = 'pending' and e.region >= coalesce(of_region, '')
-      order by e.region limit 1)
+  with recursive waiting (region) as (
+    select of_region where of_region is not null
     union all
-    select (select e.region from mailer.emails e
-      where e.state = 'pending' and e.region > n.region order by e.region limit 1)
-    from waiting n where n.region is not null and of_region is null
+    select p.name from mailer.pending_regions() p (name) where of_region is null
   ),
   returned as (
     (select e.region from mailer.emails e
@@ -5022,7 +4972,7 @@ as $$
     select (select e.next_attempt_at from mailer.emails e
       where e.region = n.region and e.state = 'pending' and e.next_attempt_at <= now()
       order by e.next_attempt_at limit 1) as since
-    from waiting n where n.region = coalesce(of_region, n.region)
+    from waiting n
     union all
     select (select e.due_since from mailer.emails e
       where e.region = n.region and e.state in ('pending', 'sending')
@@ -5158,11 +5108,9 @@ begin
   v_is_new := found;
   select * into strict v_pause from mailer.pauses p where p.kind = v_kind and p.name = v_name;
   if v_is_new then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, origin, action, detail)
-    values (case v_kind when 'owner' then v_name else mailer.claim_sub() end,
-      mailer.claim_sub(), v_args ->> 'origin', 'sending.paused',
-      jsonb_build_object(v_kind, v_name, 'reason', v_pause.reason));
+    perform mailer.write_entry(case v_kind when 'owner' then v_name else mailer.claim_sub() end,
+      'sending.paused', jsonb_build_object(v_kind, v_name, 'reason', v_pause.reason),
+      v_args ->> 'origin');
   end if;
   return to_json(v_pause)::text;
 end
@@ -5802,10 +5750,8 @@ begin
     raise exception using errcode = 'TM001', message = 'forbidden',
       detail = 'This action is not for record_action.';
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin', v_action,
-    coalesce(v_args -> 'detail', '{}'));
+  perform mailer.write_entry(mailer.claim_sub(), v_action, coalesce(v_args -> 'detail', '{}'),
+    v_args ->> 'origin');
   return '{}';
 end
 $$;
@@ -5902,9 +5848,7 @@ begin
     disabled_at = case when v_reason is null then w.disabled_at else v_now end
   where w.id = v_webhook.id;
   if v_reason is not null then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, action, detail)
-    values (v_webhook.owner_id, mailer.claim_sub(), 'webhook.disabled',
+    perform mailer.write_entry(v_webhook.owner_id, 'webhook.disabled',
       jsonb_build_object('webhook_id', v_webhook.id, 'reason', v_reason));
   end if;
   return jsonb_build_object('is_ours', true,
@@ -6149,10 +6093,9 @@ begin
     token_expires_at = (v_args ->> 'token_expires_at')::timestamptz, renewing_until = null
   where s.hash = v_session.hash;
   if v_is_admin <> v_session.is_admin then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, origin, action, detail)
-    values (v_session.owner_id, v_session.owner_id, v_args ->> 'origin', 'session.changed',
-      jsonb_build_object('is_admin', v_is_admin));
+    perform mailer.write_entry(v_session.owner_id, 'session.changed',
+      jsonb_build_object('is_admin', v_is_admin), v_args ->> 'origin',
+      p_actor => v_session.owner_id);
   end if;
   return '{}';
 end
@@ -6390,10 +6333,8 @@ begin
   where d.webhook_id = excluded.webhook_id;
   get diagnostics v_count = row_count;
   if (v_args ->> 'is_last')::boolean then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, origin, action, detail)
-    values (v_webhook.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'webhook.replayed',
-      jsonb_build_object('webhook_id', v_webhook.id));
+    perform mailer.write_entry(v_webhook.owner_id, 'webhook.replayed',
+      jsonb_build_object('webhook_id', v_webhook.id), v_args ->> 'origin');
   end if;
   return jsonb_build_object('kind', 'replayed', 'count', v_count)::text;
 end
@@ -6414,13 +6355,11 @@ begin
     raise exception using errcode = 'TM001', message = 'invalid_content',
       detail = 'Nobody is left to send to: each recipient has got it or was refused.';
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_after.owner_id, mailer.claim_sub(), v_args ->> 'origin',
-    mailer.replay_action(v_before.state), v_after.id, v_after.sequence,
+  perform mailer.write_entry(v_after.owner_id, mailer.replay_action(v_before.state),
     jsonb_strip_nulls(jsonb_build_object('status', 'pending', 'from', v_before.state,
       'scheduled_at', v_after.next_attempt_at,
-      'fields', nullif(v_args -> 'fields', '[]'))));
+      'fields', nullif(v_args -> 'fields', '[]'))), v_args ->> 'origin', p_email => v_after.id,
+    p_sequence => v_after.sequence);
   return jsonb_build_object('kind', v_kind, 'delay_ms',
     mailer.ms_until(v_after.next_attempt_at, clock_timestamp()))::text;
 end
@@ -6506,10 +6445,8 @@ begin
         and p.next_attempt_at > v_now
       order by p.due_since limit 10 for update skip locked
     ) q);
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin',
-    'transport.probe_requested', jsonb_build_object('transport', v_transport));
+  perform mailer.write_entry(mailer.claim_sub(), 'transport.probe_requested',
+    jsonb_build_object('transport', v_transport), v_args ->> 'origin');
   return jsonb_build_object('asked_at', v_now)::text;
 end
 $$;
@@ -6683,12 +6620,11 @@ begin
     end if;
   end if;
   delete from mailer.pauses p where p.kind = 'database';
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin', 'sending.resumed',
+  perform mailer.write_entry(mailer.claim_sub(), 'sending.resumed',
     jsonb_strip_nulls(jsonb_build_object('database', v_pause.name, 'paused_at', v_pause.paused_at,
       'paused_by', v_pause.paused_by, 'decision', v_args ->> 'decision',
-      'knows_until', v_restored -> 'knows_until', 'reason', v_args ->> 'reason')));
+      'knows_until', v_restored -> 'knows_until', 'reason', v_args ->> 'reason')),
+    v_args ->> 'origin');
   return '{"was_paused":true,"held":0,"has_more":false}';
 end
 $$;
@@ -6712,13 +6648,11 @@ begin
   if v_pause.name is null then
     return '{"was_paused":false}';
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (case v_pause.kind when 'owner' then v_pause.name else mailer.claim_sub() end,
-    mailer.claim_sub(), v_args ->> 'origin', 'sending.resumed',
+  perform mailer.write_entry(
+    case v_pause.kind when 'owner' then v_pause.name else mailer.claim_sub() end, 'sending.resumed',
     jsonb_strip_nulls(jsonb_build_object(v_pause.kind, v_pause.name,
       'paused_at', v_pause.paused_at, 'paused_by', v_pause.paused_by,
-      'reason', v_args ->> 'reason')));
+      'reason', v_args ->> 'reason')), v_args ->> 'origin');
   return '{"was_paused":true}';
 end
 $$;
@@ -7339,18 +7273,12 @@ begin
   if v_email.wrapped_key is null then
     return jsonb_build_object('kind', 'shredded', 'status', v_email.state)::text;
   end if;
-  update mailer.contents c set message = null, details = null where c.email_id = v_email.id;
-  update mailer.recipients r set address = null, address_index = null, reply = null
-  where r.email_id = v_email.id;
-  update mailer.attempts a set reply = null where a.email_id = v_email.id;
-  update mailer.emails e set wrapped_key = null, sender = null, subject = null,
-    failure_group = null, failure_domain = null, version = e.version + 1,
-    sequence = e.sequence + 1
+  perform mailer.destroy_contents(array[v_email.id]);
+  update mailer.emails e set version = e.version + 1, sequence = e.sequence + 1
   where e.id = v_email.id;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.shredded',
-    v_email.id, v_email.sequence + 1, jsonb_build_object('status', v_email.state));
+  perform mailer.write_entry(v_email.owner_id, 'email.shredded',
+    jsonb_build_object('status', v_email.state), v_args ->> 'origin', p_email => v_email.id,
+    p_sequence => v_email.sequence + 1);
   return jsonb_build_object('kind', 'shredded', 'status', v_email.state)::text;
 end
 $$;
@@ -7405,25 +7333,6 @@ end
 $$;
 
 call mailer.offer('shred_old', 'maintenance');
-
--- supabase/schemas/functions/silent_regions.sql
--- silent_regions: regions with pending emails in which nothing has sent for silent_ms, or that
--- nobody ever heard of. Hops from region to region on the index, whatever number of emails there
--- is.
-create or replace function mailer.silent_regions(silent_ms bigint) returns setof text
-language sql stable
-as $$
-  with recursive named as (
-    (select e.region from mailer.emails e where e.state = 'pending' order by e.region limit 1)
-    union all
-    select (select e.region from mailer.emails e
-      where e.state = 'pending' and e.region > n.region order by e.region limit 1)
-    from named n where n.region is not null
-  )
-  select n.region from named n left join mailer.regions r on r.name = n.region
-  where n.region is not null
-    and (r.name is null or r.beat_at < clock_timestamp() - silent_ms * interval '1 ms')
-$$;
 
 -- supabase/schemas/functions/stale_answers.sql
 -- stale_answers: kept answers that another key than this one encrypted.
@@ -7575,10 +7484,9 @@ begin
       case when v_refresh is null then v_token_end end),
     decode(v_args ->> 'ground', 'hex'), v_args ->> 'kid', v_args ->> 'thumbprint',
     case when v_refresh is not null then v_token_end end, v_refresh);
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_owner, v_owner, v_args ->> 'origin', 'session.started', jsonb_build_object(
-    'via', v_args ->> 'via', 'is_admin', (v_args ->> 'is_admin')::boolean));
+  perform mailer.write_entry(v_owner, 'session.started', jsonb_build_object(
+    'via', v_args ->> 'via', 'is_admin', (v_args ->> 'is_admin')::boolean), v_args ->> 'origin',
+    p_actor => v_owner);
   return '{}';
 end
 $$;
@@ -7967,6 +7875,24 @@ $$;
 
 call mailer.offer('webhook_status', 'webhooks', 'metrics');
 
+-- supabase/schemas/functions/write_entry.sql
+-- write_entry: journals one thing that the claims' sub did, or p_actor. It is the last write of whoever
+-- calls it, but for another of these (lock_journal).
+create or replace function mailer.write_entry(p_owner text, p_action text, p_detail jsonb,
+  p_origin text default null, p_email uuid default null, p_sequence integer default null,
+  p_actor text default mailer.claim_sub()) returns void
+language plpgsql set search_path = ''
+as $$
+begin
+  perform mailer.lock_journal();
+  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
+  values (p_owner, p_actor, p_origin, p_action, p_email, p_sequence, p_detail);
+end
+$$;
+
+grant execute on function mailer.write_entry(text, text, jsonb, text, uuid, integer, text)
+  to mailer_owner;
+
 -- supabase/schemas/functions/zone_data_in_use.sql
 -- zone_data_in_use: by which versions of the zone data the local times were resolved that emails wait
 -- for; "" stands for one that is not known.
@@ -8103,7 +8029,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"e968c6e8310ecf06"}';
+return '{"version":"20261130000001","digest":"09e81276ff85fe23"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

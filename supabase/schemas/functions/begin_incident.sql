@@ -9,9 +9,7 @@ begin
   values (p_kind, p_region, p_name, clock_timestamp())
   on conflict do nothing;
   if found then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, action, detail)
-    values ('taskforce-mailer:system', mailer.claim_sub(), p_kind || '.' || p_action,
+    perform mailer.write_entry('taskforce-mailer:system', p_kind || '.' || p_action,
       jsonb_strip_nulls(p_detail));
   end if;
 end

@@ -37,10 +37,8 @@ begin
   update mailer.emails e set state = 'cancelled', version = e.version + 1, worker_id = null,
     sequence = e.sequence + 1
   where e.id = v_email.id;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.cancelled',
-    v_email.id, v_email.sequence + 1, '{"status": "cancelled"}');
+  perform mailer.write_entry(v_email.owner_id, 'email.cancelled', '{"status": "cancelled"}',
+    v_args ->> 'origin', p_email => v_email.id, p_sequence => v_email.sequence + 1);
   return '{"kind":"cancelled"}';
 end
 $$;

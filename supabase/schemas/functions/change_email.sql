@@ -53,14 +53,12 @@ begin
   where e.id = v_email.id
   returning * into v_email;
 
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin',
+  perform mailer.write_entry(v_email.owner_id,
     case when v_is_content or v_change ?| array['tags', 'metadata']
       then 'email.updated' else 'email.rescheduled' end,
-    v_email.id, v_email.sequence,
     jsonb_build_object('status', v_email.state, 'fields', v_args -> 'fields',
-      'scheduled_at', v_email.scheduled_at, 'version', v_email.version));
+      'scheduled_at', v_email.scheduled_at, 'version', v_email.version), v_args ->> 'origin',
+    p_email => v_email.id, p_sequence => v_email.sequence);
   return jsonb_build_object('kind', 'changed', 'delay_ms', case when v_email.state = 'pending'
     then mailer.ms_until(v_email.next_attempt_at, v_now) end)::text;
 end

@@ -40,11 +40,10 @@ begin
     held_until = case when v_is_revived or v_change ? 'url' then null else w.held_until end,
     version = w.version + 1
   where w.id = v_webhook.id returning * into v_webhook;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_webhook.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'webhook.changed',
+  perform mailer.write_entry(v_webhook.owner_id, 'webhook.changed',
     jsonb_build_object('webhook_id', v_webhook.id,
-      'fields', (select jsonb_agg(key order by key) from jsonb_object_keys(v_change) key)));
+      'fields', (select jsonb_agg(key order by key) from jsonb_object_keys(v_change) key)),
+    v_args ->> 'origin');
   return jsonb_build_object('kind', 'changed', 'webhook', mailer.webhook_json(v_webhook))::text;
 end
 $$;

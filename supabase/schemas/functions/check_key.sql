@@ -26,9 +26,7 @@ begin
     return '{"matches": true}';
   end if;
   update mailer.settings s set value = v_fingerprint where s.name = 'encryption_key';
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), 'encryption.key_replaced',
+  perform mailer.write_entry(mailer.claim_sub(), 'encryption.key_replaced',
     jsonb_build_object('key_id', v_args -> 'key_id'));
   return '{"matches": true}';
 end

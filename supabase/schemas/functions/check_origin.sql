@@ -69,9 +69,7 @@ begin
       jsonb_build_object('knows_until', v_knows_until, 'noticed_at', v_now, 'by', v_differs)::text)
     on conflict (name) do update set value = excluded.value;
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), 'database.restored',
+  perform mailer.write_entry(mailer.claim_sub(), 'database.restored',
     jsonb_build_object('knows_until', v_knows_until, 'by', v_differs));
   return '{"is_new":true,"is_paused":true}';
 end

@@ -39,12 +39,11 @@ begin
     decode(v_args ->> 'hash', 'hex'), v_scopes, v_now, v_expires_at, v_made_by,
     coalesce((v_args ->> 'rests_on_role')::boolean, false))
   returning * into v_key;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_owner, v_owner, v_args ->> 'origin', 'key.created', jsonb_build_object(
+  perform mailer.write_entry(v_owner, 'key.created', jsonb_build_object(
     'key_id', v_key.id, 'name', v_key.name, 'scopes', v_key.scopes,
     'expires_at', v_key.expires_at)
-    || case when v_made_by is null then '{}' else jsonb_build_object('made_by', v_made_by) end);
+    || case when v_made_by is null then '{}' else jsonb_build_object('made_by', v_made_by) end,
+    v_args ->> 'origin');
   return jsonb_build_object('kind', 'created', 'key', mailer.api_key_json(v_key))::text;
 end
 $$;

@@ -27,10 +27,9 @@ begin
     mailer.texts_of(v_args -> 'tags'), v_args ->> 'wrapped_key', v_args ->> 'secret',
     date_trunc('milliseconds', clock_timestamp()), mailer.newest_position())
   returning * into v_webhook;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_owner, v_owner, v_args ->> 'origin', 'webhook.created',
-    jsonb_build_object('webhook_id', v_webhook.id, 'events', v_webhook.events));
+  perform mailer.write_entry(v_owner, 'webhook.created',
+    jsonb_build_object('webhook_id', v_webhook.id, 'events', v_webhook.events),
+    v_args ->> 'origin');
   return jsonb_build_object('kind', 'created', 'webhook', mailer.webhook_json(v_webhook))::text;
 end
 $$;

@@ -12,10 +12,8 @@ begin
     return '{"kind":"not_found"}';
   end if;
   delete from mailer.webhooks w where w.id = v_webhook.id;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_webhook.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'webhook.deleted',
-    jsonb_build_object('webhook_id', v_webhook.id));
+  perform mailer.write_entry(v_webhook.owner_id, 'webhook.deleted',
+    jsonb_build_object('webhook_id', v_webhook.id), v_args ->> 'origin');
   return '{"kind":"deleted"}';
 end
 $$;

@@ -12,10 +12,8 @@ begin
   if not found then
     return '{}';
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin', 'signing_key.dropped',
-    jsonb_build_object('kid', v_args ->> 'kid'));
+  perform mailer.write_entry(mailer.claim_sub(), 'signing_key.dropped',
+    jsonb_build_object('kid', v_args ->> 'kid'), v_args ->> 'origin');
   return '{}';
 end
 $$;

@@ -23,23 +23,12 @@ declare
     select value::timestamptz from jsonb_array_elements_text(v_args -> 'past_edges') limit 81);
   v_bucket_max integer := least((v_args ->> 'bucket_max')::integer, 5000);
   v_past_max integer := least((v_args ->> 'past_max')::integer, 20000);
-  v_regions text[];
+  v_regions text[] := array(select mailer.pending_regions());
   v_planned integer[] := '{}';
   v_count integer;
   v_past jsonb;
   v_late jsonb;
 begin
-  -- Each region once, by a step in the index for each.
-  with recursive walk as (
-    (select e.region from mailer.emails e where e.state = 'pending'
-      order by e.region, e.next_attempt_at limit 1)
-    union all
-    select (select e.region from mailer.emails e where e.state = 'pending' and e.region > w.region
-      order by e.region, e.next_attempt_at limit 1)
-    from walk w where w.region is not null
-  )
-  select array_agg(w.region) into v_regions from walk w where w.region is not null;
-
   for v_bucket in 1 .. coalesce(array_length(v_edges, 1), 0) - 1 loop
     if v_sub is null then
       select coalesce(sum(q.count), 0) into v_count

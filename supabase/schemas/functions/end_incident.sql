@@ -11,9 +11,7 @@ begin
   where i.kind = p_kind and i.region = p_region and i.name = p_name
   returning i.since into v_since;
   if found then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, action, detail)
-    values ('taskforce-mailer:system', mailer.claim_sub(), p_kind || '.' || p_action,
+    perform mailer.write_entry('taskforce-mailer:system', p_kind || '.' || p_action,
       jsonb_strip_nulls(p_detail) || jsonb_build_object('lasted_ms',
         greatest(0, mailer.ms_until(clock_timestamp(), v_since))));
   end if;

@@ -16,10 +16,8 @@ begin
     and (s.hash = decode(v_args ->> 'hash', 'hex') or (v_args ->> 'is_everywhere')::boolean);
   get diagnostics v_ended = row_count;
   if v_ended > 0 then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, origin, action, detail)
-    values (v_owner, v_owner, v_args ->> 'origin', 'session.ended',
-      jsonb_build_object('sessions', v_ended));
+    perform mailer.write_entry(v_owner, 'session.ended', jsonb_build_object('sessions', v_ended),
+      v_args ->> 'origin', p_actor => v_owner);
   end if;
   return jsonb_build_object('ended', v_ended)::text;
 end

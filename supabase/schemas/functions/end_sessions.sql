@@ -9,10 +9,8 @@ declare
 begin
   delete from mailer.sessions s where v_owner is null or s.owner_id = v_owner;
   get diagnostics v_ended = row_count;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (coalesce(v_owner, mailer.claim_sub()), mailer.claim_sub(), v_args ->> 'origin',
-    'session.ended', jsonb_build_object('sessions', v_ended, 'everybody', v_owner is null));
+  perform mailer.write_entry(coalesce(v_owner, mailer.claim_sub()), 'session.ended',
+    jsonb_build_object('sessions', v_ended, 'everybody', v_owner is null), v_args ->> 'origin');
   return jsonb_build_object('ended', v_ended)::text;
 end
 $$;

@@ -17,10 +17,8 @@ begin
   returning not_before into v_not_before;
   delete from mailer.sessions s where s.owner_id = v_sub;
   get diagnostics v_ended = row_count;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_sub, mailer.claim_sub(), v_args ->> 'origin', 'token.ended',
-    jsonb_build_object('not_before', v_not_before, 'sessions', v_ended));
+  perform mailer.write_entry(v_sub, 'token.ended',
+    jsonb_build_object('not_before', v_not_before, 'sessions', v_ended), v_args ->> 'origin');
   return jsonb_build_object('not_before', v_not_before,
     'wait_ms', greatest(mailer.ms_until(v_not_before, v_now), 0), 'sessions', v_ended)::text;
 end

@@ -19,10 +19,9 @@ begin
   end if;
   update mailer.emails e set state = 'held', version = e.version + 1, sequence = e.sequence + 1
   where e.id = v_email.id;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.held',
-    v_email.id, v_email.sequence + 1, '{"status": "held", "reason": "by_person"}');
+  perform mailer.write_entry(v_email.owner_id, 'email.held',
+    '{"status": "held", "reason": "by_person"}', v_args ->> 'origin', p_email => v_email.id,
+    p_sequence => v_email.sequence + 1);
   return '{"kind":"held"}';
 end
 $$;

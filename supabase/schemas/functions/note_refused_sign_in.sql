@@ -6,10 +6,9 @@ as $$
 declare
   v_args jsonb := args;
 begin
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values ('taskforce-mailer:console', 'taskforce-mailer:stranger', v_args ->> 'origin', 'session.refused',
-    jsonb_build_object('reason', v_args ->> 'reason'));
+  perform mailer.write_entry('taskforce-mailer:console', 'session.refused',
+    jsonb_build_object('reason', v_args ->> 'reason'), v_args ->> 'origin',
+    p_actor => 'taskforce-mailer:stranger');
   return '{}';
 end
 $$;

@@ -4,14 +4,10 @@ create or replace function mailer.oldest_due(of_region text) returns timestamptz
 language sql stable
 set search_path = ''
 as $$
-  with recursive waiting as (
-    (select e.region from mailer.emails e
-      where e.state = 'pending' and e.region >= coalesce(of_region, '')
-      order by e.region limit 1)
+  with recursive waiting (region) as (
+    select of_region where of_region is not null
     union all
-    select (select e.region from mailer.emails e
-      where e.state = 'pending' and e.region > n.region order by e.region limit 1)
-    from waiting n where n.region is not null and of_region is null
+    select p.name from mailer.pending_regions() p (name) where of_region is null
   ),
   returned as (
     (select e.region from mailer.emails e
@@ -28,7 +24,7 @@ as $$
     select (select e.next_attempt_at from mailer.emails e
       where e.region = n.region and e.state = 'pending' and e.next_attempt_at <= now()
       order by e.next_attempt_at limit 1) as since
-    from waiting n where n.region = coalesce(of_region, n.region)
+    from waiting n
     union all
     select (select e.due_since from mailer.emails e
       where e.region = n.region and e.state in ('pending', 'sending')

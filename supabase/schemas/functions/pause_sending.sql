@@ -21,11 +21,9 @@ begin
   v_is_new := found;
   select * into strict v_pause from mailer.pauses p where p.kind = v_kind and p.name = v_name;
   if v_is_new then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, origin, action, detail)
-    values (case v_kind when 'owner' then v_name else mailer.claim_sub() end,
-      mailer.claim_sub(), v_args ->> 'origin', 'sending.paused',
-      jsonb_build_object(v_kind, v_name, 'reason', v_pause.reason));
+    perform mailer.write_entry(case v_kind when 'owner' then v_name else mailer.claim_sub() end,
+      'sending.paused', jsonb_build_object(v_kind, v_name, 'reason', v_pause.reason),
+      v_args ->> 'origin');
   end if;
   return to_json(v_pause)::text;
 end

@@ -14,10 +14,8 @@ begin
     raise exception using errcode = 'TM001', message = 'forbidden',
       detail = 'This action is not for record_action.';
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin', v_action,
-    coalesce(v_args -> 'detail', '{}'));
+  perform mailer.write_entry(mailer.claim_sub(), v_action, coalesce(v_args -> 'detail', '{}'),
+    v_args ->> 'origin');
   return '{}';
 end
 $$;

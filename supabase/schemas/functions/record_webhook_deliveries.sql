@@ -57,9 +57,7 @@ begin
     disabled_at = case when v_reason is null then w.disabled_at else v_now end
   where w.id = v_webhook.id;
   if v_reason is not null then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, action, detail)
-    values (v_webhook.owner_id, mailer.claim_sub(), 'webhook.disabled',
+    perform mailer.write_entry(v_webhook.owner_id, 'webhook.disabled',
       jsonb_build_object('webhook_id', v_webhook.id, 'reason', v_reason));
   end if;
   return jsonb_build_object('is_ours', true,

@@ -17,10 +17,9 @@ begin
     token_expires_at = (v_args ->> 'token_expires_at')::timestamptz, renewing_until = null
   where s.hash = v_session.hash;
   if v_is_admin <> v_session.is_admin then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, origin, action, detail)
-    values (v_session.owner_id, v_session.owner_id, v_args ->> 'origin', 'session.changed',
-      jsonb_build_object('is_admin', v_is_admin));
+    perform mailer.write_entry(v_session.owner_id, 'session.changed',
+      jsonb_build_object('is_admin', v_is_admin), v_args ->> 'origin',
+      p_actor => v_session.owner_id);
   end if;
   return '{}';
 end

@@ -30,10 +30,8 @@ begin
   where d.webhook_id = excluded.webhook_id;
   get diagnostics v_count = row_count;
   if (v_args ->> 'is_last')::boolean then
-    perform mailer.lock_journal();
-    insert into mailer.journal (owner_id, actor, origin, action, detail)
-    values (v_webhook.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'webhook.replayed',
-      jsonb_build_object('webhook_id', v_webhook.id));
+    perform mailer.write_entry(v_webhook.owner_id, 'webhook.replayed',
+      jsonb_build_object('webhook_id', v_webhook.id), v_args ->> 'origin');
   end if;
   return jsonb_build_object('kind', 'replayed', 'count', v_count)::text;
 end

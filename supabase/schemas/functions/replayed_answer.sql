@@ -10,13 +10,11 @@ begin
     raise exception using errcode = 'TM001', message = 'invalid_content',
       detail = 'Nobody is left to send to: each recipient has got it or was refused.';
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_after.owner_id, mailer.claim_sub(), v_args ->> 'origin',
-    mailer.replay_action(v_before.state), v_after.id, v_after.sequence,
+  perform mailer.write_entry(v_after.owner_id, mailer.replay_action(v_before.state),
     jsonb_strip_nulls(jsonb_build_object('status', 'pending', 'from', v_before.state,
       'scheduled_at', v_after.next_attempt_at,
-      'fields', nullif(v_args -> 'fields', '[]'))));
+      'fields', nullif(v_args -> 'fields', '[]'))), v_args ->> 'origin', p_email => v_after.id,
+    p_sequence => v_after.sequence);
   return jsonb_build_object('kind', v_kind, 'delay_ms',
     mailer.ms_until(v_after.next_attempt_at, clock_timestamp()))::text;
 end

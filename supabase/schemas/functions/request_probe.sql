@@ -23,10 +23,8 @@ begin
         and p.next_attempt_at > v_now
       order by p.due_since limit 10 for update skip locked
     ) q);
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin',
-    'transport.probe_requested', jsonb_build_object('transport', v_transport));
+  perform mailer.write_entry(mailer.claim_sub(), 'transport.probe_requested',
+    jsonb_build_object('transport', v_transport), v_args ->> 'origin');
   return jsonb_build_object('asked_at', v_now)::text;
 end
 $$;

@@ -43,12 +43,11 @@ begin
     end if;
   end if;
   delete from mailer.pauses p where p.kind = 'database';
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (mailer.claim_sub(), mailer.claim_sub(), v_args ->> 'origin', 'sending.resumed',
+  perform mailer.write_entry(mailer.claim_sub(), 'sending.resumed',
     jsonb_strip_nulls(jsonb_build_object('database', v_pause.name, 'paused_at', v_pause.paused_at,
       'paused_by', v_pause.paused_by, 'decision', v_args ->> 'decision',
-      'knows_until', v_restored -> 'knows_until', 'reason', v_args ->> 'reason')));
+      'knows_until', v_restored -> 'knows_until', 'reason', v_args ->> 'reason')),
+    v_args ->> 'origin');
   return '{"was_paused":true,"held":0,"has_more":false}';
 end
 $$;

@@ -14,13 +14,11 @@ begin
   if v_pause.name is null then
     return '{"was_paused":false}';
   end if;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (case v_pause.kind when 'owner' then v_pause.name else mailer.claim_sub() end,
-    mailer.claim_sub(), v_args ->> 'origin', 'sending.resumed',
+  perform mailer.write_entry(
+    case v_pause.kind when 'owner' then v_pause.name else mailer.claim_sub() end, 'sending.resumed',
     jsonb_strip_nulls(jsonb_build_object(v_pause.kind, v_pause.name,
       'paused_at', v_pause.paused_at, 'paused_by', v_pause.paused_by,
-      'reason', v_args ->> 'reason')));
+      'reason', v_args ->> 'reason')), v_args ->> 'origin');
   return '{"was_paused":true}';
 end
 $$;

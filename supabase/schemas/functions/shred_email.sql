@@ -24,18 +24,12 @@ begin
   if v_email.wrapped_key is null then
     return jsonb_build_object('kind', 'shredded', 'status', v_email.state)::text;
   end if;
-  update mailer.contents c set message = null, details = null where c.email_id = v_email.id;
-  update mailer.recipients r set address = null, address_index = null, reply = null
-  where r.email_id = v_email.id;
-  update mailer.attempts a set reply = null where a.email_id = v_email.id;
-  update mailer.emails e set wrapped_key = null, sender = null, subject = null,
-    failure_group = null, failure_domain = null, version = e.version + 1,
-    sequence = e.sequence + 1
+  perform mailer.destroy_contents(array[v_email.id]);
+  update mailer.emails e set version = e.version + 1, sequence = e.sequence + 1
   where e.id = v_email.id;
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  values (v_email.owner_id, mailer.claim_sub(), v_args ->> 'origin', 'email.shredded',
-    v_email.id, v_email.sequence + 1, jsonb_build_object('status', v_email.state));
+  perform mailer.write_entry(v_email.owner_id, 'email.shredded',
+    jsonb_build_object('status', v_email.state), v_args ->> 'origin', p_email => v_email.id,
+    p_sequence => v_email.sequence + 1);
   return jsonb_build_object('kind', 'shredded', 'status', v_email.state)::text;
 end
 $$;

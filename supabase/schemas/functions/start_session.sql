@@ -24,10 +24,9 @@ begin
       case when v_refresh is null then v_token_end end),
     decode(v_args ->> 'ground', 'hex'), v_args ->> 'kid', v_args ->> 'thumbprint',
     case when v_refresh is not null then v_token_end end, v_refresh);
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, detail)
-  values (v_owner, v_owner, v_args ->> 'origin', 'session.started', jsonb_build_object(
-    'via', v_args ->> 'via', 'is_admin', (v_args ->> 'is_admin')::boolean));
+  perform mailer.write_entry(v_owner, 'session.started', jsonb_build_object(
+    'via', v_args ->> 'via', 'is_admin', (v_args ->> 'is_admin')::boolean), v_args ->> 'origin',
+    p_actor => v_owner);
   return '{}';
 end
 $$;

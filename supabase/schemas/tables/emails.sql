@@ -95,7 +95,7 @@ create table mailer.emails (
 -- none, nor in a condition of one, so that the fence is HOT.
 
 -- due_owners (what is due longest, and since when), claim_due's next_due_in_ms, oldest_due,
--- region_status, silent_regions, read_figures.
+-- region_status, pending_regions, read_figures.
 create index emails_due on mailer.emails (region, next_attempt_at) where state = 'pending';
 -- pick_due and the walk of due_owners: what is due, owner by owner; queue_stats. Suspects of a
 -- crash are claimed apart, by the index below.
