@@ -13,7 +13,7 @@ import { createEventStream, type EventStream } from "./event-stream.ts";
 
 /** The open `text/event-stream` answers of this process. */
 export interface EventStreams {
-  /** Answers with one that begins behind `after`, or with what comes now. */
+  /** Answers with one that begins behind `after`, or with what is sealed after the answer. */
   open(c: ApiContext, query: EventsQuery): Promise<Response>;
   readonly size: number;
 }
@@ -86,19 +86,10 @@ export function createEventStreams(deps: EventStreamsDeps): EventStreams {
     return one;
   }
 
-  function assertRoom(ownerId: string): void {
-    const own = [...open].filter((one) => one.ownerId === ownerId).length;
-    if (own < streamsOfOwnerMax && open.size < streamsMax) return;
-    throw new AppError("overloaded", {
-      publicDetail: `There are ${open.size} open streams of events in this process, ${own} of them yours: close some.`,
-      retryAfterSeconds: 30,
-    });
-  }
-
   return {
     async open(c, query) {
       const { ownerId } = principalOf(c);
-      assertRoom(ownerId);
+      assertRoom(open, ownerId);
       // Bun resets a request that is silent for its idle timeout.
       c.env.server?.timeout(c.req.raw, 0);
       liftCallBudget();
@@ -107,7 +98,10 @@ export function createEventStreams(deps: EventStreamsDeps): EventStreams {
       const one = add(c, stream);
       c.req.raw.signal.addEventListener("abort", stream.end, { once: true });
       const subscriber = { ...principalOf(c), filter: query.filter };
-      void feed(stream, { ...deps, query, subscriber, as: claimsOf(c) }).finally(() => remove(one));
+      const begun = Promise.withResolvers<void>();
+      const feeding = { ...deps, query, subscriber, as: claimsOf(c), onBegun: begun.resolve };
+      void feed(stream, feeding).finally(() => remove(one));
+      await begun.promise;
       return c.body(stream.body, 200, {
         "content-type": `${eventStreamType}; charset=utf-8`,
         "cache-control": "no-store",
@@ -119,6 +113,15 @@ export function createEventStreams(deps: EventStreamsDeps): EventStreams {
       return open.size;
     },
   };
+}
+
+function assertRoom(open: ReadonlySet<Open>, ownerId: string): void {
+  const own = [...open].filter((one) => one.ownerId === ownerId).length;
+  if (own < streamsOfOwnerMax && open.size < streamsMax) return;
+  throw new AppError("overloaded", {
+    publicDetail: `There are ${open.size} open streams of events in this process, ${own} of them yours: close some.`,
+    retryAfterSeconds: 30,
+  });
 }
 
 async function isAuthentic(
@@ -138,14 +141,17 @@ interface Feeding extends EventStreamsDeps {
   query: EventsQuery;
   subscriber: { ownerId: string; isAdmin: boolean; filter: EventsQuery["filter"] };
   as: Claims;
+  /** From now on no event is missed by the caller; or the stream has ended. */
+  onBegun: () => void;
 }
 
 /** Sends earlier events, read under the caller's own claims, then live ones, until the stream ends. Never rejects. */
 async function feed(stream: EventStream, feeding: Feeding): Promise<void> {
-  const { query, subscriber, liveEvents, log } = feeding;
+  const { query, subscriber, liveEvents, log, onBegun } = feeding;
   try {
     let reached = query.after;
     if (reached !== null) {
+      onBegun();
       reached = Math.min(reached, await liveEvents.readPosition());
       reached = await replay(stream, reached, feeding);
     }
@@ -156,6 +162,7 @@ async function feed(stream: EventStream, feeding: Feeding): Promise<void> {
     });
     try {
       const first = await from;
+      onBegun();
       // Events may have been sealed between the replay and the subscription.
       if (reached !== null) await replay(stream, reached, feeding);
       stream.goLive(first);
@@ -168,6 +175,7 @@ async function feed(stream: EventStream, feeding: Feeding): Promise<void> {
     log[level]("a stream of events broke off", { component: "event-streams", err: error });
   } finally {
     stream.end();
+    onBegun();
   }
 }
 

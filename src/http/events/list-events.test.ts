@@ -236,15 +236,37 @@ describe("text/event-stream", () => {
     expect((await whole.events(3)).map(({ type }) => type)).toEqual([
       ...["email.scheduled", "email.sending", "email.sent"],
     ]);
-    await now.more();
-    while (api.deps.liveEvents.size < 2) await Bun.sleep(1);
-    await api.deps.liveEvents.readPosition();
     const id = await api.schedule({ tags: ["fresh"] });
     await seal();
     expect(await now.events(1)).toMatchObject([{ data: { email_id: id } }]);
     await now.close();
     await whole.close();
     while (api.deps.liveEvents.size > 0) await Bun.sleep(1);
+  });
+
+  test("is answered once it knows its place: what is sealed after the answer is told", async () => {
+    const { events } = api.deps;
+    const read: typeof events.read = async (...args) => {
+      await Bun.sleep(200);
+      return await events.read(...args);
+    };
+    const deps = { ...api.deps, events: { ...events, read } };
+    deps.liveEvents = createLiveEvents({ events: deps.events, log: deps.log });
+    const stream = await openStream("/api/v1/events", await bearer(), appOf(deps));
+    const id = await api.schedule();
+    await seal();
+    expect(await stream.events(1)).toMatchObject([{ data: { email_id: id } }]);
+    deps.liveEvents.close();
+    await stream.close();
+  });
+
+  test("of a database that is gone breaks off, for the caller to connect again", async () => {
+    const failing = { ...api.deps.events, read: () => Promise.reject(new Error("no database")) };
+    const deps = { ...api.deps, events: failing };
+    deps.liveEvents = createLiveEvents({ events: failing, log: deps.log });
+    const stream = await openStream("/api/v1/events", await bearer(), appOf(deps));
+    expect(stream.res.status).toBe(200);
+    while (await stream.more());
   });
 
   test("tells nobody of another owner's emails, and an admin of everybody's", async () => {
