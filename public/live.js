@@ -79,12 +79,32 @@ function disconnect() {
   isStreaming = false;
 }
 
+// Nothing is replaced between pressing and releasing: the click or the drag would be lost with it.
+let isPressed = false;
+let isPutOff = false;
+
+function release() {
+  if (!isPressed) return;
+  isPressed = false;
+  if (!isPutOff) return;
+  isPutOff = false;
+  // After the click that the release makes.
+  setTimeout(refreshSoon);
+}
+
 /** What somebody is using is left as it is. */
 function isInUse(part) {
   const focused = document.activeElement;
   const isFocused = focused !== document.body && part.contains(focused);
   // An option of a select is checked, too, without anybody's doing.
-  return isFocused || part.querySelector("details[open], input:checked") !== null;
+  return (
+    isFocused || holdsSelection(part) || part.querySelector("details[open], input:checked") !== null
+  );
+}
+
+function holdsSelection(part) {
+  const selection = getSelection();
+  return selection !== null && !selection.isCollapsed && selection.containsNode(part, true);
 }
 
 /** Rows by id; those that are new wait until somebody asks for them. */
@@ -144,7 +164,9 @@ async function refresh() {
     const html = text.startsWith("<tbody") ? `<table>${text}</table>` : text;
     const page = new DOMParser().parseFromString(html, "text/html");
     const fresh = [...page.querySelectorAll("[data-live]")];
-    if (fresh.length === parts.length && parts.every((part, i) => isAlike(part, fresh[i]))) {
+    if (isPressed) {
+      isPutOff = true;
+    } else if (fresh.length === parts.length && parts.every((part, i) => isAlike(part, fresh[i]))) {
       parts.forEach((part, i) => {
         mergePart(part, fresh[i]);
       });
@@ -185,6 +207,12 @@ function onVisibility() {
   refreshSoon();
 }
 
+document.addEventListener("pointerdown", () => {
+  isPressed = true;
+});
+for (const type of ["pointerup", "pointercancel", "dragend"]) {
+  document.addEventListener(type, release);
+}
 document.addEventListener("visibilitychange", onVisibility);
 window.addEventListener("pagehide", disconnect);
 window.addEventListener("pageshow", (event) => event.persisted && onVisibility());

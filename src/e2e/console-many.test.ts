@@ -244,6 +244,19 @@ describe("what is shown stays fresh", () => {
     const opened = page.waitForResponse(`${product.url}/live?email=${id}`);
     await open(`/console/emails/${id}`);
     await opened;
+    // Whoever is selecting words to copy them keeps them.
+    const status = page.locator(".status-line");
+    await status.selectText();
+    const selected = () => page.evaluate("getSelection().toString()");
+    const before = await selected();
+    const asked = page.waitForResponse(
+      (response) => response.url() === page.url() && response.request().resourceType() === "fetch",
+    );
+    await product.api("POST", `/api/v1/emails/${id}/hold`, {});
+    await (await asked).finished();
+    await page.evaluate("new Promise((resolve) => setTimeout(resolve, 50))");
+    expect([before, await selected()]).toEqual([expect.stringMatching(/\w/), before]);
+    await page.evaluate("getSelection().removeAllRanges()");
     await product.api("DELETE", `/api/v1/cancel/${id}`);
     await page.locator(".status-line", { hasText: "Cancelled" }).waitFor();
   });

@@ -53,6 +53,17 @@ async function expectSound(): Promise<void> {
   expect(outside).toEqual([]);
 }
 
+/** Resolves once the page that is open has asked for itself again because of what `act` does. */
+async function refreshBy(act: () => Promise<unknown>): Promise<void> {
+  const { page } = admin;
+  const asked = page.waitForResponse(
+    (response) => response.url() === page.url() && response.request().resourceType() === "fetch",
+  );
+  await act();
+  await (await asked).finished();
+  await page.evaluate("new Promise((resolve) => setTimeout(resolve, 50))");
+}
+
 async function seed(): Promise<void> {
   const html = "<h1>Your invoice</h1><p>It is due.</p>";
   ids.pending = await schedule(product, {
@@ -100,10 +111,9 @@ describe("the console", () => {
     await admin.page.evaluate("window.isSame = true");
     await open("/console/emails?q=tag:none");
     await admin.page.evaluate("window.isSame = true");
-    const refreshed = () =>
-      admin.page.waitForResponse((response) => response.url().includes("q=tag:none"));
-    await refreshed();
-    await refreshed();
+    for (const subject of ["Third one", "Fourth one"]) {
+      await refreshBy(() => schedule(product, { subject, scheduled_at: inMs(86_400_000) }));
+    }
     expect(await admin.page.evaluate("window.isSame")).toBe(true);
     await seed();
     expect(admin.faults).toEqual([]);
@@ -170,6 +180,9 @@ describe("the console", () => {
     const box = (await page.locator(".timeline svg").boundingBox()) ?? { x: 0, y: 0, width: 0 };
     await page.mouse.move(box.x + box.width * 0.5, box.y + 20);
     await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 20, { steps: 4 });
+    // A picture that was replaced meanwhile would lose the drag.
+    await refreshBy(() => schedule(product, { subject: "Meanwhile", scheduled_at: inMs(3.6e6) }));
     await page.mouse.move(box.x + box.width * 0.7, box.y + 20, { steps: 4 });
     await page.mouse.up();
     await page.waitForURL(/from=/);
