@@ -1,8 +1,7 @@
 import pg from "pg";
-import { migrate } from "../../src/store/migrate.ts";
-import { openPostgresSession } from "../../src/store/postgres-session.ts";
 import { inMs } from "../../src/testing/product/email-requests.ts";
 import { until } from "../../src/testing/servers/child-server.ts";
+import { migrateAt } from "../../src/testing/servers/migrate-at.ts";
 import { defineFault } from "./fault.ts";
 import { nowAndSoon } from "./load.ts";
 import type { World } from "./world.ts";
@@ -78,13 +77,12 @@ export const ddlBesideTraffic = defineFault({
 
 /** As a release's new migration would be applied, by the same patience. */
 async function alterBesideTraffic(world: World): Promise<void> {
-  const session = await openPostgresSession(world.directUrl);
   const migration = {
     version: "99991231000001",
     name: "beside_traffic",
     sql: "alter table mailer.emails add column beside_traffic integer;",
   };
-  const applied = await migrate(session, [migration]).finally(() => session.close());
+  const applied = await migrateAt(world.directUrl, [migration]);
   if (applied.length !== 1) world.miss("the migration was not applied");
 }
 

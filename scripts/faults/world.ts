@@ -4,9 +4,7 @@ import fc from "fast-check";
 import { Redis } from "ioredis";
 import { issueToken } from "../../src/auth/jwt.ts";
 import type { Database } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
 import { createPostgresDatabase } from "../../src/store/postgres-database.ts";
-import { openPostgresSession } from "../../src/store/postgres-session.ts";
 import {
   faultyBinary,
   guardedFolder,
@@ -15,6 +13,7 @@ import {
   startProduct,
 } from "../../src/testing/product/product.ts";
 import { freshDatabase } from "../../src/testing/servers/fresh-database.ts";
+import { migrateAt } from "../../src/testing/servers/migrate-at.ts";
 import { type PostgresServer, startPostgres } from "../../src/testing/servers/postgres-server.ts";
 import { type RedisServer, startRedis } from "../../src/testing/servers/redis-server.ts";
 import {
@@ -352,8 +351,7 @@ async function openRegion(isProxied: boolean): Promise<Region> {
 
 async function migratedDatabase(server: PostgresServer): Promise<string> {
   const url = await server.createDatabase("mailer");
-  const session = await openPostgresSession(url);
-  await migrate(session).finally(() => session.close());
+  await migrateAt(url);
   return url;
 }
 

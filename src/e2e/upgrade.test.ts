@@ -1,11 +1,10 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { migrate } from "../store/migrate.ts";
 import { MIGRATIONS, type Migration } from "../store/migrations.ts";
-import { openPostgresSession } from "../store/postgres-session.ts";
 import { inMs, schedule, statusOf, subjectOf } from "../testing/product/email-requests.ts";
 import { runProduct } from "../testing/product/product.ts";
 import { type ProductionStack, startStack } from "../testing/product/production-stack.ts";
 import { until } from "../testing/servers/child-server.ts";
+import { migrateAt } from "../testing/servers/migrate-at.ts";
 import { runOnce } from "../testing/servers/postgres-server.ts";
 
 setDefaultTimeout(120_000);
@@ -33,11 +32,8 @@ beforeAll(async () => {
 });
 afterAll(() => stack?.close());
 
-async function migrateTo(migration: Migration) {
-  const session = await openPostgresSession(stack.databaseUrl);
-  const done = migrate(session, [...MIGRATIONS, migration]);
-  return await done.finally(() => session.close().catch(() => undefined));
-}
+const migrateTo = (migration: Migration) =>
+  migrateAt(stack.databaseUrl, [...MIGRATIONS, migration]);
 
 const hasNext = async () =>
   (

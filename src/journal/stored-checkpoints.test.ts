@@ -57,7 +57,11 @@ describe.each(drivers)("stored checkpoints on $driver", ({ open }) => {
       await sql.query("alter table mailer.checkpoints enable trigger user");
     };
     await asOwner(statement);
-    await work().finally(() => asOwner(undo));
+    try {
+      await work();
+    } finally {
+      await asOwner(undo);
+    }
   }
 
   test("the journal is held against all of them, and told by which key", async () => {

@@ -1,5 +1,5 @@
 import type { FenceAnswer, SendReport } from "../email/smtp.ts";
-import { type StagedFile, stageFile, syncFolder } from "../runtime/durable-file.ts";
+import { type StagedFile, stageFile, syncPath } from "../runtime/durable-file.ts";
 import { capturedEnvelope, capturedFolder, capturedPaths } from "./captured.ts";
 import { wholeSeconds, withDate } from "./message-date.ts";
 import type { SendRequest, Transport } from "./transport.ts";
@@ -86,7 +86,7 @@ async function commit(
   };
   try {
     for (const file of staged) await file.commit();
-    await syncFolder(capturedFolder(dataDir));
+    await syncPath(capturedFolder(dataDir));
     return { ...sent, reply: accepted };
   } catch (error) {
     // Like a connection lost after the dot: the file may be there.

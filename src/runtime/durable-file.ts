@@ -33,12 +33,12 @@ export async function stageFile(path: string, content: Uint8Array | string): Pro
   return { discard, commit: () => rename(temporary, path) };
 }
 
-/** A rename is on the disk only once its folder is. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
+/** A file's content, or a folder's entries: a rename is on the disk only once its folder is. */
+export async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r");
   try {
-    await folder.sync();
+    await handle.sync();
   } finally {
-    await folder.close();
+    await handle.close();
   }
 }

@@ -58,7 +58,9 @@ describe.each(drivers)("the journal on $driver, verified part by part", ({ open 
     await triggers("disable");
     await sql.query(statement);
     await triggers("enable");
-    await work().finally(async () => {
+    try {
+      await work();
+    } finally {
       await triggers("disable");
       for (const [table, key] of Object.entries(keys)) {
         await sql.query(
@@ -70,7 +72,7 @@ describe.each(drivers)("the journal on $driver, verified part by part", ({ open 
         await sql.query(`drop table public.kept_${table}`);
       }
       await triggers("enable");
-    });
+    }
   }
 
   test("a run verifies a bounded part, another process goes on after it, and after the end it begins anew", async () => {

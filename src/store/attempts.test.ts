@@ -307,7 +307,11 @@ describe.each(drivers)("attempts on $driver", ({ open }) => {
   });
   async function direct(text: string, values: unknown[]) {
     const sql = await directSql(opened.database);
-    return await sql.query(text, values).finally(() => sql.close());
+    try {
+      return await sql.query(text, values);
+    } finally {
+      await sql.close();
+    }
   }
   const move = (id: string, region: string) =>
     direct("update mailer.emails set region = $2 where id = $1", [id, region]);

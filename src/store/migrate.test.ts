@@ -5,6 +5,7 @@ import { differing, RELEASED, schemaText } from "../../scripts/schema.ts";
 import { EARLIER_SCHEMA } from "../testing/fixtures/earlier-schema.ts";
 import { rejection } from "../testing/fixtures/rejection.ts";
 import { dumpPostgres } from "../testing/servers/dump.ts";
+import { migrateAt } from "../testing/servers/migrate-at.ts";
 import {
   runOnce,
   type SharedPostgres,
@@ -34,11 +35,6 @@ async function emptyDatabase(): Promise<string> {
   const name = `migrate_${crypto.randomUUID().slice(0, 8)}`;
   databases.push(name);
   return server.createDatabase(name);
-}
-
-async function migrateAt(url: string, migrations?: readonly Migration[]): Promise<Migration[]> {
-  const session = await openPostgresSession(url);
-  return migrate(session, migrations).finally(() => session.close());
 }
 
 /** Without the random word that newer versions of pg_dump write. */

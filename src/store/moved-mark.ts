@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { stageFile, syncFolder } from "../runtime/durable-file.ts";
+import { stageFile, syncPath } from "../runtime/durable-file.ts";
 
 /** What `migrate --from` leaves in a DATA_DIR whose database it moves. */
 export interface MovedMark {
@@ -58,14 +58,14 @@ export async function writeMovedMark(dataDir: string, mark: MovedMark): Promise<
   const { moveId: move_id, to, begunAt: begun_at, endedAt: ended_at } = mark;
   const text = `${JSON.stringify({ move_id, to, begun_at, ended_at }, null, 2)}\n`;
   await (await stageFile(pathOf(dataDir), text)).commit();
-  await syncFolder(dataDir);
+  await syncPath(dataDir);
 }
 
 /** The folder is in use again. */
 export async function dropMovedMark(dataDir: string): Promise<void> {
   const path = pathOf(dataDir);
   await rm(path, { force: true });
-  await syncFolder(dirname(path));
+  await syncPath(dirname(path));
 }
 
 function pathOf(dataDir: string): string {

@@ -5,6 +5,7 @@ import { privateFolder } from "../testing/servers/child-server.ts";
 import { directSql } from "../testing/servers/direct-sql.ts";
 import { restorePostgres } from "../testing/servers/dump.ts";
 import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { migrateAt } from "../testing/servers/migrate-at.ts";
 import {
   type PostgresServer,
   runOnce,
@@ -15,12 +16,10 @@ import { createSupabaseRoles } from "../testing/servers/supabase-server.ts";
 import { createAttempts } from "./attempts.ts";
 import { type Database, partClaims } from "./database.ts";
 import { createEmails } from "./emails.ts";
-import { migrate } from "./migrate.ts";
 import { createOrigin } from "./origin.ts";
 import { createPauses } from "./pauses.ts";
 import { openPgliteDatabase } from "./pglite-database.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
-import { openPostgresSession } from "./postgres-session.ts";
 import { createPresence } from "./presence.ts";
 
 setDefaultTimeout(120_000);
@@ -92,8 +91,7 @@ test("a dump restored on another server sends nothing; hold keeps what was due, 
   // Our databases are made as on Supabase.
   await createSupabaseRoles(url);
   // Makes the roles that the dump's objects belong to.
-  const session = await openPostgresSession(url);
-  await migrate(session).finally(() => session.close());
+  await migrateAt(url);
   await restorePostgres(original.url, url, "--clean", "--if-exists");
 
   const database = open(url);

@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
+import { syncPath } from "../runtime/durable-file.ts";
 import { spendCallBudget } from "./call-budget.ts";
 import { toCallError, unansweredError } from "./call-error.ts";
 import { copyFolder, type FolderCopy } from "./copy-folder.ts";
@@ -38,7 +39,6 @@ import {
   embeddedSnapshot,
   packSnapshot,
   readCachedSnapshot,
-  syncPath,
   syncUnpacked,
   unpackSnapshot,
   writeCachedSnapshot,

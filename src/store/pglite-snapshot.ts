@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { mkdir, open, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { syncPath } from "../runtime/durable-file.ts";
 import { tarEnd, tarHeader, tarPadding } from "../runtime/tar.ts";
 import { MIGRATIONS } from "./migrations.ts";
 
@@ -113,15 +114,5 @@ async function syncIfThere(path: string): Promise<void> {
     await syncPath(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-}
-
-/** A file's content, or a folder's entries, which are not on the disk without it. */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

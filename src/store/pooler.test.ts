@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { newEmail, store, userClaims } from "../testing/fixtures/new-email.ts";
 import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { migrateAt } from "../testing/servers/migrate-at.ts";
 import { type PgBouncer, startPgBouncer } from "../testing/servers/pgbouncer.ts";
 import { createEmails } from "./emails.ts";
-import { migrate } from "./migrate.ts";
 import { poolsTransactions } from "./pooler.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
-import { openPostgresSession } from "./postgres-session.ts";
 
 let url: string;
 const bouncers: PgBouncer[] = [];
@@ -44,10 +43,7 @@ describe("a pooler in transaction mode", () => {
   test("carries migrations of several servers that start at once", async () => {
     const pooled = await bouncer("transaction");
     const migration = { version: "99991231000000", name: "pooled", sql: "create table pooled ();" };
-    const runs = [0, 1, 2].map(async () => {
-      const session = await openPostgresSession(pooled);
-      return await migrate(session, [migration]).finally(() => session.close());
-    });
+    const runs = [0, 1, 2].map(() => migrateAt(pooled, [migration]));
     expect((await Promise.all(runs)).flat()).toEqual([migration]);
   });
 });

@@ -38,7 +38,11 @@ async function accepted(count: number): Promise<string[]> {
 async function whileLocked<T>(id: string | undefined, work: () => Promise<T>): Promise<T> {
   await other.query("begin");
   await other.query("select 1 from mailer.emails where id = $1 for update", [id]);
-  return await work().finally(() => other.query("rollback"));
+  try {
+    return await work();
+  } finally {
+    await other.query("rollback");
+  }
 }
 
 const due = {

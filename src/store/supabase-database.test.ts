@@ -2,12 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { isAppError } from "../errors.ts";
 import { clearOnlyPrivate } from "../outgoing/clear-only-private.ts";
 import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { migrateAt } from "../testing/servers/migrate-at.ts";
 import { runOnce, sharedPostgres } from "../testing/servers/postgres-server.ts";
 import { publishableKey, secretKey } from "../testing/servers/supabase-keys.ts";
 import { type SupabaseServer, startSupabase } from "../testing/servers/supabase-server.ts";
 import { type Database, partClaims } from "./database.ts";
-import { migrate } from "./migrate.ts";
-import { openPostgresSession } from "./postgres-session.ts";
 import { createSupabaseDatabase } from "./supabase-database.ts";
 
 const claims = partClaims("ping");
@@ -277,8 +276,7 @@ describe("a project in which something is missing", () => {
     closers.push(() => server.stop());
     const database = open(server.url);
     expect((await failureOf(database.ping())).words).toContain("taskforce-mailer migrate");
-    const session = await openPostgresSession(url);
-    await migrate(session).finally(() => session.close());
+    await migrateAt(url);
     // The server hears of it by the notification that `migrate` sends.
     const endsAt = performance.now() + 10_000;
     while (performance.now() < endsAt && (await database.ping().catch(() => "no")) === "no");

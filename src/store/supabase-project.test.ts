@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { schemaFiles, schemaText } from "../../scripts/schema.ts";
 import { rejection } from "../testing/fixtures/rejection.ts";
 import { dumpPostgres } from "../testing/servers/dump.ts";
+import { migrateAt } from "../testing/servers/migrate-at.ts";
 import {
   runOnce,
   type SharedPostgres,
@@ -23,11 +24,6 @@ beforeAll(async () => {
 
 function emptyDatabase(): Promise<string> {
   return server.createDatabase(`project_${crypto.randomUUID().slice(0, 8)}`);
-}
-
-async function migrateAt(url: string, migrations = MIGRATIONS) {
-  const session = await openPostgresSession(url);
-  return migrate(session, migrations).finally(() => session.close());
 }
 
 /** What the database is like, grants, policies and owners included. */

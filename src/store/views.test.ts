@@ -5,14 +5,13 @@ import pg from "pg";
 import { newEmail, recipientsOf, store } from "../testing/fixtures/new-email.ts";
 import { rejection } from "../testing/fixtures/rejection.ts";
 import { freshDatabase } from "../testing/servers/fresh-database.ts";
+import { migrateAt } from "../testing/servers/migrate-at.ts";
 import { type PostgresServer, runOnce, startPostgres } from "../testing/servers/postgres-server.ts";
 import { publishableKey, supabaseJwtSecret } from "../testing/servers/supabase-keys.ts";
 import { createSupabaseRoles, startSupabase } from "../testing/servers/supabase-server.ts";
 import type { Database } from "./database.ts";
 import { createEmails } from "./emails.ts";
-import { migrate } from "./migrate.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
-import { openPostgresSession } from "./postgres-session.ts";
 
 const scheduledAt = new Date("2040-01-01T00:00:00Z");
 const ofAda = newEmail({
@@ -218,11 +217,6 @@ describe("a PostgreSQL that is no Supabase", () => {
     server = await startPostgres();
   }, 60_000);
   afterAll(() => server.stop(), 60_000);
-
-  async function migrateAt(url: string) {
-    const session = await openPostgresSession(url);
-    await migrate(session).finally(() => session.close());
-  }
 
   test("migrates all the same, and lets nobody use the views", async () => {
     const url = await server.createDatabase("plain");

@@ -33,7 +33,7 @@ describe("the bill of materials", () => {
   test("names every runtime dependency in its version, and no tool of development", () => {
     const purls = sbom.components.map(({ purl }) => purl);
     for (const name of names) expect(purls).toContain(purlOf(name, dependencies[name] ?? ""));
-    for (const name of ["typescript", "eslint", "playwright-core"]) {
+    for (const name of ["typescript", "oxlint", "playwright-core"]) {
       expect(purls).not.toContain(purlOf(name, devDependencies[name] ?? ""));
     }
     expect(purls).toContain(`pkg:github/oven-sh/bun@bun-v${Bun.version}`);

@@ -18,7 +18,7 @@ beforeAll(() => {
   mkdirSync(copy, { recursive: true });
   for (const name of [
     "biome.json",
-    "eslint.config.js",
+    ".oxlintrc.json",
     "tsconfig.json",
     "package.json",
     ".gitignore",
@@ -134,11 +134,11 @@ describe("a lost promise", () => {
     test(`an un-awaited ${name} is found`, () => {
       rmSync(join(copy, "src"), { recursive: true });
       add("src/queue/lost.ts", source.replace("AWAIT", ""));
-      const lost = run("eslint", ["src"]);
+      const lost = run("oxlint", ["src"]);
       expect(lost.output).toContain("no-floating-promises");
       expect(lost.code).toBe(1);
       add("src/queue/lost.ts", source.replace("AWAIT", "await "));
-      expect(run("eslint", ["src"])).toEqual({ code: 0, output: "" });
+      expect(run("oxlint", ["src"])).toEqual({ code: 0, output: "" });
     });
   }
 });

@@ -65,10 +65,14 @@ export async function createTwinWorld(seed: number, options: TwinOptions): Promi
   // No mail of another run can be taken for one of this.
   const tag = crypto.randomUUID().slice(0, 8);
 
-  function withQueue<T>(use: (queue: Queue) => Promise<T>): Promise<T> {
+  async function withQueue<T>(use: (queue: Queue) => Promise<T>): Promise<T> {
     const queue = new Queue("mail", { connection: { host: "127.0.0.1", port: redis.port } });
     queue.on("error", () => undefined);
-    return use(queue).finally(() => queue.close());
+    try {
+      return await use(queue);
+    } finally {
+      await queue.close();
+    }
   }
 
   const world: TwinWorld = {

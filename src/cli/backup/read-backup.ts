@@ -10,7 +10,7 @@ import { mkdir, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createGunzip } from "node:zlib";
 import { z } from "zod";
-import { syncFolder } from "../../runtime/durable-file.ts";
+import { syncPath } from "../../runtime/durable-file.ts";
 import { readTar, TarError } from "../../runtime/tar.ts";
 import { FolderInUseError, lockFolder } from "../../store/folder-lock.ts";
 import { restoredIdName } from "../../store/pglite-database.ts";
@@ -95,8 +95,12 @@ function assertSecrets(dataDir: string, aside: string): void {
 /** The database last: until then there is none, and the restore can be run again. */
 async function putInPlace(dataDir: string, aside: string): Promise<void> {
   const id = await open(join(dataDir, restoredIdName), "w", 0o600);
-  await id.writeFile(`${crypto.randomUUID()}\n`);
-  await id.sync().finally(() => id.close());
+  try {
+    await id.writeFile(`${crypto.randomUUID()}\n`);
+    await id.sync();
+  } finally {
+    await id.close();
+  }
   for (const name of ["secrets.json"]) {
     if (existsSync(join(aside, name))) renameSync(join(aside, name), join(dataDir, name));
   }
@@ -106,12 +110,12 @@ async function putInPlace(dataDir: string, aside: string): Promise<void> {
     for (const name of readdirSync(captured)) {
       renameSync(join(captured, name), join(dataDir, "captured", name));
     }
-    await syncFolder(join(dataDir, "captured"));
+    await syncPath(join(dataDir, "captured"));
   }
-  await syncFolder(dataDir);
+  await syncPath(dataDir);
   await rm(join(dataDir, "database"), { recursive: true, force: true });
   renameSync(join(aside, "database"), join(dataDir, "database"));
-  await syncFolder(dataDir);
+  await syncPath(dataDir);
 }
 
 const manifestSchema = z.object({
@@ -232,9 +236,9 @@ async function writeFile(
 }
 
 async function syncFolders(root: string): Promise<void> {
-  await syncFolder(root);
+  await syncPath(root);
   for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
-    if (entry.isDirectory()) await syncFolder(join(entry.parentPath, entry.name));
+    if (entry.isDirectory()) await syncPath(join(entry.parentPath, entry.name));
   }
 }
 

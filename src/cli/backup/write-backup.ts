@@ -1,11 +1,11 @@
 import { createWriteStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import type { Config } from "../../config.ts";
-import { syncFolder } from "../../runtime/durable-file.ts";
+import { syncPath } from "../../runtime/durable-file.ts";
 import { readServerFile } from "../../server/server-file.ts";
 import { FolderInUseError, lockFolder } from "../../store/folder-lock.ts";
 import { version } from "../../version.ts";
@@ -147,10 +147,9 @@ async function writeWhole(path: string, bytes: AsyncIterable<Uint8Array>): Promi
   try {
     const to = createWriteStream(unfinished, { mode: 0o600 });
     await pipeline(Readable.from(bytes, { objectMode: false }), createGzip({ level: 6 }), to);
-    const file = await open(unfinished, "r");
-    await file.sync().finally(() => file.close());
+    await syncPath(unfinished);
     await rename(unfinished, path);
-    await syncFolder(dirname(path));
+    await syncPath(dirname(path));
   } catch (error) {
     await rm(unfinished, { force: true });
     throw wordsOfFault(error, path, "Nothing was left there.");

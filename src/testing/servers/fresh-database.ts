@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { migrate } from "../../store/migrate.ts";
 import { MIGRATIONS } from "../../store/migrations.ts";
 import { openPostgresSession } from "../../store/postgres-session.ts";
+import { migrateAt } from "./migrate-at.ts";
 import { runOnce, type SharedPostgres, sharedPostgres } from "./postgres-server.ts";
 import { createSupabaseRoles } from "./supabase-server.ts";
 
@@ -29,8 +29,7 @@ async function prepareTemplate(server: SharedPostgres): Promise<string> {
     if ((await admin.query(ready)).length > 0) return name;
     await runOnce(server.adminUrl, `drop database if exists ${name}`);
     await createSupabaseRoles(server.adminUrl);
-    const session = await openPostgresSession(await server.createDatabase(name));
-    await migrate(session).finally(() => session.close());
+    await migrateAt(await server.createDatabase(name));
     await admin.exec(`alter database ${name} is_template true allow_connections false`);
     return name;
   } finally {
