@@ -352,6 +352,12 @@ const retention = {
       "attempts. The journal stays. Unset: kept",
     example: "730",
   }),
+  RETENTION_JOURNAL_DAYS: plain(integer(1, 36_500), {
+    meaning:
+      "Days after which entries of the journal are dropped, up to a signed checkpoint that vouches for " +
+      "them; at least `RETENTION_METADATA_DAYS`, which has to be set. Unset: kept",
+    example: "1095",
+  }),
 };
 
 /** Every variable the program knows, in the order of public/docs/configuration.md. */

@@ -58,6 +58,23 @@ describe("faults", () => {
     expect(error.report).toContain("example   PORT=3000");
   });
 
+  test("entries are kept at least as long as records, and no longer only where those go", () => {
+    const days = (journal: string, record?: string) => ({
+      RETENTION_JOURNAL_DAYS: journal,
+      ...(record !== undefined && { RETENTION_METADATA_DAYS: record }),
+    });
+    for (const env of [days("365"), days("364", "365")]) {
+      const { faults, report } = errorOf(env);
+      expect(faults.map(({ name }) => name)).toEqual(["RETENTION_JOURNAL_DAYS"]);
+      expect(report).toContain("RETENTION_METADATA_DAYS");
+    }
+    expect(faultyNames(days("1", "x"))).toEqual(["RETENTION_METADATA_DAYS"]);
+    expect(loadConfig(days("365", "365")).retention).toEqual({
+      ...{ contentDays: null, recordDays: 365, journalDays: 365 },
+    });
+    expect(loadConfig(days("", "365")).retention.journalDays).toBeNull();
+  });
+
   test("never show a secret", () => {
     const secrets = configVariables.filter(({ isSecret }) => isSecret);
     const env = Object.fromEntries(secrets.map(({ name }) => [name, "canary\nvalue"]));

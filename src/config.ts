@@ -14,6 +14,7 @@ import {
   readReplicaOf,
 } from "./config-postgres.ts";
 import { type RedisPlace, redisDoubts, redisPlaceOf } from "./config-redis.ts";
+import { type Retention, retentionOf } from "./config-retention.ts";
 import { checkWeakness } from "./config-secrets.ts";
 import { smtpOf } from "./config-smtp.ts";
 import type { VariableValues } from "./config-variables.ts";
@@ -67,8 +68,7 @@ export interface Config {
   readonly drainTimeoutMs: number;
   readonly workerConcurrency: number;
   readonly retryBaseMs: number;
-  /** Days after an email has ended; null: kept. */
-  readonly retention: { readonly contentDays: number | null; readonly recordDays: number | null };
+  readonly retention: Retention;
   readonly webhooks: {
     /** Loopback, private and unique local addresses are open, and plain http to them. */
     readonly allowPrivate: boolean;
@@ -209,7 +209,7 @@ function assemble(values: VariableValues, faults: Faults, warnings: string[]): C
     drainTimeoutMs: values.DRAIN_TIMEOUT_MS ?? 25_000,
     workerConcurrency: values.WORKER_CONCURRENCY ?? 100,
     retryBaseMs: values.RETRY_BASE_MS ?? 60_000,
-    retention: { contentDays: values.RETENTION_DAYS, recordDays: values.RETENTION_METADATA_DAYS },
+    retention: retentionOf(values, faults),
     webhooks: { allowPrivate: values.WEBHOOK_ALLOW_PRIVATE ?? false },
     transport,
     sender: senderOf(values, transport.kind === "capture"),

@@ -26,10 +26,12 @@ set local check_function_bodies = off;
 -- supabase/schemas/roles.sql
 -- Roles and schemas.
 --
--- Tables live in schema mailer; nobody but two roles that cannot log in and cannot bypass
+-- Tables live in schema mailer; nobody but three roles that cannot log in and cannot bypass
 -- row-level security ever touches them:
 --   mailer_owner    what callers may do; sees rows of the claims' sub only
 --   mailer_service  what the program itself and admins do; sees all rows
+--   mailer_dropper  deletes entries of the journal up to where a sealed entry has said it, through
+--                   the function delete_dropped, and does nothing else
 -- mailer_client may call mailer_api.call_as, the one way in, and nothing else.
 --
 -- The claims of a call name one of these roles, and mailer.functions says what each may call, so
@@ -63,7 +65,7 @@ declare
   v_right text := case when current_setting('server_version_num')::integer >= 160000
     then 'set' else 'member' end;
 begin
-  foreach v_role in array array['mailer_owner', 'mailer_service', 'mailer_client'] loop
+  foreach v_role in array array['mailer_owner', 'mailer_service', 'mailer_dropper', 'mailer_client'] loop
     begin
       if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
         execute format('create role %I nologin noinherit nobypassrls', v_role);
@@ -88,7 +90,7 @@ $$;
 create schema mailer;
 create schema mailer_api;
 revoke all on schema mailer, mailer_api from public;
-grant usage on schema mailer to mailer_owner, mailer_service;
+grant usage on schema mailer to mailer_owner, mailer_service, mailer_dropper;
 grant usage on schema mailer_api to mailer_client;
 
 -- What PostgREST calls with on Supabase.
@@ -608,6 +610,32 @@ create table mailer.journal_heads (
   hash bytea not null
 ) with (fillfactor = 50);
 
+-- The newest dropped entry of each owner, which the oldest that is kept follows on: with the entries
+-- from journal_start.position on they come to the same heads as if nothing had been dropped.
+create table mailer.journal_anchors (
+  owner_id text primary key,
+  position bigint not null,
+  number bigint not null,
+  hash bytea not null
+) with (fillfactor = 50);
+
+-- Where the journal begins; one row.
+create table mailer.journal_start (
+  is_only_row boolean primary key default true check (is_only_row),
+  -- The newest entry that was dropped; 0: none was.
+  position bigint not null,
+  -- Position of a stored checkpoint: entries up to there are to be dropped, as entry_id, sealed, says.
+  drop_to bigint not null,
+  entry_id bigint,
+  -- The same of a drop whose entry is not sealed yet, so that nothing has been deleted for it.
+  next_to bigint,
+  next_entry_id bigint
+) with (
+  -- Written by every step of a drop, on its own page (HOT).
+  fillfactor = 10
+);
+insert into mailer.journal_start (position, drop_to) values (0, 0);
+
 -- What the sealer knows; one row.
 create table mailer.sealer (
   is_only_row boolean primary key default true check (is_only_row),
@@ -625,11 +653,28 @@ call mailer.guard('journal', p_service => 'select, insert', p_owner => 'select, 
 call mailer.guard('seals', p_service => 'select, insert', p_owner => 'select');
 call mailer.guard('journal_gaps', p_service => 'select, insert, delete');
 call mailer.guard('journal_heads', p_service => 'select, insert, update', p_owner => 'select');
+call mailer.guard('journal_anchors', p_service => 'select', p_owner => 'select');
+call mailer.guard('journal_start', p_service => 'select, update (next_to, next_entry_id)');
 call mailer.guard('sealer', p_service => 'select, update');
 -- Numbers of entries and nothing of what is in them: an owner's counts need to know what is unsealed.
 create policy all_rows on mailer.journal_gaps for select to mailer_owner using (true);
 create policy all_rows on mailer.sealer for select to mailer_owner using (true);
-grant select on mailer.journal_gaps, mailer.sealer to mailer_owner;
+create policy all_rows on mailer.journal_start for select to mailer_owner using (true);
+grant select on mailer.journal_gaps, mailer.sealer, mailer.journal_start to mailer_owner;
+
+-- mailer_dropper deletes up to where a drop was announced, and moves the anchors there.
+create policy dropper_reads on mailer.journal for select to mailer_dropper using (true);
+create policy dropper_deletes on mailer.journal for delete to mailer_dropper
+  using (exists (select from mailer.seals s where s.entry_id = id
+    and s.position <= (select t.drop_to from mailer.journal_start t where t.is_only_row)));
+create policy dropper_reads on mailer.seals for select to mailer_dropper using (true);
+create policy dropper_deletes on mailer.seals for delete to mailer_dropper
+  using (position <= (select t.drop_to from mailer.journal_start t where t.is_only_row));
+create policy dropper_rows on mailer.journal_anchors to mailer_dropper using (true);
+create policy dropper_rows on mailer.journal_start to mailer_dropper using (true);
+grant select, delete on mailer.journal, mailer.seals to mailer_dropper;
+grant select, insert, update on mailer.journal_anchors to mailer_dropper;
+grant select, update on mailer.journal_start to mailer_dropper;
 
 -- supabase/schemas/tables/maintenance.sql
 -- Periodic work: when each part of it ran last, with what result, and who has it in hand. Whichever
@@ -2560,6 +2605,90 @@ as $$
     and r.beat_at > clock_timestamp() - interval '1 day'
 $$;
 
+-- supabase/schemas/functions/delete_dropped.sql
+-- delete_dropped: deletes the next p_limit entries up to journal_start.drop_to, oldest position first,
+-- and moves the anchors of their owners there. is_waiting: a drop is announced, and its entry is not
+-- sealed yet.
+--
+-- Guarantees: the only way to delete entries, as nobody else acts as mailer_dropper. Nothing is deleted
+-- that no sealed entry of the journal has announced, `retention.journal_dropped` beyond the position that
+-- it names. A position or an entry that is not there, or a chain that has a gap, is evidence, and nothing
+-- is deleted any more: it raises. It costs the entries that it deletes.
+create or replace function mailer.delete_dropped(p_limit integer, out dropped integer,
+  out is_waiting boolean)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+  v_start mailer.journal_start;
+  v_last bigint;
+  v_entries integer;
+  v_chained integer;
+begin
+  dropped := 0;
+  is_waiting := false;
+  select * into v_start from mailer.journal_start s where s.is_only_row for update;
+  if v_start.position = v_start.drop_to and v_start.next_to is not null then
+    is_waiting := not exists (
+      select from mailer.seals s join mailer.journal j on j.id = s.entry_id
+      where s.entry_id = v_start.next_entry_id and s.position > v_start.next_to
+        and j.owner_id = 'taskforce-mailer:system' and j.action = 'retention.journal_dropped'
+        and (j.detail ->> 'position')::bigint = v_start.next_to);
+    if is_waiting then
+      return;
+    end if;
+    update mailer.journal_start s set drop_to = s.next_to, entry_id = s.next_entry_id,
+      next_to = null, next_entry_id = null
+    where s.is_only_row returning * into v_start;
+  end if;
+  v_last := least(v_start.position + p_limit, v_start.drop_to);
+  if v_last = v_start.position then
+    return;
+  end if;
+  with gone as (
+    delete from mailer.seals s where s.position > v_start.position and s.position <= v_last
+    returning s.*
+  ),
+  entries as (
+    delete from mailer.journal j using gone g where j.id = g.entry_id and j.owner_id = g.owner_id
+    returning j.id
+  ),
+  ends as (
+    select g.owner_id, max(g.position) as position, max(g.number) as number,
+      min(g.number) as first, count(*) as count
+    from gone g group by g.owner_id
+  ),
+  chained as (
+    select e.* from ends e left join mailer.journal_anchors a on a.owner_id = e.owner_id
+    where e.first = coalesce(a.number, 0) + 1 and e.count = e.number - e.first + 1
+  ),
+  anchored as (
+    insert into mailer.journal_anchors as a (owner_id, position, number, hash)
+    select c.owner_id, c.position, c.number, g.hash
+    from chained c join gone g on g.owner_id = c.owner_id and g.position = c.position
+    on conflict (owner_id) do update
+      set position = excluded.position, number = excluded.number, hash = excluded.hash
+  )
+  select (select count(*) from gone), (select count(*) from entries),
+    coalesce((select sum(c.count) from chained c), 0)
+  into dropped, v_entries, v_chained;
+  if dropped <> v_last - v_start.position or v_entries <> dropped or v_chained <> dropped then
+    raise exception using errcode = 'data_corrupted', message = format(
+      'the journal has a gap between positions %s and %s: nothing is dropped',
+      v_start.position + 1, v_last);
+  end if;
+  update mailer.journal_start s set position = v_last where s.is_only_row;
+end
+$$;
+
+-- It acts as mailer_dropper, who may not make anything but in this moment.
+grant create on schema mailer to mailer_dropper;
+alter function mailer.delete_dropped(integer) owner to mailer_dropper;
+revoke create on schema mailer from mailer_dropper;
+revoke execute on function mailer.delete_dropped(integer) from public;
+grant execute on function mailer.delete_dropped(integer) to mailer_service;
+
 -- supabase/schemas/functions/delete_webhook.sql
 -- delete_webhook: args { id, origin | null }; answer { kind: "deleted" | "not_found" }. Nothing of
 -- what waited is delivered any more; its deliveries are forgotten in batches later.
@@ -2617,6 +2746,92 @@ begin
   return new;
 end
 $$;
+
+-- supabase/schemas/functions/drop_journal.sql
+-- drop_journal: shortens the journal (RETENTION_JOURNAL_DAYS): deletes its oldest entries, up to the
+-- position of a stored checkpoint, which vouches for what was cut off.
+--
+-- args { days | null: go on with what was announced, and announce nothing;
+--   to | null: announce a drop up to this position, the candidate of an answer before; limit }
+-- answer { dropped, position: of the newest entry that was dropped; drop_to: where it ends;
+--   is_waiting: the announced drop begins once its entry is sealed;
+--   candidate: { position, checkpoint } | null: the checkpoint that a next drop may go up to;
+--   is_held: an older email that still has its record is all that keeps a newer checkpoint from that;
+--   refused | null: 'gone' (no such candidate any more), 'broken' (the journal does not verify),
+--     'state' (it is not what the checkpoint says) }
+--
+-- A candidate is the newest checkpoint that is older than `days` and was made a day before the oldest
+-- email that has a record: no entry of such an email goes, whatever the clocks of two servers say. Its
+-- signature is for the caller to judge.
+--
+-- Guarantees: announced first, by an entry `retention.journal_dropped` of the system in the chain that
+-- goes on; entries go once that one is sealed, in the order of positions, at most `limit` in a call. A
+-- call that was cut off is as if it had never been made. Nothing is announced while the journal is known
+-- to be broken, or where the heads at that position are not those that were signed. The cost grows with
+-- the entries that go, and when a drop is announced with the owners, and never with those that stay.
+create or replace function mailer.drop_journal(args text) returns text
+language plpgsql set search_path = '' set jit = off
+as $$
+declare
+  c_margin constant interval := '1 day';
+  v_args jsonb := args;
+  v_to bigint := (v_args ->> 'to')::bigint;
+  v_before timestamptz := clock_timestamp() - (v_args ->> 'days')::integer * interval '1 day';
+  v_start mailer.journal_start;
+  v_old mailer.checkpoints;
+  v_candidate mailer.checkpoints;
+  v_signed jsonb;
+  v_refused text;
+  v_step record;
+begin
+  select * into v_start from mailer.journal_start s where s.is_only_row for update;
+  if v_start.position = v_start.drop_to and v_start.next_to is null and v_before is not null then
+    select c.* into v_old from mailer.checkpoints c
+    where c.position > v_start.position and c.made_at < v_before order by c.position desc limit 1;
+    -- Ids of emails tell when they were made; the smallest one is an entry of an index.
+    select c.* into v_candidate from mailer.checkpoints c
+    where c.position > v_start.position and c.made_at < v_before and not exists (
+      select from mailer.emails e where e.id < mailer.first_id_after(c.made_at + c_margin))
+    order by c.position desc limit 1;
+  end if;
+  if v_to is not null then
+    if v_candidate.position is distinct from v_to then
+      v_refused := 'gone';
+    elsif exists (select from mailer.incidents i
+      where i.kind = 'journal' and i.region = '' and i.name = 'chain') then
+      v_refused := 'broken';
+    else
+      v_signed := v_candidate.checkpoint;
+      if not exists (select from mailer.journal_state_at(v_to) s where s.root = v_signed ->> 'root'
+        and s.chains = (v_signed ->> 'chains')::bigint) then
+        v_refused := 'state';
+      end if;
+    end if;
+    if v_refused is null then
+      v_candidate := null;
+      v_old := null;
+      perform mailer.lock_journal();
+      with announced as (
+        insert into mailer.journal (owner_id, actor, action, detail)
+        values ('taskforce-mailer:system', mailer.claim_sub(), 'retention.journal_dropped',
+          jsonb_build_object('position', v_to, 'checkpoint', v_signed))
+        returning id
+      )
+      update mailer.journal_start s set next_to = v_to, next_entry_id = a.id
+      from announced a where s.is_only_row;
+    end if;
+  end if;
+  select * into v_step from mailer.delete_dropped((v_args ->> 'limit')::integer);
+  select * into v_start from mailer.journal_start s where s.is_only_row;
+  return jsonb_build_object('dropped', v_step.dropped, 'position', v_start.position,
+    'drop_to', v_start.drop_to, 'is_waiting', v_step.is_waiting, 'refused', v_refused,
+    'is_held', coalesce(v_old.position > coalesce(v_candidate.position, v_start.position), false),
+    'candidate', case when v_candidate.position is not null then jsonb_build_object(
+      'position', v_candidate.position, 'checkpoint', v_candidate.checkpoint) end)::text;
+end
+$$;
+
+call mailer.offer('drop_journal', 'maintenance');
 
 -- supabase/schemas/functions/drop_old.sql
 -- drop_old: deletes emails that ended more than `days` ago (RETENTION_METADATA_DAYS), with their
@@ -4121,7 +4336,9 @@ begin
   if v_owner is null then
     select s.position into v_position from mailer.sealer s where s.is_only_row;
   else
-    select max(s.position) into v_position from mailer.seals s where s.owner_id = v_owner;
+    v_position := coalesce(
+      (select max(s.position) from mailer.seals s where s.owner_id = v_owner),
+      (select a.position from mailer.journal_anchors a where a.owner_id = v_owner));
   end if;
   return json_build_object('at', mailer.utc_text(clock_timestamp()),
     'position', coalesce(v_position, 0), 'chains', v_chains,
@@ -4130,6 +4347,27 @@ end
 $$;
 
 call mailer.offer('journal_state', 'user', 'admin', 'maintenance');
+
+-- supabase/schemas/functions/journal_state_at.sql
+-- journal_state_at: what journal_state gave when the newest sealed entry had this position: the heads of
+-- all chains there, of the seals that are kept and, for a chain without one up to there, of its anchor.
+-- Not before journal_start.position. Two look-ups for each owner, however long the journal is.
+create or replace function mailer.journal_state_at(p_position bigint, out chains bigint, out root text)
+language sql stable set search_path = ''
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+  select count(*), encode(sha256(coalesce(string_agg(q.owner || int8send(q.number) || q.hash,
+    ''::bytea order by q.owner), ''::bytea)), 'hex')
+  from (
+    select sha256(convert_to(h.owner_id, 'UTF8')) as owner, coalesce(s.number, a.number) as number,
+      coalesce(s.hash, a.hash) as hash
+    from mailer.journal_heads h
+    left join lateral (select s.number, s.hash from mailer.seals s
+      where s.owner_id = h.owner_id and s.position <= p_position
+      order by s.position desc limit 1) s on true
+    left join mailer.journal_anchors a on a.owner_id = h.owner_id and a.position <= p_position
+  ) q where q.number is not null
+$$;
 
 -- supabase/schemas/functions/keep_answer.sql
 -- keep_answer: the answer of a request that stores no emails, beside its Idempotency-Key.
@@ -5353,24 +5591,46 @@ call mailer.offer('read_audit', 'user', 'admin');
 -- read_chains: a part of the sealed journal, with what its chains follow on and end in.
 --
 -- args { after: a position; null: where note_verified says that the last part ended; limit }
--- answer { after, newest: the position of the newest sealed entry,
+-- answer { after: not before the newest entry that was dropped;
+--   newest: the position of the newest sealed entry,
 --   entries: [as read_journal gives them, with canonical and hash], in order of position,
---   before: [{ owner_id, number, hash (hex) }]: the seal before an owner's first of these entries, none
---     when that is the first of its chain,
---   heads: [{ owner_id, number, hash (hex) }]: where the chains of these owners end now }
+--   before: [{ owner_id, number, hash (hex) }]: the seal before an owner's first of these entries, or its
+--     anchor; none when that is the first of its chain,
+--   heads: [{ owner_id, number, hash (hex) }]: where the chains of these owners end now,
+--   start | null: where the part begins behind what was dropped, { position, drop_to,
+--     checkpoint: the stored one of drop_to | null, chains and root: what the seals and anchors come to
+--     there, is_announced: a sealed entry of the journal says so, has_rest: seals are left of what was
+--     dropped } }
 --
--- Guarantees: one moment. It costs the entries that it reads, and two look-ups for each of their owners.
+-- Guarantees: one moment. It costs the entries that it reads, and two look-ups for each of their owners;
+-- with `start` three for each owner of the journal.
 create or replace function mailer.read_chains(args text) returns text
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_args jsonb := args;
+  v_begin mailer.journal_start;
   v_after bigint := coalesce((v_args ->> 'after')::bigint,
     (select s.value::bigint from mailer.settings s where s.name = 'journal_verified_to'), 0);
   v_entries jsonb;
   v_owners jsonb;
+  v_start jsonb;
 begin
+  select * into v_begin from mailer.journal_start s where s.is_only_row;
+  v_after := greatest(v_after, v_begin.position);
+  if v_after = v_begin.position and v_begin.position > 0 then
+    select jsonb_build_object('position', v_begin.position, 'drop_to', v_begin.drop_to,
+      'checkpoint', (select c.checkpoint from mailer.checkpoints c where c.position = v_begin.drop_to),
+      'chains', a.chains, 'root', a.root,
+      'is_announced', exists (select from mailer.seals s join mailer.journal j on j.id = s.entry_id
+        where s.entry_id = v_begin.entry_id and s.position > v_begin.drop_to
+          and j.owner_id = 'taskforce-mailer:system' and j.action = 'retention.journal_dropped'
+          and (j.detail ->> 'position')::bigint = v_begin.drop_to
+          and j.detail -> 'checkpoint' ->> 'root' = a.root),
+      'has_rest', exists (select from mailer.seals s where s.position <= v_begin.position))
+    into v_start from mailer.journal_state_at(v_begin.drop_to) a;
+  end if;
   with part as materialized (
     select j, s from mailer.seals s join mailer.journal j on j.id = s.entry_id
     where s.position > v_after order by s.position limit (v_args ->> 'limit')::integer
@@ -5378,8 +5638,9 @@ begin
   select coalesce(jsonb_agg(mailer.entry_json(p.j, p.s, true) order by (p.s).position), '[]')
   into v_entries from part p;
   select jsonb_build_object(
-    'before', coalesce(jsonb_agg(jsonb_build_object('owner_id', o.id, 'number', b.number,
-      'hash', encode(b.hash, 'hex'))) filter (where b.number is not null), '[]'),
+    'before', coalesce(jsonb_agg(jsonb_build_object('owner_id', o.id,
+      'number', coalesce(b.number, a.number), 'hash', encode(coalesce(b.hash, a.hash), 'hex')))
+      filter (where b.number is not null or a.number is not null), '[]'),
     'heads', coalesce(jsonb_agg(jsonb_build_object('owner_id', o.id, 'number', h.number,
       'hash', encode(h.hash, 'hex'))) filter (where h.number is not null), '[]'))
   into v_owners from (
@@ -5387,8 +5648,9 @@ begin
     from jsonb_array_elements(v_entries) e group by 1) o
   left join lateral (select s.number, s.hash from mailer.seals s
     where s.owner_id = o.id and s.position < o.position order by s.position desc limit 1) b on true
+  left join mailer.journal_anchors a on a.owner_id = o.id
   left join mailer.journal_heads h on h.owner_id = o.id;
-  return (v_owners || jsonb_build_object('after', v_after, 'entries', v_entries,
+  return (v_owners || jsonb_build_object('after', v_after, 'entries', v_entries, 'start', v_start,
     'newest', (select s.position from mailer.sealer s where s.is_only_row)))::text;
 end
 $$;
@@ -5604,6 +5866,46 @@ end
 $$;
 
 call mailer.offer('read_journal', 'user', 'admin');
+
+-- supabase/schemas/functions/read_journal_start.sql
+-- read_journal_start: where the journal begins, and what its chains follow on there.
+--
+-- args { owner_id | null, after | null (an owner_id), limit }
+-- answer { position: of the newest entry that was dropped, 0: none was;
+--   drop_to: of the checkpoint that vouches for that; checkpoint: JSON as text | null, for admins alone;
+--   anchors: [{ owner_id, position, number, hash (hex) }], by owner }
+--
+-- Guarantees: one moment. A user gets its own chain's anchor, whatever is asked for.
+create or replace function mailer.read_journal_start(args text) returns text
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_args jsonb := args;
+  v_owner text := v_args ->> 'owner_id';
+  v_start mailer.journal_start;
+  v_checkpoint text;
+  v_anchors json;
+begin
+  select * into v_start from mailer.journal_start s where s.is_only_row;
+  if mailer.claim_role() is distinct from 'admin' then
+    v_owner := mailer.claim_sub();
+  elsif v_start.position > 0 then
+    select c.checkpoint into v_checkpoint from mailer.checkpoints c where c.position = v_start.drop_to;
+  end if;
+  select coalesce(json_agg(json_build_object('owner_id', q.owner_id, 'position', q.position,
+    'number', q.number, 'hash', encode(q.hash, 'hex')) order by q.owner_id), '[]') into v_anchors
+  from (
+    select a.* from mailer.journal_anchors a
+    where (v_owner is null or a.owner_id = v_owner)
+      and (v_args ->> 'after' is null or a.owner_id > v_args ->> 'after')
+    order by a.owner_id limit (v_args ->> 'limit')::integer
+  ) q;
+  return json_build_object('position', v_start.position, 'drop_to', v_start.drop_to,
+    'checkpoint', v_checkpoint, 'anchors', v_anchors)::text;
+end
+$$;
+
+call mailer.offer('read_journal_start', 'user', 'admin');
 
 -- supabase/schemas/functions/read_message.sql
 -- read_message: the message of a claimed email that was too large to come with the claim.
@@ -5860,7 +6162,7 @@ call mailer.offer('record_webhook_deliveries', 'webhooks');
 
 -- supabase/schemas/functions/refuse_journal_change.sql
 -- refuse_journal_change: entries are only ever added, unsealed, and then sealed once; also for the
--- table's owner. Nor is a checkpoint changed.
+-- table's owner. Nor is a checkpoint changed. What delete_dropped deletes passes it by: triggers.sql.
 create or replace function mailer.refuse_journal_change() returns trigger
 language plpgsql set search_path = ''
 as $$
@@ -5869,6 +6171,8 @@ begin
     using errcode = 'check_violation';
 end
 $$;
+
+grant execute on function mailer.refuse_journal_change() to mailer_dropper;
 
 -- supabase/schemas/functions/refuse_requests.sql
 -- refuse_requests: which requests store nothing, as { <place from 1>: answer }; the keys of the
@@ -7948,11 +8252,18 @@ create trigger emails_revoke before update of version on mailer.emails
 create trigger idempotency_keys_expired before insert on mailer.idempotency_keys
   for each row execute function mailer.drop_expired_key();
 
--- An entry is added and never changed, and so is its seal.
-create trigger journal_kept before update or delete or truncate on mailer.journal
+-- An entry is added and never changed, and so is its seal. delete_dropped alone runs as mailer_dropper,
+-- whom row-level security lets delete up to journal_start.drop_to and no further.
+create trigger journal_kept before update or truncate on mailer.journal
   for each statement execute function mailer.refuse_journal_change();
-create trigger seals_kept before update or delete or truncate on mailer.seals
+create trigger journal_not_deleted before delete on mailer.journal
+  for each statement when (current_user <> 'mailer_dropper')
+  execute function mailer.refuse_journal_change();
+create trigger seals_kept before update or truncate on mailer.seals
   for each statement execute function mailer.refuse_journal_change();
+create trigger seals_not_deleted before delete on mailer.seals
+  for each statement when (current_user <> 'mailer_dropper')
+  execute function mailer.refuse_journal_change();
 create trigger checkpoints_kept before update or delete or truncate on mailer.checkpoints
   for each statement execute function mailer.refuse_journal_change();
 -- Where the chains go on is only ever moved forward, also by the tables' owner: set back, it would
@@ -7966,6 +8277,18 @@ create trigger sealer_forward before update on mailer.sealer
   for each row when (new.position < old.position)
   execute function mailer.refuse_journal_change();
 create trigger sealer_kept before delete or truncate on mailer.sealer
+  for each statement execute function mailer.refuse_journal_change();
+-- Dropped entries stay dropped, and the chains go on where they were cut.
+create trigger journal_anchors_forward before update on mailer.journal_anchors
+  for each row when (new.owner_id is distinct from old.owner_id or new.number <= old.number
+    or new.position <= old.position)
+  execute function mailer.refuse_journal_change();
+create trigger journal_anchors_kept before delete or truncate on mailer.journal_anchors
+  for each statement execute function mailer.refuse_journal_change();
+create trigger journal_start_forward before update on mailer.journal_start
+  for each row when (new.position < old.position or new.drop_to < old.drop_to)
+  execute function mailer.refuse_journal_change();
+create trigger journal_start_kept before delete or truncate on mailer.journal_start
   for each statement execute function mailer.refuse_journal_change();
 
 -- supabase/schemas/views.sql
@@ -8029,7 +8352,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"09e81276ff85fe23"}';
+return '{"version":"20261130000001","digest":"45f26089cd64d0bc"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

@@ -1299,6 +1299,12 @@ export interface components {
             position?: number | null;
             /** @description How it is broken, in one word. */
             reason?: string;
+            /** @description Position of the oldest entry that is kept; absent: the first. */
+            verified_from?: number;
+            /** @description When what was before was dropped; null: of one owner's chain. */
+            dropped_at?: string | null;
+            /** @description Position of the checkpoint that vouches for it; null: as above. */
+            dropped_checkpoint?: number | null;
             /** @description Of everybody's chains: stored checkpoints that agree. */
             checkpoints?: number;
         };

@@ -5,6 +5,9 @@ const words: Record<BrokenEntry["reason"], string> = {
   altered: "says something else than what was hashed",
   hash: "does not follow from the entry before it: it, or one before, was rewritten",
   checkpoint: "has a stored checkpoint that was changed after it was signed",
+  start:
+    "begins there, and no signed checkpoint with its entry vouches for what was before: it was removed",
+  dropped: "was dropped since, so that a checkpoint of before proves nothing: take a later one",
   state: "is not what was witnessed: entries up to there were removed or rewritten",
 };
 

@@ -2,6 +2,7 @@ import type { Audit } from "../store/audit.ts";
 import type { Claims } from "../store/database.ts";
 import type { ProvenEntry } from "../store/journal.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { hasMoved, type JournalStart, readStart } from "./journal-start.ts";
 import { readHeads, readJournal } from "./read-journal.ts";
 import { openCheckpoint, readCheckpoints } from "./stored-checkpoints.ts";
 import {
@@ -9,6 +10,7 @@ import {
   type JournalVerdict,
   type StateWitness,
   verifyJournal,
+  witnessOf,
 } from "./verify-journal.ts";
 
 export interface CheckOptions {
@@ -24,13 +26,23 @@ export interface CheckOptions {
 /**
  * Verifies the journal as the database holds it, against what the database itself says of its
  * chains, against a checkpoint, and, when all chains are verified, against the checkpoints that the
- * database keeps. Takes as long as reading all of it.
+ * database keeps. Takes as long as reading all of it; begins anew where entries were dropped before
+ * they were read.
  */
-export async function checkJournal(
+export async function checkJournal(audit: Audit, options: CheckOptions): Promise<JournalVerdict> {
+  for (;;) {
+    const start = await readStart(audit, options.ownerId, options.as);
+    const verdict = await checkFrom(start, audit, options);
+    if (verdict.ok || !(await hasMoved(audit, start, options.as))) return verdict;
+  }
+}
+
+async function checkFrom(
+  start: JournalStart | null,
   audit: Audit,
   { ownerId, as, checkpoint, signal }: CheckOptions,
 ): Promise<JournalVerdict> {
-  const stored = ownerId === null ? await storedStates(audit, as) : null;
+  const stored = ownerId === null ? await storedStates(audit, as, start?.position ?? 0) : null;
   if (stored?.broken) return { ok: false, checked: 0, broken: stored.broken };
   // First these: what is sealed meanwhile may go beyond them, and never fall short.
   const state = await audit.state(ownerId, as);
@@ -39,7 +51,8 @@ export async function checkJournal(
   if (checkpoint) states.push(witnessOf(checkpoint));
   states.push(...(stored?.states ?? []));
   const entries = oneByOne(readJournal(audit, ownerId === null ? {} : { ownerId }, as), signal);
-  const verdict = await verifyJournal(entries, { heads, states, isWhole: ownerId === null });
+  const isWhole = ownerId === null;
+  const verdict = await verifyJournal(entries, { start, heads, states, isWhole });
   return verdict.ok && stored !== null ? { ...verdict, checkpoints: stored.signed } : verdict;
 }
 
@@ -50,8 +63,8 @@ interface StoredStates {
   signed: { count: number; keys: string[] };
 }
 
-/** What the stored checkpoints say of the journal. */
-async function storedStates(audit: Audit, as: Claims): Promise<StoredStates> {
+/** What the stored checkpoints say of the journal from a position on. */
+async function storedStates(audit: Audit, as: Claims, from: number): Promise<StoredStates> {
   const states: StateWitness[] = [];
   const keys = new Set<string>();
   let broken: BrokenEntry | null = null;
@@ -62,14 +75,12 @@ async function storedStates(audit: Audit, as: Claims): Promise<StoredStates> {
       broken = { ownerId: null, number: null, position, reason: "checkpoint" };
       continue;
     }
+    // Of what was dropped the one at its end vouches for all before.
+    if (position < from) continue;
     states.push(witnessOf(checkpoint));
     keys.add(checkpoint.key);
   }
   return { states, broken, signed: { count: states.length, keys: [...keys] } };
-}
-
-export function witnessOf({ owner_id, position, chains, root }: Checkpoint): StateWitness {
-  return { ownerId: owner_id, position, chains, root };
 }
 
 async function* oneByOne(pages: AsyncIterable<ProvenEntry[]>, signal: AbortSignal | undefined) {

@@ -1,10 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { headsOf, journalOf } from "../testing/model/chain-of.ts";
-import { exportLine, readExport } from "./export.ts";
+import { exportLine, openExport } from "./export.ts";
 import { verifyJournal } from "./verify-journal.ts";
 
 const entries = journalOf(["ada", "zoë", "ada"]);
 const bytes = Buffer.from(entries.map(exportLine).join(""));
+
+async function* readExport(chunks: AsyncIterable<Uint8Array>) {
+  yield* (await openExport(chunks)).entries;
+}
 
 async function* inChunks(of: Uint8Array, size: number) {
   for (let start = 0; start < of.length; start += size) yield of.subarray(start, start + size);

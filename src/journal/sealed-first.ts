@@ -24,6 +24,7 @@ export function sealedFirst(audit: Audit, sealer: Pick<Sealer, "catchUp">): Audi
       if (page.after === null) await sealer.catchUp(patienceMs);
       return await audit.heads(page, as);
     },
+    start: audit.start,
     checkpoints: audit.checkpoints,
   };
 }

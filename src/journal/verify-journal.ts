@@ -1,12 +1,15 @@
 import type { JournalState } from "../store/audit.ts";
 import type { ChainHead, ProvenEntry } from "../store/journal.ts";
-import { rootOf } from "./checkpoint.ts";
+import { type Checkpoint, rootOf } from "./checkpoint.ts";
+import { dropAction, type JournalStart, systemOwner } from "./journal-start.ts";
 import { type BrokenLink, chainStart, linkFault } from "./verify.ts";
 
 /** What the entries are held against, beside each other. */
 export interface JournalWitnesses {
   /** What the first entry follows on. Default: nothing, it is the journal's first. */
   from?: { position: number; chains: ReadonlyMap<string, ChainHead> };
+  /** Where the journal begins, its oldest entries dropped; in place of `from`. null: at its first. */
+  start?: JournalStart | null;
   /** Where each chain must have got to at least. */
   heads?: ReadonlyMap<string, ChainHead>;
   /** What must follow from the entries up to its position: the database's own word, a checkpoint. */
@@ -29,9 +32,11 @@ export interface BrokenEntry {
   position: number | null;
   /**
    * `state`: sound in itself, but not what was witnessed at this position. `checkpoint`: the stored
-   * checkpoint of this position was changed after it was signed.
+   * checkpoint of this position was changed after it was signed. `start`: the journal begins behind this
+   * position, and no signed checkpoint with an entry that announces the drop vouches for it. `dropped`:
+   * what was witnessed there lies before the first entry that is kept.
    */
-  reason: BrokenLink | "state" | "checkpoint";
+  reason: BrokenLink | "state" | "checkpoint" | "start" | "dropped";
 }
 
 export type JournalVerdict =
@@ -40,10 +45,22 @@ export type JournalVerdict =
       checked: number;
       chains: number;
       position: number;
+      /** Absent: from the journal's first entry on. */
+      start?: VerifiedStart;
       /** Stored checkpoints that the entries agree with, and who signed them; absent: none was asked. */
       checkpoints?: { count: number; keys: readonly string[] };
     }
   | { ok: false; checked: number; broken: BrokenEntry };
+
+/** The drop that lies before the first entry that was verified. */
+export interface VerifiedStart {
+  /** Of the first entry that is kept. */
+  position: number;
+  /** When the drop was announced; null: of one owner's chain, whose anchor is the database's own word. */
+  droppedAt: string | null;
+  /** Vouches for what was dropped; null: as above. */
+  checkpoint: { position: number; key: string } | null;
+}
 
 /**
  * Recomputes the chains of all owners in one pass, entries coming in order of position, and names
@@ -53,6 +70,8 @@ export async function verifyJournal(
   entries: AsyncIterable<ProvenEntry> | Iterable<ProvenEntry>,
   witnesses: JournalWitnesses = {},
 ): Promise<JournalVerdict> {
+  const { start } = witnesses;
+  if (start && !isVouchedFor(start)) return { ok: false, checked: 0, broken: brokenStart(start) };
   const verifier = createVerifier(witnesses);
   for await (const entry of entries) {
     const broken = verifier.add(entry);
@@ -64,9 +83,12 @@ export async function verifyJournal(
     : { ok: true, checked: verifier.checked(), ...verifier.reached() };
 }
 
-function createVerifier({ from, heads, states = [], isWhole = false }: JournalWitnesses) {
+function createVerifier({ heads, states = [], isWhole = false, ...witnesses }: JournalWitnesses) {
+  const { start = null, from = start && { ...start, chains: start.anchors } } = witnesses;
   const chains = new Map<string, ChainHead>(from?.chains);
-  const waiting = [...states].sort((a, b) => a.position - b.position);
+  const vouching = start?.checkpoint ? [witnessOf(start.checkpoint)] : [];
+  const waiting = [...states, ...vouching].sort((a, b) => a.position - b.position);
+  const drop = createDropWitness(start);
   let position = from?.position ?? 0;
   let gap: number | null = null;
   let checked = 0;
@@ -77,7 +99,8 @@ function createVerifier({ from, heads, states = [], isWhole = false }: JournalWi
       waiting.shift();
       if (state.ownerId === null && position < state.position) return missingAt(position + 1);
       const at = { ownerId: state.ownerId, number: null, position: state.position };
-      if (!follows(state, chains)) return { ...at, reason: "state" };
+      const isDropped = start !== null && state.position < start.position;
+      if (!follows(state, chains)) return { ...at, reason: isDropped ? "dropped" : "state" };
     }
     return null;
   }
@@ -101,6 +124,7 @@ function createVerifier({ from, heads, states = [], isWhole = false }: JournalWi
         return { ownerId, number: last.number + 1, position: at, reason };
       }
       chains.set(ownerId, { number: entry.number, hash: entry.hash });
+      drop.look(entry);
       position = entry.position;
       checked += 1;
       return null;
@@ -111,11 +135,47 @@ function createVerifier({ from, heads, states = [], isWhole = false }: JournalWi
         const at = { ownerId, number: number + 1, position: null };
         if (number < head.number) return { ...at, reason: "missing" };
       }
-      return orGap(stateFault(Number.POSITIVE_INFINITY));
+      return orGap(stateFault(Number.POSITIVE_INFINITY)) ?? drop.fault();
     },
     checked: () => checked,
-    reached: () => ({ chains: chains.size, position }),
+    reached: () => ({
+      chains: chains.size,
+      position,
+      ...(start && { start: drop.verified(start) }),
+    }),
   };
+}
+
+/** No checkpoint says anything of one owner's chain. */
+function isVouchedFor({ ownerId, checkpoint, position }: JournalStart): boolean {
+  return ownerId !== null || (checkpoint !== null && checkpoint.position >= position);
+}
+
+function brokenStart({ position }: JournalStart): BrokenEntry {
+  return { ownerId: null, number: null, position, reason: "start" };
+}
+
+/** Looks for the entry that announced the drop: who deletes entries by hand has none. */
+function createDropWitness(start: JournalStart | null) {
+  const wanted = start?.ownerId === null ? start.checkpoint : null;
+  let droppedAt: string | null = null;
+  return {
+    look({ ownerId, action, detail, position, at }: ProvenEntry) {
+      if (wanted === null || ownerId !== systemOwner || action !== dropAction) return;
+      const { root } = Object(detail.checkpoint);
+      const isIt = detail.position === wanted.position && root === wanted.root;
+      if (isIt && position > wanted.position) droppedAt = at;
+    },
+    fault: () => (start && wanted && droppedAt === null ? brokenStart(start) : null),
+    verified({ position }: JournalStart): VerifiedStart {
+      const checkpoint = wanted && { position: wanted.position, key: wanted.key };
+      return { position: position + 1, droppedAt, checkpoint };
+    },
+  };
+}
+
+export function witnessOf({ owner_id, position, chains, root }: Checkpoint): StateWitness {
+  return { ownerId: owner_id, position, chains, root };
 }
 
 function follows({ ownerId, ...state }: StateWitness, all: ReadonlyMap<string, ChainHead>) {

@@ -21,7 +21,7 @@ async function tasksOn({ database }: OpenDatabase) {
   const { presence } = await joinRegion(database, "local");
   return maintenanceTasks({
     ...{ presence, log },
-    config: { retention: { contentDays: 90, recordDays: 365 } },
+    config: { retention: { contentDays: 90, recordDays: 365, journalDays: null } },
     maintenance: createMaintenance(database, place),
     chainParts: createChainParts(database, place),
     checkpoints: createCheckpointKeeper(database, place),
@@ -62,6 +62,7 @@ describe.each(drivers)("the periodic work on $driver", ({ open }) => {
       counts: { owners: 0, emails: 0, compared_in_part: 0, too_large: 0, repaired: 0 },
       verification: { entries: 0, position: 0, broken: 0 },
       checkpoints: { kept: 0, position: 0, owners: 0 },
+      journal: { dropped: 0, position: 0, held_by_email: 0, refused: 0 },
     });
     await store(createEmails(opened.database), [newEmail(), newEmail()]);
     await createJournal(opened.database).seal(10);

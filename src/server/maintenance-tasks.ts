@@ -6,6 +6,7 @@ import type { CheckpointKeeper } from "../store/checkpoint-keeper.ts";
 import type { Maintenance } from "../store/maintenance.ts";
 import type { Presence } from "../store/presence.ts";
 import { checkCounts } from "./check-counts.ts";
+import { dropJournal } from "./drop-journal.ts";
 import { forgetAll } from "./forget-all.ts";
 import { keepCheckpoint } from "./keep-checkpoint.ts";
 import type { MaintenanceTask } from "./maintenance.ts";
@@ -14,7 +15,7 @@ import { verifySteadily } from "./verify-steadily.ts";
 
 export interface TaskDeps {
   config: Pick<Config, "retention">;
-  maintenance: Pick<Maintenance, "shredOld" | "dropOld" | "forget" | "checkCounts">;
+  maintenance: Pick<Maintenance, "shredOld" | "dropOld" | "dropJournal" | "forget" | "checkCounts">;
   presence: Pick<Presence, "forgetIdempotent">;
   chainParts: ChainParts;
   checkpoints: CheckpointKeeper;
@@ -57,6 +58,12 @@ export function maintenanceTasks(deps: TaskDeps): MaintenanceTask[] {
       everyMs: 24 * hourMs,
       run: () => keepCheckpoint(deps.checkpoints, deps.checkpointKey),
       news: ["kept"],
+    },
+    {
+      name: "journal",
+      everyMs: 10 * minuteMs,
+      run: (pause) => dropJournal({ maintenance, days: config.retention.journalDays, log, pause }),
+      news: ["dropped", "refused"],
     },
     {
       name: "webhook-deliveries",

@@ -33,7 +33,7 @@ afterAll(async () => {
 const maintenance = () => createMaintenance(database, claimant);
 const run = (contentDays: number | null, recordDays: number | null = null) =>
   runRetention(
-    { maintenance: maintenance(), days: { contentDays, recordDays } },
+    { maintenance: maintenance(), days: { contentDays, recordDays, journalDays: null } },
     { shred: null, drop: null },
   );
 

@@ -1,5 +1,6 @@
 import type { Claims, Database } from "./database.ts";
 import {
+  type Anchor,
   type ChainHead,
   type ProvenEntry,
   type ProvenEntryJson,
@@ -49,6 +50,16 @@ export interface StoredCheckpoint {
   text: string;
 }
 
+/** Where the journal begins, and a page of what its chains follow on there. */
+export interface StoredStart {
+  /** Of the newest entry that was dropped; 0: none was. */
+  position: number;
+  /** The one that vouches for that; null: it is gone, or the caller is no admin. */
+  checkpoint: StoredCheckpoint | null;
+  /** By owner. */
+  anchors: (Anchor & { ownerId: string })[];
+}
+
 /** Reads the journal as an audit trail. A user gets its own entries, whatever is asked for. */
 export interface Audit {
   /** Sealed entries in order of position, or the other way round. */
@@ -60,6 +71,11 @@ export interface Audit {
     page: { ownerId: string | null; after: string | null; limit: number },
     as: Claims,
   ): Promise<(ChainHead & { ownerId: string })[]>;
+  /** At one moment; the anchors in pages that begin after an owner. */
+  start(
+    page: { ownerId: string | null; after: string | null; limit: number },
+    as: Claims,
+  ): Promise<StoredStart>;
   /** The newest first; `before`: a position, exclusive. For admins alone. */
   checkpoints(
     page: { before: number | null; offset: number; limit: number },
@@ -85,6 +101,10 @@ export function createAudit(database: Database): Audit {
       };
       return heads.map(({ owner_id, number, hash }) => ({ ownerId: owner_id, number, hash }));
     },
+    async start({ ownerId, after, limit }, as) {
+      const args = { owner_id: ownerId, after, limit };
+      return toStart((await database.rpc("read_journal_start", args, as)) as StartJson);
+    },
     async checkpoints(page, as) {
       const rows = (await database.rpc("list_checkpoints", page, as)) as {
         position: number;
@@ -92,6 +112,21 @@ export function createAudit(database: Database): Audit {
       }[];
       return rows.map(({ position, checkpoint: text }) => ({ position, text }));
     },
+  };
+}
+
+interface StartJson {
+  position: number;
+  drop_to: number;
+  checkpoint: string | null;
+  anchors: { owner_id: string; position: number; number: number; hash: string }[];
+}
+
+function toStart({ position, drop_to, checkpoint: text, anchors }: StartJson): StoredStart {
+  return {
+    position,
+    checkpoint: text === null ? null : { position: drop_to, text },
+    anchors: anchors.map(({ owner_id: ownerId, ...anchor }) => ({ ownerId, ...anchor })),
   };
 }
 

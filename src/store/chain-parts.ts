@@ -1,3 +1,4 @@
+import type { StoredCheckpoint } from "./audit.ts";
 import { type Database, partClaims } from "./database.ts";
 import {
   type ChainHead,
@@ -17,6 +18,25 @@ export interface ChainPart {
   heads: ReadonlyMap<string, ChainHead>;
   /** Position of the newest sealed entry; 0: there is none. */
   newest: number;
+  /** Null: nothing was dropped, or the part does not begin there. */
+  start: PartStart | null;
+}
+
+/** The database's word on the entries that were dropped. */
+export interface PartStart {
+  /** Of the newest of them. */
+  position: number;
+  /** Of the checkpoint that vouches for them, which may lie beyond while they are being dropped. */
+  dropTo: number;
+  /** Null: there is none of that position. */
+  checkpoint: StoredCheckpoint | null;
+  /** What the heads at `dropTo` come to, of what is kept. */
+  chains: number;
+  root: string;
+  /** A sealed entry tells of the drop. */
+  isAnnounced: boolean;
+  /** Seals are left of what was dropped. */
+  hasRest: boolean;
 }
 
 export interface BrokenNote {
@@ -45,6 +65,7 @@ export function createChainParts(database: Database, { region }: { region: strin
         entries: answer.entries.map(toProvenEntry),
         before: toHeads(answer.before),
         heads: toHeads(answer.heads),
+        start: answer.start && toPartStart(answer.start),
       };
     },
     async note(position, broken) {
@@ -63,6 +84,23 @@ interface PartJson {
   entries: ProvenEntryJson[];
   before: HeadJson[];
   heads: HeadJson[];
+  start: StartJson | null;
+}
+
+interface StartJson {
+  position: number;
+  drop_to: number;
+  checkpoint: string | null;
+  chains: number;
+  root: string;
+  is_announced: boolean;
+  has_rest: boolean;
+}
+
+function toPartStart({ drop_to: dropTo, checkpoint: text, ...json }: StartJson): PartStart {
+  const { position, chains, root, is_announced: isAnnounced, has_rest: hasRest } = json;
+  const checkpoint = text === null ? null : { position: dropTo, text };
+  return { position, dropTo, checkpoint, chains, root, isAnnounced, hasRest };
 }
 
 function toHeads(heads: HeadJson[]): Map<string, ChainHead> {

@@ -8,6 +8,7 @@ const databaseRoles = [
   "anon",
   "authenticated",
   "mailer_client",
+  "mailer_dropper",
   "mailer_owner",
   "mailer_service",
   "service_role",
@@ -182,6 +183,8 @@ describe("direct SQL", () => {
       if (schema === "mailer" && isOfUsers) wanted.add("mailer_owner");
       // What the policy of the views asks; it says what the session's own settings say.
       if (name === "claim_sub") wanted.add("authenticated");
+      if (name === "delete_dropped" || name === "refuse_journal_change")
+        wanted.add("mailer_dropper");
       if (name === "call_as") wanted.add("mailer_client").add("service_role");
       expect([name, ...executors]).toEqual([name, ...[...wanted].sort()]);
     }
@@ -249,10 +252,11 @@ describe("a client that makes types of its own", () => {
 });
 
 describe("the catalogue", () => {
-  test("three functions run as somebody else, who cannot log in, bypass security or inherit", async () => {
+  test("four functions run as somebody else, who cannot log in, bypass security or inherit", async () => {
     const definers = functions.filter(({ is_definer }) => is_definer);
     expect(definers.map(({ name, owner }) => [name, owner])).toEqual([
       ["call_as", "mailer_service"],
+      ["delete_dropped", "mailer_dropper"],
       ["pending_regions", "mailer_service"],
       ["run_as_owner", "mailer_owner"],
     ]);
@@ -261,7 +265,7 @@ describe("the catalogue", () => {
          array(select m.roleid::regrole::text from pg_auth_members m where m.member = r.oid) as of
        from pg_roles r where rolname like 'mailer\\_%'`,
     );
-    expect(rows.length).toBe(3);
+    expect(rows.length).toBe(4);
     for (const { rolname, of, ...rights } of rows) {
       expect([rolname, of, Object.values(rights)]).toEqual([rolname, [], Array(6).fill(false)]);
     }

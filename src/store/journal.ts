@@ -36,6 +36,11 @@ export interface ChainHead {
   hash: string;
 }
 
+/** The newest dropped entry of an owner, which the oldest that is kept follows on. */
+export interface Anchor extends ChainHead {
+  position: number;
+}
+
 export interface JournalQuery {
   /** Position of the last entry that is known; 0: from the start. */
   after: number;

@@ -1,3 +1,4 @@
+import type { StoredCheckpoint } from "./audit.ts";
 import { type Database, partClaims } from "./database.ts";
 
 /** One part of the periodic work, as it stands. */
@@ -27,6 +28,24 @@ export interface RetentionStep {
   after: string | null;
   /** Somebody else was at it, and nothing was done. */
   isBusy: boolean;
+}
+
+/** One step of shortening the journal. */
+export interface JournalDropStep {
+  /** Entries. */
+  dropped: number;
+  /** Of the newest entry that was dropped; 0: none was. */
+  position: number;
+  /** Where the drop under way ends; the same: none is. */
+  dropTo: number;
+  /** A drop is announced, and begins once its entry is sealed. */
+  isWaiting: boolean;
+  /** The checkpoint that a next drop may go up to, for its signature to be judged; null: there is none. */
+  candidate: StoredCheckpoint | null;
+  /** An older email that still has its record is all that keeps entries from going. */
+  isHeld: boolean;
+  /** Why no drop was announced: see `drop_journal`. */
+  refused: "gone" | "broken" | "state" | null;
 }
 
 /** What became of the counts of some owners. */
@@ -59,6 +78,11 @@ export interface Maintenance {
   shredOld(days: number, after: string | null): Promise<RetentionStep>;
   /** Deletes emails that ended so many days ago. */
   dropOld(days: number, after: string | null): Promise<RetentionStep>;
+  /**
+   * Deletes the next entries of the drop under way. `to`: announces one up to there, the candidate of an
+   * answer before. `days` null: looks for no candidate.
+   */
+  dropJournal(drop: { days: number | null; to: number | null }): Promise<JournalDropStep>;
   /** Compares the counts of the next owners with their emails, and repairs them. */
   checkCounts(limits: { owners: number; emails: number }): Promise<CountsStep>;
   /** Deletes at most `limit` rows that have served their time; resolves to how many. */
@@ -95,6 +119,9 @@ export function createMaintenance(
       const answer = (await call("drop_old", { days, after, limit: lookedAtOnce })) as DroppedJson;
       return { count: answer.dropped, after: answer.after, isBusy: answer.is_busy };
     },
+    async dropJournal(drop) {
+      return toDropStep((await call("drop_journal", { ...drop, limit: lookedAtOnce })) as DropJson);
+    },
     async checkCounts(limits) {
       return toCountsStep((await call("check_counts", limits)) as CountsJson);
     },
@@ -108,6 +135,22 @@ interface DroppedJson {
   dropped: number;
   after: string | null;
   is_busy: boolean;
+}
+
+interface DropJson {
+  dropped: number;
+  position: number;
+  drop_to: number;
+  is_waiting: boolean;
+  candidate: { position: number; checkpoint: string } | null;
+  is_held: boolean;
+  refused: JournalDropStep["refused"];
+}
+
+function toDropStep({ drop_to, is_waiting, is_held, candidate, ...step }: DropJson) {
+  const { position = 0, checkpoint: text = "" } = candidate ?? {};
+  const flags = { dropTo: drop_to, isWaiting: is_waiting, isHeld: is_held };
+  return { ...step, ...flags, candidate: candidate && { position, text } };
 }
 
 interface CountsJson {

@@ -7,6 +7,7 @@ import type { MigrationSession } from "./migrate.ts";
 export const MOVED_TABLES = [
   ...["emails", "contents", "recipients", "attempts", "idempotency_keys", "email_counts"],
   ...["journal", "seals", "journal_heads", "sealer", "checkpoints"],
+  ...["journal_anchors", "journal_start"],
   ...["api_keys", "dropped_signing_keys", "ended_tokens"],
   ...["webhooks", "webhook_deliveries", "pauses", "minutes"],
 ] as const;
@@ -19,6 +20,9 @@ export const LEFT_TABLES = [
   ...["functions", "settings", "journal_gaps", "sessions", "incidents", "maintenance"],
   ...["probe_requests", "regions", "timelines", "transports", "workers"],
 ] as const;
+
+/** Tables whose one row the migration made. */
+const isOneRow = (table: string) => table === "sealer" || table === "journal_start";
 
 /** Rows of `settings` that go along; where a database lies is for each to say. */
 const movedSettings = ["encryption_key", "restored"] as const;
@@ -189,8 +193,7 @@ async function assertEmpty(target: MigrationSession): Promise<void> {
   }
   const filled: string[] = [];
   for (const table of MOVED_TABLES) {
-    // It has its one row from the migration on.
-    const count = table === "sealer" ? 0 : await countOf(target, table);
+    const count = isOneRow(table) ? 0 : await countOf(target, table);
     if (count > 0) filled.push(`${count} rows in ${table}`);
   }
   if (filled.length === 0) return;
@@ -208,8 +211,7 @@ interface TableMove {
 
 async function moveTable(move: TableMove, onRows: (count: number) => void): Promise<number> {
   const { source, target, table } = move;
-  // The one row that a migration made.
-  if (table === "sealer") await target.exec("delete from mailer.sealer");
+  if (isOneRow(table)) await target.exec(`delete from mailer.${table}`);
   const columns = await columnsOf(source, table);
   for await (const rows of batchesOf(source, table)) {
     await target.query(

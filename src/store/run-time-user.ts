@@ -17,6 +17,7 @@ export async function ensureRunTimeUser(
   const [known] = await session.query(
     `select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls
        or pg_has_role(oid, 'mailer_owner', 'member') or pg_has_role(oid, 'mailer_service', 'member')
+       or pg_has_role(oid, 'mailer_dropper', 'member')
        as "mayMore"
      from pg_catalog.pg_roles where rolname = $1`,
     [name],

@@ -29,9 +29,26 @@ const rights: Record<string, Record<string, string>> = {
   "mailer.journal": {
     mailer_owner: "select:own insert:own",
     mailer_service: "select:all insert:all",
+    // Up to where a drop was announced: here none was.
+    mailer_dropper: "select:all delete:none",
     authenticated: "select:own",
   },
-  "mailer.seals": { mailer_owner: "select:own", mailer_service: "select:all insert:all" },
+  "mailer.seals": {
+    mailer_owner: "select:own",
+    mailer_service: "select:all insert:all",
+    mailer_dropper: "select:all delete:none",
+  },
+  "mailer.journal_anchors": {
+    mailer_owner: "select:own",
+    mailer_service: "select:all",
+    // Only forwards.
+    mailer_dropper: "select:all insert:all update:guarded",
+  },
+  "mailer.journal_start": {
+    mailer_owner: "select:all",
+    mailer_service: "select:all update:all",
+    mailer_dropper: "select:all update:all",
+  },
   // Numbers of entries, of which an owner's counts need to know that they are unsealed.
   "mailer.journal_gaps": {
     mailer_owner: "select:all",
@@ -79,9 +96,10 @@ const rights: Record<string, Record<string, string>> = {
   "mailer_api.recipients": { authenticated: "select:own" },
   "mailer_api.events": { authenticated: "select:own" },
 };
-const roles = "anon authenticated mailer_client mailer_owner mailer_service service_role".split(
-  " ",
-);
+const roles =
+  "anon authenticated mailer_client mailer_dropper mailer_owner mailer_service service_role".split(
+    " ",
+  );
 const tables = Object.keys(rights);
 
 /** No right to; no such thing is done to a view. */

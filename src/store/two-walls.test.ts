@@ -84,6 +84,9 @@ const attempts: Record<string, Attempt[]> = {
   list_journal_heads: [
     { args: () => ({ limit: 99, owner_id: null }), told: { heads: [{ owner_id: "bob" }] } },
   ],
+  read_journal_start: [
+    { args: () => ({ limit: 99, owner_id: null }), told: { anchors: [{ owner_id: "bob" }] } },
+  ],
   due_counts: [{ args: () => timeline, told: { planned: [1] } }],
   queue_stats: [{ args: () => ({}), told: { by_status: { pending: 1, held: 1, failed: 1 } } }],
   shred_email: [{ args: ({ failed: id }) => ({ id, origin: null }), told: notFound }],
@@ -178,6 +181,7 @@ const aboutTheCaller = new Set([
   "create_webhook",
   "journal_state",
   "list_journal_heads",
+  "read_journal_start",
 ]);
 
 test("every function that a user can reach is tried", () => {

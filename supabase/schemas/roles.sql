@@ -1,9 +1,11 @@
 -- Roles and schemas.
 --
--- Tables live in schema mailer; nobody but two roles that cannot log in and cannot bypass
+-- Tables live in schema mailer; nobody but three roles that cannot log in and cannot bypass
 -- row-level security ever touches them:
 --   mailer_owner    what callers may do; sees rows of the claims' sub only
 --   mailer_service  what the program itself and admins do; sees all rows
+--   mailer_dropper  deletes entries of the journal up to where a sealed entry has said it, through
+--                   the function delete_dropped, and does nothing else
 -- mailer_client may call mailer_api.call_as, the one way in, and nothing else.
 --
 -- The claims of a call name one of these roles, and mailer.functions says what each may call, so
@@ -37,7 +39,7 @@ declare
   v_right text := case when current_setting('server_version_num')::integer >= 160000
     then 'set' else 'member' end;
 begin
-  foreach v_role in array array['mailer_owner', 'mailer_service', 'mailer_client'] loop
+  foreach v_role in array array['mailer_owner', 'mailer_service', 'mailer_dropper', 'mailer_client'] loop
     begin
       if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
         execute format('create role %I nologin noinherit nobypassrls', v_role);
@@ -62,7 +64,7 @@ $$;
 create schema mailer;
 create schema mailer_api;
 revoke all on schema mailer, mailer_api from public;
-grant usage on schema mailer to mailer_owner, mailer_service;
+grant usage on schema mailer to mailer_owner, mailer_service, mailer_dropper;
 grant usage on schema mailer_api to mailer_client;
 
 -- What PostgREST calls with on Supabase.

@@ -27,11 +27,18 @@ create trigger emails_revoke before update of version on mailer.emails
 create trigger idempotency_keys_expired before insert on mailer.idempotency_keys
   for each row execute function mailer.drop_expired_key();
 
--- An entry is added and never changed, and so is its seal.
-create trigger journal_kept before update or delete or truncate on mailer.journal
+-- An entry is added and never changed, and so is its seal. delete_dropped alone runs as mailer_dropper,
+-- whom row-level security lets delete up to journal_start.drop_to and no further.
+create trigger journal_kept before update or truncate on mailer.journal
   for each statement execute function mailer.refuse_journal_change();
-create trigger seals_kept before update or delete or truncate on mailer.seals
+create trigger journal_not_deleted before delete on mailer.journal
+  for each statement when (current_user <> 'mailer_dropper')
+  execute function mailer.refuse_journal_change();
+create trigger seals_kept before update or truncate on mailer.seals
   for each statement execute function mailer.refuse_journal_change();
+create trigger seals_not_deleted before delete on mailer.seals
+  for each statement when (current_user <> 'mailer_dropper')
+  execute function mailer.refuse_journal_change();
 create trigger checkpoints_kept before update or delete or truncate on mailer.checkpoints
   for each statement execute function mailer.refuse_journal_change();
 -- Where the chains go on is only ever moved forward, also by the tables' owner: set back, it would
@@ -45,4 +52,16 @@ create trigger sealer_forward before update on mailer.sealer
   for each row when (new.position < old.position)
   execute function mailer.refuse_journal_change();
 create trigger sealer_kept before delete or truncate on mailer.sealer
+  for each statement execute function mailer.refuse_journal_change();
+-- Dropped entries stay dropped, and the chains go on where they were cut.
+create trigger journal_anchors_forward before update on mailer.journal_anchors
+  for each row when (new.owner_id is distinct from old.owner_id or new.number <= old.number
+    or new.position <= old.position)
+  execute function mailer.refuse_journal_change();
+create trigger journal_anchors_kept before delete or truncate on mailer.journal_anchors
+  for each statement execute function mailer.refuse_journal_change();
+create trigger journal_start_forward before update on mailer.journal_start
+  for each row when (new.position < old.position or new.drop_to < old.drop_to)
+  execute function mailer.refuse_journal_change();
+create trigger journal_start_kept before delete or truncate on mailer.journal_start
   for each statement execute function mailer.refuse_journal_change();

@@ -2,11 +2,11 @@ import type { Config } from "../../config.ts";
 import { createSigningKey } from "../../crypto/signing-key.ts";
 import { ndjsonType } from "../../http/audit/list-audit.ts";
 import type { verdictAnswer } from "../../http/audit/verify-audit.ts";
-import { checkJournal, witnessOf } from "../../journal/check-journal.ts";
+import { checkJournal } from "../../journal/check-journal.ts";
 import { type Checkpoint, isSoundlySigned, signCheckpoint } from "../../journal/checkpoint.ts";
-import { exportLine, readExport } from "../../journal/export.ts";
-import { readJournal } from "../../journal/read-journal.ts";
-import { type JournalVerdict, verifyJournal } from "../../journal/verify-journal.ts";
+import { openExport } from "../../journal/export.ts";
+import { exportJournal } from "../../journal/export-journal.ts";
+import { type JournalVerdict, verifyJournal, witnessOf } from "../../journal/verify-journal.ts";
 import { openDatabase, secretsOf } from "../../server/parts.ts";
 import { readServerFile } from "../../server/server-file.ts";
 import { createAudit } from "../../store/audit.ts";
@@ -45,12 +45,7 @@ function deskOf(database: Database, config: Config): AuditDesk {
       const key = createSigningKey({ ...config, ...secretsOf(config) });
       return signCheckpoint(await audit.state(ownerId, operator), ownerId, key);
     },
-    async *export(ownerId) {
-      const filter = ownerId === null ? {} : { ownerId };
-      for await (const page of readJournal(audit, filter, operator)) {
-        yield page.map(exportLine).join("");
-      }
-    },
+    export: (ownerId) => exportJournal(audit, ownerId === null ? {} : { ownerId }, operator),
     close: () => database.close(),
   };
 }
@@ -72,11 +67,13 @@ function deskAt(serverUrl: string, config: Config): AuditDesk {
       const { data: word } = await mailer.verifyAudit(of(ownerId));
       if (!word.ok) return verdictOf(word as ReturnType<typeof verdictAnswer>);
       const stored = ownerId === null ? await listedCheckpoints(mailer) : [];
-      const states = [...stored, ...(checkpoint === null ? [] : [checkpoint])].map(witnessOf);
+      const { start, entries } = await openExport(exported(ownerId));
+      const kept = stored.filter(({ position }) => position >= (start?.position ?? 0));
+      const states = [...kept, ...(checkpoint === null ? [] : [checkpoint])].map(witnessOf);
       const isWhole = ownerId === null;
-      const verdict = await verifyJournal(readExport(exported(ownerId)), { states, isWhole });
-      const keys = [...new Set(stored.map(({ key }) => key))];
-      return verdict.ok ? { ...verdict, checkpoints: { count: stored.length, keys } } : verdict;
+      const verdict = await verifyJournal(entries, { start, states, isWhole });
+      const keys = [...new Set(kept.map(({ key }) => key))];
+      return verdict.ok ? { ...verdict, checkpoints: { count: kept.length, keys } } : verdict;
     },
     checkpoint: async (ownerId) => (await mailer.getCheckpoint(of(ownerId))).data,
     export: exported,

@@ -1,6 +1,6 @@
 import { verdictAnswer } from "../../http/audit/verify-audit.ts";
 import { brokenWords } from "../../journal/broken-words.ts";
-import type { JournalVerdict } from "../../journal/verify-journal.ts";
+import type { JournalVerdict, VerifiedStart } from "../../journal/verify-journal.ts";
 import type { CommandIo } from "../command.ts";
 
 /** Says what came of it; resolves to the exit code. */
@@ -13,6 +13,7 @@ export function printVerdict(
   else if (verdict.ok) {
     const { checked, chains, position } = verdict;
     stdout.write(`ok: ${checked} entries of ${chains} owners verified, to position ${position}\n`);
+    if (verdict.start) stdout.write(`${startWords(verdict.start)}\n`);
     printCheckpoints(verdict.checkpoints, stdout);
   } else stderr.write(`audit: ${brokenWords(verdict.broken)}\n`);
   return verdict.ok ? 0 : 1;
@@ -26,4 +27,12 @@ function printCheckpoints(
   if (count === 0) return;
   const noun = count === 1 ? "checkpoint agrees" : "checkpoints agree";
   stdout.write(`${count} stored ${noun}, signed by ${keys.join(" and ")}\n`);
+}
+
+function startWords({ position, droppedAt, checkpoint }: VerifiedStart): string {
+  const from = `verified from position ${position} on; what was before was dropped`;
+  if (checkpoint === null)
+    return `${from}, which only the database itself says of one owner's chain`;
+  const { position: at, key } = checkpoint;
+  return `${from} on ${droppedAt}, vouched for by the checkpoint of position ${at}, signed by ${key}`;
 }

@@ -1,8 +1,8 @@
 import { createReadStream } from "node:fs";
-import { witnessOf } from "../../journal/check-journal.ts";
 import type { Checkpoint } from "../../journal/checkpoint.ts";
-import { readExport } from "../../journal/export.ts";
-import { type JournalVerdict, verifyJournal } from "../../journal/verify-journal.ts";
+import { openExport } from "../../journal/export.ts";
+import type { JournalStart } from "../../journal/journal-start.ts";
+import { type JournalVerdict, verifyJournal, witnessOf } from "../../journal/verify-journal.ts";
 import type { ProvenEntry } from "../../store/journal.ts";
 
 export interface VerifyFileOptions {
@@ -16,8 +16,21 @@ export async function verifyFile(
   path: string,
   { ownerId, checkpoint }: VerifyFileOptions,
 ): Promise<JournalVerdict> {
-  const entries = ofOwner(readExport(createReadStream(path)), ownerId);
-  return verifyJournal(entries, { states: checkpoint === null ? [] : [witnessOf(checkpoint)] });
+  const { start, entries } = await openExport(createReadStream(path));
+  return verifyJournal(ofOwner(entries, ownerId), {
+    start: start && startOf(start, ownerId),
+    states: checkpoint === null ? [] : [witnessOf(checkpoint)],
+    // Everybody's entries must be there where the file itself says that it has them.
+    isWhole: start?.ownerId === null && ownerId === null,
+  });
+}
+
+/** A checkpoint over everybody's chains proves nothing of a single one. */
+function startOf(start: JournalStart, ownerId: string | null): JournalStart {
+  if (ownerId === null || start.ownerId !== null) return start;
+  const anchor = start.anchors.get(ownerId);
+  const anchors = new Map(anchor ? [[ownerId, anchor]] : []);
+  return { ...start, ownerId, checkpoint: null, anchors };
 }
 
 async function* ofOwner(entries: AsyncIterable<ProvenEntry>, ownerId: string | null) {

@@ -5,7 +5,7 @@ import {
   parseCheckpoint,
   signCheckpoint,
 } from "../../journal/checkpoint.ts";
-import { readExport } from "../../journal/export.ts";
+import { openExport } from "../../journal/export.ts";
 import { verifyJournal } from "../../journal/verify-journal.ts";
 import type { Audit } from "../../store/audit.ts";
 import { createCheckpointKeeper } from "../../store/checkpoint-keeper.ts";
@@ -126,7 +126,7 @@ describe("GET /api/v1/audit: 200", () => {
     ] as const) {
       const { headers, text } = await audit("", request);
       expect(headers.get("content-type")).toContain("application/x-ndjson");
-      const verdict = await verifyJournal(readExport(chunks(text)));
+      const verdict = await verifyJournal((await openExport(chunks(text))).entries);
       expect(verdict).toMatchObject({ ok: true, checked: count });
     }
   });

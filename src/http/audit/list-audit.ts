@@ -1,5 +1,5 @@
-import { entryAnswer, exportLine } from "../../journal/export.ts";
-import { readJournal } from "../../journal/read-journal.ts";
+import { entryAnswer } from "../../journal/export.ts";
+import { exportJournal } from "../../journal/export-journal.ts";
 import type { AuditFilter } from "../../store/audit.ts";
 import { answer } from "../answer.ts";
 import { type ApiContext, claimsOf } from "../api-env.ts";
@@ -49,7 +49,7 @@ function exportResponse(
   { audit, log }: Pick<AppDeps, "audit" | "log">,
 ): Response {
   c.env.server?.timeout(c.req.raw, 0);
-  const pages = readJournal(audit, filter, claimsOf(c));
+  const pages = exportJournal(audit, filter, claimsOf(c));
   // Each page is a call to the database: as long as somebody reads, it is their turn.
   const { turn } = c.var;
   if (turn) turn.isKept = true;
@@ -62,7 +62,7 @@ function exportResponse(
           if (done) {
             controller.close();
             turn?.end();
-          } else controller.enqueue(encoder.encode(page.map(exportLine).join("")));
+          } else controller.enqueue(encoder.encode(page));
         } catch (error) {
           turn?.end();
           log.error("an export broke off", { err: error, request_id: c.var.requestId });

@@ -1,6 +1,6 @@
 import { checkJournal } from "../../journal/check-journal.ts";
 import { signCheckpoint } from "../../journal/checkpoint.ts";
-import type { JournalVerdict } from "../../journal/verify-journal.ts";
+import type { JournalVerdict, VerifiedStart } from "../../journal/verify-journal.ts";
 import { answer } from "../answer.ts";
 import { type ApiContext, claimsOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
@@ -22,10 +22,16 @@ export function verdictAnswer(verdict: JournalVerdict) {
   if (ok) {
     const { checkpoints } = verdict;
     const kept = checkpoints === undefined ? {} : { checkpoints: checkpoints.count };
-    return { ok, checked, first_broken: null, ...kept };
+    return { ok, checked, first_broken: null, ...startAnswer(verdict.start), ...kept };
   }
   const { ownerId: owner_id, number, position, reason } = verdict.broken;
   return { ok, checked, first_broken: number, owner_id, position, reason };
+}
+
+function startAnswer(start: VerifiedStart | undefined) {
+  if (start === undefined) return {};
+  const { position: verified_from, droppedAt: dropped_at, checkpoint } = start;
+  return { verified_from, dropped_at, dropped_checkpoint: checkpoint?.position ?? null };
 }
 
 /** GET /api/v1/audit/checkpoint: what the journal holds now, signed, to be kept elsewhere. */

@@ -29,7 +29,9 @@ begin
   if v_owner is null then
     select s.position into v_position from mailer.sealer s where s.is_only_row;
   else
-    select max(s.position) into v_position from mailer.seals s where s.owner_id = v_owner;
+    v_position := coalesce(
+      (select max(s.position) from mailer.seals s where s.owner_id = v_owner),
+      (select a.position from mailer.journal_anchors a where a.owner_id = v_owner));
   end if;
   return json_build_object('at', mailer.utc_text(clock_timestamp()),
     'position', coalesce(v_position, 0), 'chains', v_chains,

@@ -69,6 +69,32 @@ create table mailer.journal_heads (
   hash bytea not null
 ) with (fillfactor = 50);
 
+-- The newest dropped entry of each owner, which the oldest that is kept follows on: with the entries
+-- from journal_start.position on they come to the same heads as if nothing had been dropped.
+create table mailer.journal_anchors (
+  owner_id text primary key,
+  position bigint not null,
+  number bigint not null,
+  hash bytea not null
+) with (fillfactor = 50);
+
+-- Where the journal begins; one row.
+create table mailer.journal_start (
+  is_only_row boolean primary key default true check (is_only_row),
+  -- The newest entry that was dropped; 0: none was.
+  position bigint not null,
+  -- Position of a stored checkpoint: entries up to there are to be dropped, as entry_id, sealed, says.
+  drop_to bigint not null,
+  entry_id bigint,
+  -- The same of a drop whose entry is not sealed yet, so that nothing has been deleted for it.
+  next_to bigint,
+  next_entry_id bigint
+) with (
+  -- Written by every step of a drop, on its own page (HOT).
+  fillfactor = 10
+);
+insert into mailer.journal_start (position, drop_to) values (0, 0);
+
 -- What the sealer knows; one row.
 create table mailer.sealer (
   is_only_row boolean primary key default true check (is_only_row),
@@ -86,8 +112,25 @@ call mailer.guard('journal', p_service => 'select, insert', p_owner => 'select, 
 call mailer.guard('seals', p_service => 'select, insert', p_owner => 'select');
 call mailer.guard('journal_gaps', p_service => 'select, insert, delete');
 call mailer.guard('journal_heads', p_service => 'select, insert, update', p_owner => 'select');
+call mailer.guard('journal_anchors', p_service => 'select', p_owner => 'select');
+call mailer.guard('journal_start', p_service => 'select, update (next_to, next_entry_id)');
 call mailer.guard('sealer', p_service => 'select, update');
 -- Numbers of entries and nothing of what is in them: an owner's counts need to know what is unsealed.
 create policy all_rows on mailer.journal_gaps for select to mailer_owner using (true);
 create policy all_rows on mailer.sealer for select to mailer_owner using (true);
-grant select on mailer.journal_gaps, mailer.sealer to mailer_owner;
+create policy all_rows on mailer.journal_start for select to mailer_owner using (true);
+grant select on mailer.journal_gaps, mailer.sealer, mailer.journal_start to mailer_owner;
+
+-- mailer_dropper deletes up to where a drop was announced, and moves the anchors there.
+create policy dropper_reads on mailer.journal for select to mailer_dropper using (true);
+create policy dropper_deletes on mailer.journal for delete to mailer_dropper
+  using (exists (select from mailer.seals s where s.entry_id = id
+    and s.position <= (select t.drop_to from mailer.journal_start t where t.is_only_row)));
+create policy dropper_reads on mailer.seals for select to mailer_dropper using (true);
+create policy dropper_deletes on mailer.seals for delete to mailer_dropper
+  using (position <= (select t.drop_to from mailer.journal_start t where t.is_only_row));
+create policy dropper_rows on mailer.journal_anchors to mailer_dropper using (true);
+create policy dropper_rows on mailer.journal_start to mailer_dropper using (true);
+grant select, delete on mailer.journal, mailer.seals to mailer_dropper;
+grant select, insert, update on mailer.journal_anchors to mailer_dropper;
+grant select, update on mailer.journal_start to mailer_dropper;

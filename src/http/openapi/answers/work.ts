@@ -167,6 +167,15 @@ export const verdict = z.object({
   owner_id: z.string().nullable().optional().meta({ description: "Whose entry is broken." }),
   position: z.int().nullable().optional().meta({ description: "Of the broken entry." }),
   reason: z.string().optional().meta({ description: "How it is broken, in one word." }),
+  verified_from: whole("Position of the oldest entry that is kept; absent: the first.").optional(),
+  dropped_at: instantOrNull(
+    "When what was before was dropped; null: of one owner's chain.",
+  ).optional(),
+  dropped_checkpoint: z
+    .int()
+    .nullable()
+    .optional()
+    .meta({ description: "Position of the checkpoint that vouches for it; null: as above." }),
   checkpoints: whole("Of everybody's chains: stored checkpoints that agree.").optional(),
 });
 

@@ -42,7 +42,10 @@ const journalOperations: readonly Operation[] = [
     description:
       "Sealed entries, newest first; with `Accept: application/x-ndjson` all that match, oldest " +
       "first, one a line, each with the text that its hash was made of, so that the file alone " +
-      "can be verified. A user gets the entries of its own chain.",
+      "can be verified. A user gets the entries of its own chain. Where the oldest entries were dropped " +
+      "(`RETENTION_JOURNAL_DAYS`), NDJSON of whole chains begins with a line of the type " +
+      "`taskforce-mailer/journal-start/v1` and one of `taskforce-mailer/journal-anchor/v1` for each " +
+      "owner: what the entries follow on, and the signed checkpoint that vouches for it.",
     headers: ["Accept"],
     parameters: { cursor },
     answers: [
@@ -68,7 +71,8 @@ const journalOperations: readonly Operation[] = [
     summary: "Verify the journal",
     description:
       "Recomputes the chains and names the first entry that was changed, removed or added. Takes " +
-      "as long as reading all entries.",
+      "as long as reading all entries. Where the oldest were dropped, it begins behind them, and holds " +
+      "what the chains follow on there against a signed checkpoint.",
     answers: [
       {
         status: 200,
