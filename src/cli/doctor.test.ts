@@ -10,6 +10,7 @@ import { resolveWallClock } from "../email/wall-clock.ts";
 import { zoneData } from "../email/zone-data.ts";
 import { createApiKeys } from "../store/api-keys.ts";
 import { createAttempts } from "../store/attempts.ts";
+import { partClaims } from "../store/database.ts";
 import { createEmails } from "../store/emails.ts";
 import { createPauses } from "../store/pauses.ts";
 import { createPostgresDatabase } from "../store/postgres-database.ts";
@@ -151,6 +152,23 @@ test("what is paused is a warning that says who stopped it, and why", async () =
   const { of } = await report({ DATABASE_URL: url });
   expect(of("sending").status).toBe("warning");
   expect(of("sending").saw).toMatch(/^sending of the region local is paused .* by olga \(wrong te/);
+});
+
+test("a journal that does not verify has failed, with the command that names the entry", async () => {
+  const { url } = await freshDatabase();
+  const database = createPostgresDatabase({ url });
+  const told = (broken: object | null) =>
+    database.rpc("note_verified", { position: 0, broken }, partClaims("maintenance"));
+  await told({ owner_id: "ada", number: 3, position: 7, reason: "hash" });
+  const broken = (await report({ DATABASE_URL: url })).of("journal");
+  expect(broken).toMatchObject({
+    status: "failed",
+    saw: expect.stringMatching(/^does not verify, found at 20\d\d-/),
+    advice: expect.stringContaining("audit verify"),
+  });
+  await told(null);
+  expect((await report({ DATABASE_URL: url })).of("journal").status).toBe("ok");
+  await database.close();
 });
 
 test("the zone data are named, and a local time that others resolved is a warning", async () => {

@@ -61,7 +61,14 @@ function checkDeadLetters({ figures }: SeenFigures): Finding {
 }
 
 function checkJournal({ figures }: SeenFigures): Finding {
-  const { unsealed, oldestUnsealedMs } = figures;
+  const { unsealed, oldestUnsealedMs, journalBrokenSince } = figures;
+  if (journalBrokenSince !== null) {
+    return failed(
+      "journal",
+      `does not verify, found at ${journalBrokenSince.toISOString()}`,
+      "Run `taskforce-mailer audit verify`: it names the entry. See /docs/runbook.",
+    );
+  }
   const seconds = Math.round(oldestUnsealedMs / 1000);
   const entries = unsealed === 1 ? "1 entry" : `${unsealed} entries`;
   const saw = unsealed === 0 ? "all is sealed" : `${entries} unsealed, the oldest for ${seconds} s`;

@@ -32,6 +32,8 @@ export interface Figures {
   /** Journal entries without position and hash, and the age of the oldest. */
   unsealed: number;
   oldestUnsealedMs: number;
+  /** Since when the periodic verification finds an entry that does not verify; null: all does. */
+  journalBrokenSince: Date | null;
   /** No count goes beyond this. */
   countedMax: number;
   /** Of the encryption key this database is used with; null: not used yet. */
@@ -57,6 +59,8 @@ export function createFigureReader(database: Database): FigureReader {
         workersDied: json.workers_died,
         unsealed: json.unsealed,
         oldestUnsealedMs: json.oldest_unsealed_ms,
+        journalBrokenSince:
+          json.journal_broken_since === null ? null : new Date(json.journal_broken_since),
         countedMax: json.counted_max,
         keyFingerprint: json.key_fingerprint,
       };
@@ -74,6 +78,7 @@ interface FigureJson {
   workers_died: number;
   unsealed: number;
   oldest_unsealed_ms: number;
+  journal_broken_since: string | null;
   counted_max: number;
   key_fingerprint: string | null;
 }

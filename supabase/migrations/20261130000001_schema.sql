@@ -5726,13 +5726,15 @@ call mailer.offer('read_events', 'user', 'admin', 'follower');
 -- database, whoever asks.
 -- args {}
 -- answer { now, server_version, by_status: { <status>: n }, due, oldest_due_ms, workers_alive,
---          workers_died, unsealed, oldest_unsealed_ms, counted_max, key_fingerprint | null }
+--          workers_died, unsealed, oldest_unsealed_ms, journal_broken_since | null, counted_max,
+--          key_fingerprint | null }
 --   by_status: emails that are not done with: pending (a claim is, until its fence), sending and
 --     the dead letters; those that ended well are not counted, since that costs more the longer
 --     the service runs
 --   due: counts those given back as well; how long the first has been due counts from its own time
 --   workers_alive: living processes that send; workers_died: those that ended without goodbye
 --     within the last day
+--   journal_broken_since: since when the periodic verification finds an entry that does not verify
 --   key_fingerprint: of the encryption key this database was first used with; null: not used yet
 --   counted_max: counting stops there, so that a large backlog costs no more than this
 create or replace function mailer.read_figures(args text) returns text
@@ -5780,6 +5782,8 @@ begin
         and not mailer.is_living(w, c_alive)),
     'unsealed', v_unsealed,
     'oldest_unsealed_ms', coalesce(mailer.ms_until(v_now, v_unsealed_since), 0),
+    'journal_broken_since', (select i.since from mailer.incidents i
+      where i.kind = 'journal' and i.region = '' and i.name = 'chain'),
     'counted_max', c_max, 'key_fingerprint', (select s.value from mailer.settings s
       where s.name = 'encryption_key'))::text;
 end
@@ -8330,7 +8334,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"45f26089cd64d0bc"}';
+return '{"version":"20261130000001","digest":"48175c7d559efc68"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();
