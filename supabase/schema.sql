@@ -416,7 +416,7 @@ create index emails_wall_clock on mailer.emails ((coalesce(wall_clock ->> 'zone_
 create index emails_of_owner on mailer.emails (owner_id, created_at desc, id desc);
 -- list_emails of an owner by due time.
 create index emails_of_owner_by_due on mailer.emails (owner_id, scheduled_at, id);
--- Dead letters are few: find_dead_letters, dead_letter_groups, list_emails of an owner.
+-- Dead letters are few: find_changeable, dead_letter_groups, list_emails of an owner.
 create index emails_dead_of_owner on mailer.emails (owner_id, id)
   where state in ('failed', 'uncertain', 'held', 'partially_sent');
 -- The same for admins, who go through everybody's in the order of ids.
@@ -1281,7 +1281,7 @@ call mailer.offer('begin_maintenance', 'maintenance');
 
 -- supabase/schemas/functions/bulk_condition.sql
 -- bulk_condition: which emails e a change of many may touch, as an expression for dynamic SQL;
--- the same refusals as when one email is changed. args: those of change_emails. What this very bulk
+-- the same refusals as when one email is changed. args: those of find_changeable. What this very bulk
 -- has rescheduled is not rescheduled again, so that a request whose answer was lost may be repeated.
 create or replace function mailer.bulk_condition(args jsonb) returns text
 language plpgsql stable set search_path = ''
@@ -1292,6 +1292,15 @@ declare
   v_due text;
 begin
   case args ->> 'change'
+  when 'cancel' then
+    return c_changeable || ' and (e.attempts = 0 or not exists (select from mailer.recipients r
+        where r.email_id = e.id and r.status = ''sent'')
+      and not exists (select from mailer.attempts a
+        where a.email_id = e.id and a.outcome = ''uncertain''))';
+  when 'replay' then
+    -- One whose key was destroyed can never be sent again.
+    return 'e.state in (''failed'', ''uncertain'', ''held'', ''partially_sent'')
+      and e.wrapped_key is not null';
   when 'hold' then
     return c_changeable || ' and e.state <> ''held''';
   when 'release' then
@@ -1475,61 +1484,6 @@ $$;
 
 call mailer.offer('cancel_email', 'user', 'admin');
 
--- supabase/schemas/functions/cancel_emails.sql
--- cancel_emails: cancel_email for many. args { ids, bulk, origin }; answer { cancelled }.
--- Guarantees: one compare-and-set per email, locked in id order: of those counted nothing will
--- be sent. An email fenced, sent, or otherwise not to be cancelled by now is left alone.
-create or replace function mailer.cancel_emails(args text) returns text
-language plpgsql set search_path = ''
-as $$
-declare
-  v_args jsonb := args;
-  v_ids uuid[] := array(select jsonb_array_elements_text(v_args -> 'ids')::uuid);
-  v_rows jsonb;
-begin
-  v_ids := array(
-    select e.id from mailer.emails e
-    where e.id = any (v_ids) and mailer.may_see(e.owner_id)
-    order by e.id for update);
-  -- A statement of its own: it sees what was committed while the locks were waited for.
-  execute format($sql$
-    with moved as (
-      update mailer.emails e set state = 'cancelled', version = e.version + 1,
-        worker_id = null, sequence = e.sequence + 1
-      where e.id = any ($1) and %s
-      returning e.id, e.owner_id, e.sequence
-    )
-    select coalesce(jsonb_agg(to_jsonb(m) order by m.id), '[]') from moved m$sql$,
-    mailer.cancellable_sql()) using v_ids into v_rows;
-
-  perform mailer.lock_journal();
-  insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  select r ->> 'owner_id', mailer.claim_sub(), v_args ->> 'origin', 'email.cancelled',
-    (r ->> 'id')::uuid, (r ->> 'sequence')::integer,
-    jsonb_build_object('status', 'cancelled', 'bulk', v_args -> 'bulk')
-  from jsonb_array_elements(v_rows) r;
-  return jsonb_build_object('cancelled', jsonb_array_length(v_rows))::text;
-end
-$$;
-
-call mailer.offer('cancel_emails', 'user', 'admin');
-
--- supabase/schemas/functions/cancellable_sql.sql
--- cancellable_sql: whether e may be cancelled, as an expression for dynamic SQL; the refusals
--- are those of cancel_email.
-create or replace function mailer.cancellable_sql() returns text
-language sql immutable
-as $$
-  select $sql$(e.state = 'pending' or e.state = 'held'
-      or (e.state = 'sending' and e.fenced_at is null))
-    and (e.attempts = 0 or not exists (select from mailer.recipients r
-        where r.email_id = e.id and r.status = 'sent')
-      and not exists (select from mailer.attempts a
-        where a.email_id = e.id and a.outcome = 'uncertain'))$sql$
-$$;
-
-grant execute on function mailer.cancellable_sql() to mailer_owner;
-
 -- supabase/schemas/functions/ceil_ms.sql
 -- ceil_ms: rounds up to whole milliseconds, so that nothing is due before its time. Stable and not
 -- immutable, as its body is: otherwise it cannot be put in place where it is used, and is planned
@@ -1616,9 +1570,9 @@ $$;
 call mailer.offer('change_email', 'user', 'admin');
 
 -- supabase/schemas/functions/change_emails.sql
--- change_emails: a person holds, releases, reschedules or dismisses many emails.
+-- change_emails: a person cancels, holds, releases, reschedules or dismisses many emails.
 --
--- args { change: "hold" | "release" | "reschedule" | "dismiss", ids, bulk | null, origin,
+-- args { change: "cancel" | "hold" | "release" | "reschedule" | "dismiss", ids, bulk | null, origin,
 --        scheduled_at or shift_seconds (reschedule), reason | null (dismiss) }
 -- answer { changed }
 --
@@ -1657,6 +1611,7 @@ begin
     )
     select coalesce(jsonb_agg(to_jsonb(m) order by m.id), '[]') from moved m$sql$,
     case v_change
+      when 'cancel' then 'state = ''cancelled'', worker_id = null'
       when 'hold' then 'state = ''held'''
       when 'dismiss' then 'dismissed_at = date_trunc(''milliseconds'', clock_timestamp())'
       when 'reschedule' then format('scheduled_at = %1$s, next_attempt_at = %1$s, age_from = %1$s,
@@ -1666,11 +1621,12 @@ begin
   perform mailer.lock_journal();
   insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
   select r ->> 'owner_id', mailer.claim_sub(), v_args ->> 'origin',
-    case v_change when 'hold' then 'email.held' when 'dismiss' then 'email.dismissed'
-      else 'email.rescheduled' end,
+    case v_change when 'cancel' then 'email.cancelled' when 'hold' then 'email.held'
+      when 'dismiss' then 'email.dismissed' else 'email.rescheduled' end,
     (r ->> 'id')::uuid, (r ->> 'sequence')::integer,
     jsonb_build_object('status', r -> 'state')
       || case v_change
+        when 'cancel' then '{}'
         when 'hold' then '{"reason": "by_person"}'
         when 'dismiss' then jsonb_build_object('reason', v_args -> 'reason')
         else jsonb_build_object('fields', '["scheduled_at"]'::jsonb,
@@ -3864,33 +3820,11 @@ $$;
 
 call mailer.offer('find_api_key', 'authenticator');
 
--- supabase/schemas/functions/find_cancellable.sql
--- find_cancellable: which emails a filter means, to be cancelled in chunks. args { filter, limit };
--- answer { matched, ids: the oldest by id, at most limit }.
-create or replace function mailer.find_cancellable(args text) returns text
-language plpgsql stable set search_path = '' set jit = off
-as $$
-declare
-  v_args jsonb := args;
-  v_answer text;
-begin
-  execute format($sql$
-    with found as materialized (select e.id from mailer.emails e where %s and %s)
-    select json_build_object('matched', (select count(*) from found),
-      'ids', coalesce((select json_agg(q.id) from (
-        select f.id from found f order by f.id limit %s) q), '[]'))::text$sql$,
-    mailer.cancellable_sql(), mailer.filter_sql(v_args -> 'filter'),
-    (v_args ->> 'limit')::integer) into v_answer;
-  return v_answer;
-end
-$$;
-
-call mailer.offer('find_cancellable', 'user', 'admin');
-
 -- supabase/schemas/functions/find_changeable.sql
--- find_changeable: which emails a filter means, to be changed in chunks by change_emails.
--- args { change, scheduled_at, shift_seconds, filter, limit };
--- answer { matched, ids: the oldest by id, at most limit }.
+-- find_changeable: which emails a filter means, to be changed in chunks by change_emails, or to be
+-- replayed by replay_emails.
+-- args { change: as change_emails, or "replay", scheduled_at, shift_seconds, filter, limit };
+-- answer { matched, by_state: { <state>: n }, ids: the oldest by id, at most limit }.
 create or replace function mailer.find_changeable(args text) returns text
 language plpgsql stable set search_path = '' set jit = off
 as $$
@@ -3899,8 +3833,10 @@ declare
   v_answer text;
 begin
   execute format($sql$
-    with found as materialized (select e.id from mailer.emails e where %s and %s)
+    with found as materialized (select e.id, e.state from mailer.emails e where %s and %s)
     select json_build_object('matched', (select count(*) from found),
+      'by_state', (select coalesce(json_object_agg(s.state, s.n), '{}')
+        from (select f.state, count(*) as n from found f group by f.state) s),
       'ids', coalesce((select json_agg(q.id) from (
         select f.id from found f order by f.id limit %s) q), '[]'))::text$sql$,
     mailer.bulk_condition(v_args), mailer.filter_sql(v_args -> 'filter'),
@@ -3910,35 +3846,6 @@ end
 $$;
 
 call mailer.offer('find_changeable', 'user', 'admin');
-
--- supabase/schemas/functions/find_dead_letters.sql
--- find_dead_letters: which ones a filter means, to be replayed in chunks. args { filter, limit };
--- answer { matched, by_status: { <status>: n }, ids: the oldest by id, at most limit }.
-create or replace function mailer.find_dead_letters(args text) returns text
-language plpgsql stable set search_path = '' set jit = off
-as $$
-declare
-  v_args jsonb := args;
-  v_answer text;
-begin
-  -- One whose key was destroyed can never be sent again.
-  execute format($sql$
-    with dead as materialized (
-      select e.id, e.state from mailer.emails e
-      where e.state in ('failed', 'uncertain', 'held', 'partially_sent')
-        and e.wrapped_key is not null and %s
-    )
-    select json_build_object('matched', (select count(*) from dead),
-      'by_status', (select coalesce(json_object_agg(s.state, s.n), '{}')
-        from (select d.state, count(*) as n from dead d group by d.state) s),
-      'ids', coalesce((select json_agg(q.id) from (
-        select d.id from dead d order by d.id limit %s) q), '[]'))::text$sql$,
-    mailer.filter_sql(v_args -> 'filter'), (v_args ->> 'limit')::integer) into v_answer;
-  return v_answer;
-end
-$$;
-
-call mailer.offer('find_dead_letters', 'user', 'admin');
 
 -- supabase/schemas/functions/find_idempotent.sql
 -- find_idempotent: what an earlier request with this key was answered, before anything is
@@ -4220,6 +4127,17 @@ language sql stable set search_path = ''
 return exists (select from mailer.pauses p
   where (p.kind = 'region' and p.name = p_region) or (p.kind = 'owner' and p.name = p_owner)
     or p.kind = 'database');
+
+-- supabase/schemas/functions/is_sendable.sql
+-- is_sendable: whether somebody is left whom a dead letter or a held email would be sent to.
+create or replace function mailer.is_sendable(e mailer.emails) returns boolean
+language sql stable
+as $$
+  select exists (select from mailer.recipients r where r.email_id = e.id
+    and (r.status in ('pending', 'deferred') or r.status = 'bounced' and e.state <> 'held'))
+$$;
+
+grant execute on function mailer.is_sendable(mailer.emails) to mailer_owner;
 
 -- supabase/schemas/functions/is_transport_down.sql
 -- is_transport_down: whether a process knows that a transport, as it last said of it, lets nothing
@@ -6280,9 +6198,7 @@ as $$
 declare
   v_args jsonb := args;
   v_email mailer.emails;
-  v_row mailer.emails;
   v_now timestamptz;
-  v_due timestamptz;
 begin
   select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
   if v_email.id is null or not mailer.may_see(v_email.owner_id) then
@@ -6293,11 +6209,10 @@ begin
       mailer.shown_state(v_email.state, v_email.fenced_at))::text;
   end if;
   v_now := date_trunc('milliseconds', clock_timestamp());
-  v_due := case when v_args ? 'scheduled_at'
-    then coalesce(mailer.ceil_ms((v_args ->> 'scheduled_at')::timestamptz), v_now)
-    else greatest(v_email.next_attempt_at, v_now) end;
-  v_row := mailer.replay_row(v_email, v_due, v_args ? 'scheduled_at', false);
-  return mailer.replayed_answer(v_email, v_row, v_args, 'released');
+  return mailer.replay_one(v_email.id, case when v_args ? 'scheduled_at'
+      then coalesce(mailer.ceil_ms((v_args ->> 'scheduled_at')::timestamptz), v_now)
+      else greatest(v_email.next_attempt_at, v_now) end,
+    v_args ? 'scheduled_at', false, v_args, 'released');
 end
 $$;
 
@@ -6411,14 +6326,6 @@ $$;
 
 call mailer.offer('renew_session', 'console');
 
--- supabase/schemas/functions/replay_action.sql
--- replay_action: what the journal calls it when replay_row takes an email out of this state.
-create or replace function mailer.replay_action(from_state text) returns text
-language sql immutable
-as $$ select case from_state when 'held' then 'email.released' else 'email.replayed' end $$;
-
-grant execute on function mailer.replay_action(text) to mailer_owner;
-
 -- supabase/schemas/functions/replay_email.sql
 -- replay_email: a person sends a dead letter again, to those who have not got it; one that is
 -- held is released.
@@ -6427,7 +6334,7 @@ grant execute on function mailer.replay_action(text) to mailer_owner;
 -- answer { kind: "replayed", delay_ms: until it is due } | { kind: "not_found" }
 --   | { kind: "not_a_dead_letter", state } | { kind: "conflict" }; a claimed email is not said to
 --   be sending.
--- Guarantees those of replay_row; the edit and the replay happen together or not at all.
+-- Guarantees those of replay_rows; the edit and the replay happen together or not at all.
 create or replace function mailer.replay_email(args text) returns text
 language plpgsql set search_path = ''
 as $$
@@ -6437,7 +6344,6 @@ declare
   v_lines text[] := string_to_array(substr(args, v_head + 1), E'\n');
   v_change jsonb := v_args -> 'change';
   v_email mailer.emails;
-  v_row mailer.emails;
 begin
   select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
   if v_email.id is null or not mailer.may_see(v_email.owner_id) then
@@ -6457,11 +6363,10 @@ begin
     end if;
     perform mailer.edit_row(v_email, v_change, v_lines);
   end if;
-  v_row := mailer.replay_row(v_email,
+  return mailer.replay_one(v_email.id,
     coalesce(mailer.ceil_ms((v_args ->> 'scheduled_at')::timestamptz),
       date_trunc('milliseconds', clock_timestamp())),
-    v_args ->> 'scheduled_at' is not null, coalesce(v_change ? 'content', false));
-  return mailer.replayed_answer(v_email, v_row, v_args, 'replayed');
+    v_args ->> 'scheduled_at' is not null, coalesce(v_change ? 'content', false), v_args, 'replayed');
 end
 $$;
 
@@ -6473,13 +6378,11 @@ call mailer.offer('replay_email', 'user', 'admin');
 -- args { ids, start | null, first, rate_per_minute | null, scheduled_at | null, bulk, origin, quota_pending | null }
 -- answer { replayed, start }
 --
--- To each the same happens as in replay_row, which releases those that are held, under its own
--- lock and in id order; written once more because row by row it takes several times as long
--- (a test compares the two). Left alone are ids that are no dead letter by now, or not the
--- caller's, or whose content was destroyed, or whose recipients have all got it. The n-th that is
--- replayed, counted from first, is due at start (now, by the database's clock, or scheduled_at)
--- + n * 60 s / rate_per_minute; one that is held not before its own time, unless scheduled_at
--- names another.
+-- To each the same happens as in replay_rows, under its own lock and in id order. Left alone are ids that
+-- are no dead letter by now, or not the caller's, or whose content was destroyed, or whose recipients have
+-- all got it. The n-th that is replayed, counted from first, is due at start (now, by the database's clock,
+-- or scheduled_at) + n * 60 s / rate_per_minute; one that is held not before its own time, unless
+-- scheduled_at names another.
 create or replace function mailer.replay_emails(args text) returns text
 language plpgsql set search_path = ''
 as $$
@@ -6493,7 +6396,8 @@ declare
   v_gap interval := coalesce(
     interval '60 s' / (v_args ->> 'rate_per_minute')::double precision, interval '0');
   v_first bigint := (v_args ->> 'first')::bigint;
-  v_rows jsonb;
+  v_due timestamptz[];
+  v_count integer;
 begin
   v_ids := array(
     select e.id from mailer.emails e
@@ -6501,36 +6405,96 @@ begin
       and e.state in ('failed', 'uncertain', 'held', 'partially_sent')
       and e.wrapped_key is not null
       and mailer.may_see(e.owner_id)
-      and exists (select from mailer.recipients r where r.email_id = e.id
-        and (r.status in ('pending', 'deferred') or r.status = 'bounced' and e.state <> 'held'))
+      and mailer.is_sendable(e)
     order by e.id for update);
 
   perform mailer.assert_quota(mailer.claim_sub(), (select count(*) from mailer.emails e
     where e.id = any (v_ids) and e.state <> 'held'), (v_args ->> 'quota_pending')::bigint);
 
-  update mailer.recipients r set status = 'pending'
-  from mailer.emails e
-  where e.id = any (v_ids) and e.state <> 'held' and r.email_id = e.id
-    and r.status in ('deferred', 'bounced');
-  with placed as materialized (
-    select q.id, q.state, case when q.state = 'held' and not v_is_asked
-      then greatest(q.paced_at, q.next_attempt_at) else q.paced_at end as due_at
+  v_due := array(
+    select case when q.state = 'held' and not v_is_asked then greatest(q.paced_at, q.next_attempt_at)
+      else q.paced_at end
     from (select e.id, e.state, e.next_attempt_at, mailer.ceil_ms(v_start
         + v_gap * (v_first + row_number() over (order by e.id) - 1)) as paced_at
       from mailer.emails e where e.id = any (v_ids)) q
+    order by q.id);
+  v_count := mailer.replay_rows(v_ids, v_due, v_is_asked, false, v_args);
+  return jsonb_build_object('replayed', v_count, 'start', v_start)::text;
+end
+$$;
+
+call mailer.offer('replay_emails', 'user', 'admin');
+
+-- supabase/schemas/functions/replay_one.sql
+-- replay_one: replay_rows of one email, of which somebody has to be left to send it to, and its content:
+-- raises invalid_content, which undoes an edit as well, or not_found. Answers { kind, delay_ms: until it
+-- is due }.
+create or replace function mailer.replay_one(p_id uuid, p_due timestamptz, p_is_asked boolean,
+  p_is_edited boolean, p_args jsonb, p_kind text) returns text
+language plpgsql set search_path = ''
+as $$
+declare
+  v_email mailer.emails := (select e from mailer.emails e where e.id = p_id);
+begin
+  if v_email.wrapped_key is null then
+    raise exception using errcode = 'TM001', message = 'not_found',
+      detail = 'The content of this email was destroyed.';
+  elsif not mailer.is_sendable(v_email) then
+    raise exception using errcode = 'TM001', message = 'invalid_content',
+      detail = 'Nobody is left to send to: each recipient has got it or was refused.';
+  end if;
+  perform mailer.replay_rows(array[p_id], array[p_due], p_is_asked, p_is_edited, p_args);
+  return jsonb_build_object('kind', p_kind,
+    'delay_ms', mailer.ms_until(p_due, clock_timestamp()))::text;
+end
+$$;
+
+grant execute on function mailer.replay_one(uuid, timestamptz, boolean, boolean, jsonb, text)
+  to mailer_owner;
+
+-- supabase/schemas/functions/replay_rows.sql
+-- replay_rows: sends emails again to those who have not got them, or releases those that are held. For
+-- the functions that do so; not to be called through call_as.
+--
+-- p_ids       rows that are locked, is_sendable, with content, and failed, uncertain, partially_sent or held
+-- p_due       when each is due, in whole milliseconds
+-- p_is_asked  that is what a person asked for and becomes scheduled_at; else that stays
+-- p_is_edited the content was edited; else an attempt that was uncertain is repeated to the byte, its
+--             Date included
+-- p_args      { origin; bulk, fields: for the journal, unless null or empty }
+-- answer      how many
+--
+-- Guarantees: attempts stay in the record; after a replay max_retries and max_age count anew; a person's
+-- word lifts an expires_at that would have passed by then, and max_lateness counts from then; a worker's
+-- crashes are forgiven.
+create or replace function mailer.replay_rows(p_ids uuid[], p_due timestamptz[], p_is_asked boolean,
+  p_is_edited boolean, p_args jsonb) returns integer
+language plpgsql set search_path = ''
+as $$
+declare
+  v_rows jsonb;
+begin
+  update mailer.recipients r set status = 'pending'
+  from mailer.emails e
+  where e.id = any (p_ids) and e.state <> 'held' and r.email_id = e.id
+    and r.status in ('deferred', 'bounced');
+  with placed as materialized (
+    select e.id, e.state, d.due_at
+    from unnest(p_ids, p_due) d (id, due_at) join mailer.emails e on e.id = d.id
   ),
   moved as (
-    update mailer.emails e set state = 'pending', version = e.version + 1, scheduled_at = case when v_is_asked then p.due_at else e.scheduled_at end,
+    update mailer.emails e set state = 'pending', version = e.version + 1,
+      scheduled_at = case when p_is_asked then p.due_at else e.scheduled_at end,
       next_attempt_at = p.due_at,
       age_from = p.due_at,
       expires_at = coalesce(mailer.expiry_of(p.due_at, e.max_lateness_seconds),
         case when e.expires_at > p.due_at then e.expires_at end),
       attempts_before = case when p.state = 'held' then e.attempts_before else e.attempts end,
       crashes = 0,
-      message_date = coalesce(e.message_date, (
+      message_date = case when not p_is_edited then coalesce(e.message_date, (
         select a.message_date from mailer.attempts a
         where a.email_id = e.id and a.outcome = 'uncertain'
-        order by a.number desc limit 1)),
+        order by a.number desc limit 1)) end,
       sequence = e.sequence + 1
     from placed p where e.id = p.id
     returning e.id, e.owner_id, e.sequence, p.state as old_state, p.due_at
@@ -6539,74 +6503,19 @@ begin
 
   perform mailer.lock_journal();
   insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
-  select r ->> 'owner_id', mailer.claim_sub(), v_args ->> 'origin',
-    mailer.replay_action(r ->> 'old_state'), (r ->> 'id')::uuid, (r ->> 'sequence')::integer,
-    jsonb_build_object('status', 'pending', 'from', r -> 'old_state',
-      'scheduled_at', r -> 'due_at', 'bulk', v_args -> 'bulk')
+  select r ->> 'owner_id', mailer.claim_sub(), p_args ->> 'origin',
+    case r ->> 'old_state' when 'held' then 'email.released' else 'email.replayed' end,
+    (r ->> 'id')::uuid, (r ->> 'sequence')::integer,
+    jsonb_strip_nulls(jsonb_build_object('status', 'pending', 'from', r -> 'old_state',
+      'scheduled_at', r -> 'due_at', 'bulk', p_args -> 'bulk',
+      'fields', nullif(p_args -> 'fields', '[]')))
   from jsonb_array_elements(v_rows) r;
-  return jsonb_build_object('replayed', jsonb_array_length(v_rows), 'start', v_start)::text;
+  return jsonb_array_length(v_rows);
 end
 $$;
 
-call mailer.offer('replay_emails', 'user', 'admin');
-
--- supabase/schemas/functions/replay_row.sql
--- replay_row: sends one email again to those who have not got it, or releases it when it is
--- held. For the functions that do so; not to be called through call_as.
---
--- v_email     the row, locked, in state failed, uncertain, partially_sent or held
--- v_due       when, in whole milliseconds
--- v_is_asked  v_due is what a person asked for and becomes scheduled_at; else that stays
--- v_is_edited the content was edited; else an attempt that was uncertain is repeated to the
---             byte, its Date included
--- answer: the row as it is now, or a row of nulls when nobody is left to send to; then
--- nothing was changed. The caller writes the journal: action mailer.replay_action, sequence of
--- the answer.
---
--- Guarantees: attempts stay in the record; after a replay max_retries and max_age count anew;
--- a person's word lifts an expires_at that would have passed by v_due, and max_lateness counts
--- from v_due; a worker's crashes are forgiven. An email whose content was destroyed is not sent
--- again: raises not_found.
-create or replace function mailer.replay_row(v_email mailer.emails, v_due timestamptz,
-  v_is_asked boolean, v_is_edited boolean)
-returns mailer.emails
-language plpgsql set search_path = ''
-as $$
-declare
-  v_was_held boolean := v_email.state = 'held';
-  v_row mailer.emails;
-begin
-  if v_email.wrapped_key is null then
-    raise exception using errcode = 'TM001', message = 'not_found',
-      detail = 'The content of this email was destroyed.';
-  end if;
-  if not exists (select from mailer.recipients r where r.email_id = v_email.id
-    and (r.status in ('pending', 'deferred') or r.status = 'bounced' and not v_was_held)) then
-    return null;
-  end if;
-  if not v_was_held then
-    update mailer.recipients r set status = 'pending'
-    where r.email_id = v_email.id and r.status in ('deferred', 'bounced');
-  end if;
-  update mailer.emails e set state = 'pending', version = e.version + 1, scheduled_at = case when v_is_asked then v_due else e.scheduled_at end,
-    next_attempt_at = v_due,
-    age_from = v_due,
-    expires_at = coalesce(mailer.expiry_of(v_due, e.max_lateness_seconds),
-      case when e.expires_at > v_due then e.expires_at end),
-    attempts_before = case when v_was_held then e.attempts_before else e.attempts end,
-    crashes = 0,
-    message_date = case when not v_is_edited then coalesce(e.message_date, (
-      select a.message_date from mailer.attempts a
-      where a.email_id = e.id and a.outcome = 'uncertain'
-      order by a.number desc limit 1)) end,
-    sequence = e.sequence + 1
-  where e.id = v_email.id
-  returning * into v_row;
-  return v_row;
-end
-$$;
-
-grant execute on function mailer.replay_row(mailer.emails, timestamptz, boolean, boolean) to mailer_owner;
+grant execute on function mailer.replay_rows(uuid[], timestamptz[], boolean, boolean, jsonb)
+  to mailer_owner;
 
 -- supabase/schemas/functions/replay_webhook_events.sql
 -- replay_webhook_events: events that are to be delivered again, or for the first time.
@@ -6649,31 +6558,6 @@ end
 $$;
 
 call mailer.offer('replay_webhook_events', 'user', 'admin');
-
--- supabase/schemas/functions/replayed_answer.sql
--- replayed_answer: writes the journal for a replay_row of one email, and answers
--- { kind, delay_ms: until it is due }. Raises invalid_content, which undoes an edit as well, when
--- nobody was left to send to.
-create or replace function mailer.replayed_answer(v_before mailer.emails, v_after mailer.emails,
-  v_args jsonb, v_kind text) returns text
-language plpgsql set search_path = ''
-as $$
-begin
-  if v_after.id is null then
-    raise exception using errcode = 'TM001', message = 'invalid_content',
-      detail = 'Nobody is left to send to: each recipient has got it or was refused.';
-  end if;
-  perform mailer.write_entry(v_after.owner_id, mailer.replay_action(v_before.state),
-    jsonb_strip_nulls(jsonb_build_object('status', 'pending', 'from', v_before.state,
-      'scheduled_at', v_after.next_attempt_at,
-      'fields', nullif(v_args -> 'fields', '[]'))), v_args ->> 'origin', p_email => v_after.id,
-    p_sequence => v_after.sequence);
-  return jsonb_build_object('kind', v_kind, 'delay_ms',
-    mailer.ms_until(v_after.next_attempt_at, clock_timestamp()))::text;
-end
-$$;
-
-grant execute on function mailer.replayed_answer(mailer.emails, mailer.emails, jsonb, text) to mailer_owner;
 
 -- supabase/schemas/functions/report_state.sql
 -- report_state: keeps what a process says of itself, for others to read, and journals a transport
@@ -8356,7 +8240,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"48175c7d559efc68"}';
+return '{"version":"20261130000001","digest":"7665dc90ca45d892"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

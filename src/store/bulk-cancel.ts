@@ -49,13 +49,15 @@ export function createBulkCancel(database: Database): BulkCancel {
     async find(asked, limit, as) {
       const filter = cancelFilterArgs(asked);
       const large = { answerBytes: limit * idBytes };
-      const answer = await database.rpc("find_cancellable", { filter, limit }, as, large);
-      return answer as { matched: number; ids: string[] };
+      const args = { change: "cancel", filter, limit };
+      const answer = await database.rpc("find_changeable", args, as, large);
+      const { matched, ids } = answer as { matched: number; ids: string[] };
+      return { matched, ids };
     },
 
     async cancel({ ids, bulk, origin }, as) {
-      const answer = await database.rpc("cancel_emails", { ids, bulk, origin }, as);
-      return (answer as { cancelled: number }).cancelled;
+      const args = { change: "cancel", ids, bulk, origin };
+      return ((await database.rpc("change_emails", args, as)) as { changed: number }).changed;
     },
   };
 }

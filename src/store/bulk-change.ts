@@ -37,7 +37,8 @@ export function createBulkChange(database: Database): BulkChange {
       const args = { ...changeArgs(wanted), filter: deadLetterFilterArgs(filter), limit };
       const large = { answerBytes: limit * idBytes };
       const answer = await database.rpc("find_changeable", args, as, large);
-      return answer as { matched: number; ids: string[] };
+      const { matched, ids } = answer as { matched: number; ids: string[] };
+      return { matched, ids };
     },
 
     async change(wanted, chunk, as) {

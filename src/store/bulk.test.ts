@@ -142,9 +142,11 @@ describe("by direct SQL", () => {
       ["ada", 1],
     ] as const) {
       expect(await call("replay_emails", replay, sub)).toMatchObject({ replayed: count * 2 });
-      expect(await call("cancel_emails", { ids: [open.id] }, sub)).toEqual({ cancelled: count });
-      expect(await call("find_dead_letters", page, sub)).toMatchObject({ matched: count * 2 });
-      expect(await call("find_cancellable", page, sub)).toMatchObject({ matched: count });
+      const cancel = { change: "cancel", ids: [open.id] };
+      expect(await call("change_emails", cancel, sub)).toEqual({ changed: count });
+      const found = (change: string) => call("find_changeable", { ...page, change }, sub);
+      expect(await found("replay")).toMatchObject({ matched: count * 2 });
+      expect(await found("cancel")).toMatchObject({ matched: count });
       expect(await call("dead_letter_groups", page, sub)).toMatchObject({ total: count });
     }
   });

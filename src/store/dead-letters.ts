@@ -80,10 +80,10 @@ export function createDeadLetters(
     },
 
     async find(filter, limit, as) {
-      const args = { filter: deadLetterFilterArgs(filter), limit };
+      const args = { change: "replay", filter: deadLetterFilterArgs(filter), limit };
       const large = { answerBytes: limit * idBytes };
-      const answer = (await database.rpc("find_dead_letters", args, as, large)) as FoundJson;
-      return { matched: answer.matched, byStatus: answer.by_status, ids: answer.ids };
+      const answer = (await database.rpc("find_changeable", args, as, large)) as FoundJson;
+      return { matched: answer.matched, byStatus: answer.by_state, ids: answer.ids };
     },
 
     async replay(chunk, as) {
@@ -114,7 +114,7 @@ export function deadLetterFilterArgs(filter: DeadLetterFilter) {
 
 interface FoundJson {
   matched: number;
-  by_status: FoundDeadLetters["byStatus"];
+  by_state: FoundDeadLetters["byStatus"];
   ids: string[];
 }
 

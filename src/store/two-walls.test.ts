@@ -107,26 +107,22 @@ const attempts: Record<string, Attempt[]> = {
     { args: () => everything, told: { total: 2 } },
     { args: () => ({ ...everything, filter: { tag: canaryOf("ada") } }), told: { groups: [] } },
   ],
-  find_dead_letters: [
-    { args: (ada) => ({ filter: { ids: idsOf(ada) }, limit: 9 }), told: { matched: 0, ids: [] } },
-    { args: () => everything, told: { matched: 2 } },
-  ],
   replay_emails: [
     { args: (ada) => ({ ids: idsOf(ada), start: null, first: 0 }), told: { replayed: 0 } },
   ],
-  find_cancellable: [
-    { args: (ada) => ({ filter: { ids: idsOf(ada) }, limit: 9 }), told: { matched: 0, ids: [] } },
-    { args: () => everything, told: { matched: 2 } },
-  ],
-  cancel_emails: [{ args: (ada) => ({ ids: idsOf(ada), origin: null }), told: { cancelled: 0 } }],
   find_changeable: [
-    {
-      args: (ada) => ({ change: "hold", filter: { ids: idsOf(ada) }, limit: 9 }),
+    ...["replay", "cancel", "hold"].map((kind) => ({
+      args: (ada: Tenants["ids"]["ada"]) => ({
+        ...{ change: kind, filter: { ids: idsOf(ada) }, limit: 9 },
+      }),
       told: { matched: 0, ids: [] },
-    },
+    })),
+    { args: () => ({ ...everything, change: "replay" }), told: { matched: 2 } },
+    { args: () => ({ ...everything, change: "cancel" }), told: { matched: 2 } },
     { args: () => ({ ...everything, change: "hold" }), told: { matched: 1 } },
   ],
   change_emails: [
+    { args: (ada) => ({ change: "cancel", ids: idsOf(ada), origin: null }), told: { changed: 0 } },
     { args: (ada) => ({ change: "hold", ids: idsOf(ada), origin: null }), told: { changed: 0 } },
     { args: (ada) => ({ change: "dismiss", ids: idsOf(ada) }), told: { changed: 0 } },
   ],

@@ -1,5 +1,5 @@
 -- bulk_condition: which emails e a change of many may touch, as an expression for dynamic SQL;
--- the same refusals as when one email is changed. args: those of change_emails. What this very bulk
+-- the same refusals as when one email is changed. args: those of find_changeable. What this very bulk
 -- has rescheduled is not rescheduled again, so that a request whose answer was lost may be repeated.
 create or replace function mailer.bulk_condition(args jsonb) returns text
 language plpgsql stable set search_path = ''
@@ -10,6 +10,15 @@ declare
   v_due text;
 begin
   case args ->> 'change'
+  when 'cancel' then
+    return c_changeable || ' and (e.attempts = 0 or not exists (select from mailer.recipients r
+        where r.email_id = e.id and r.status = ''sent'')
+      and not exists (select from mailer.attempts a
+        where a.email_id = e.id and a.outcome = ''uncertain''))';
+  when 'replay' then
+    -- One whose key was destroyed can never be sent again.
+    return 'e.state in (''failed'', ''uncertain'', ''held'', ''partially_sent'')
+      and e.wrapped_key is not null';
   when 'hold' then
     return c_changeable || ' and e.state <> ''held''';
   when 'release' then

@@ -1,6 +1,6 @@
--- change_emails: a person holds, releases, reschedules or dismisses many emails.
+-- change_emails: a person cancels, holds, releases, reschedules or dismisses many emails.
 --
--- args { change: "hold" | "release" | "reschedule" | "dismiss", ids, bulk | null, origin,
+-- args { change: "cancel" | "hold" | "release" | "reschedule" | "dismiss", ids, bulk | null, origin,
 --        scheduled_at or shift_seconds (reschedule), reason | null (dismiss) }
 -- answer { changed }
 --
@@ -39,6 +39,7 @@ begin
     )
     select coalesce(jsonb_agg(to_jsonb(m) order by m.id), '[]') from moved m$sql$,
     case v_change
+      when 'cancel' then 'state = ''cancelled'', worker_id = null'
       when 'hold' then 'state = ''held'''
       when 'dismiss' then 'dismissed_at = date_trunc(''milliseconds'', clock_timestamp())'
       when 'reschedule' then format('scheduled_at = %1$s, next_attempt_at = %1$s, age_from = %1$s,
@@ -48,11 +49,12 @@ begin
   perform mailer.lock_journal();
   insert into mailer.journal (owner_id, actor, origin, action, email_id, sequence, detail)
   select r ->> 'owner_id', mailer.claim_sub(), v_args ->> 'origin',
-    case v_change when 'hold' then 'email.held' when 'dismiss' then 'email.dismissed'
-      else 'email.rescheduled' end,
+    case v_change when 'cancel' then 'email.cancelled' when 'hold' then 'email.held'
+      when 'dismiss' then 'email.dismissed' else 'email.rescheduled' end,
     (r ->> 'id')::uuid, (r ->> 'sequence')::integer,
     jsonb_build_object('status', r -> 'state')
       || case v_change
+        when 'cancel' then '{}'
         when 'hold' then '{"reason": "by_person"}'
         when 'dismiss' then jsonb_build_object('reason', v_args -> 'reason')
         else jsonb_build_object('fields', '["scheduled_at"]'::jsonb,

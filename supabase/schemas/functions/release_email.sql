@@ -9,9 +9,7 @@ as $$
 declare
   v_args jsonb := args;
   v_email mailer.emails;
-  v_row mailer.emails;
   v_now timestamptz;
-  v_due timestamptz;
 begin
   select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
   if v_email.id is null or not mailer.may_see(v_email.owner_id) then
@@ -22,11 +20,10 @@ begin
       mailer.shown_state(v_email.state, v_email.fenced_at))::text;
   end if;
   v_now := date_trunc('milliseconds', clock_timestamp());
-  v_due := case when v_args ? 'scheduled_at'
-    then coalesce(mailer.ceil_ms((v_args ->> 'scheduled_at')::timestamptz), v_now)
-    else greatest(v_email.next_attempt_at, v_now) end;
-  v_row := mailer.replay_row(v_email, v_due, v_args ? 'scheduled_at', false);
-  return mailer.replayed_answer(v_email, v_row, v_args, 'released');
+  return mailer.replay_one(v_email.id, case when v_args ? 'scheduled_at'
+      then coalesce(mailer.ceil_ms((v_args ->> 'scheduled_at')::timestamptz), v_now)
+      else greatest(v_email.next_attempt_at, v_now) end,
+    v_args ? 'scheduled_at', false, v_args, 'released');
 end
 $$;
 

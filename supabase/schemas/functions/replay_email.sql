@@ -5,7 +5,7 @@
 -- answer { kind: "replayed", delay_ms: until it is due } | { kind: "not_found" }
 --   | { kind: "not_a_dead_letter", state } | { kind: "conflict" }; a claimed email is not said to
 --   be sending.
--- Guarantees those of replay_row; the edit and the replay happen together or not at all.
+-- Guarantees those of replay_rows; the edit and the replay happen together or not at all.
 create or replace function mailer.replay_email(args text) returns text
 language plpgsql set search_path = ''
 as $$
@@ -15,7 +15,6 @@ declare
   v_lines text[] := string_to_array(substr(args, v_head + 1), E'\n');
   v_change jsonb := v_args -> 'change';
   v_email mailer.emails;
-  v_row mailer.emails;
 begin
   select * into v_email from mailer.emails e where e.id = (v_args ->> 'id')::uuid for update;
   if v_email.id is null or not mailer.may_see(v_email.owner_id) then
@@ -35,11 +34,10 @@ begin
     end if;
     perform mailer.edit_row(v_email, v_change, v_lines);
   end if;
-  v_row := mailer.replay_row(v_email,
+  return mailer.replay_one(v_email.id,
     coalesce(mailer.ceil_ms((v_args ->> 'scheduled_at')::timestamptz),
       date_trunc('milliseconds', clock_timestamp())),
-    v_args ->> 'scheduled_at' is not null, coalesce(v_change ? 'content', false));
-  return mailer.replayed_answer(v_email, v_row, v_args, 'replayed');
+    v_args ->> 'scheduled_at' is not null, coalesce(v_change ? 'content', false), v_args, 'replayed');
 end
 $$;
 

@@ -120,7 +120,7 @@ create index emails_wall_clock on mailer.emails ((coalesce(wall_clock ->> 'zone_
 create index emails_of_owner on mailer.emails (owner_id, created_at desc, id desc);
 -- list_emails of an owner by due time.
 create index emails_of_owner_by_due on mailer.emails (owner_id, scheduled_at, id);
--- Dead letters are few: find_dead_letters, dead_letter_groups, list_emails of an owner.
+-- Dead letters are few: find_changeable, dead_letter_groups, list_emails of an owner.
 create index emails_dead_of_owner on mailer.emails (owner_id, id)
   where state in ('failed', 'uncertain', 'held', 'partially_sent');
 -- The same for admins, who go through everybody's in the order of ids.
