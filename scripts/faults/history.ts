@@ -21,7 +21,7 @@ export interface Chain {
   verdict: JournalVerdict;
   /** How many entries nobody sealed. */
   unsealed: number;
-  /** How many positions below the newest are no entry's. */
+  /** How many positions below the newest, and above what was dropped, are no entry's. */
   missing: number;
   /** What email_counts says against the emails and the journal, in words. */
   miscounted: string[];
@@ -227,7 +227,8 @@ async function readChain(world: World): Promise<Chain> {
     15_000,
   ).catch(() => undefined);
   const [positions] = await world.sql<{ missing: number }>(
-    "select (coalesce(max(position), 0) - count(*))::int as missing from mailer.seals",
+    `select (coalesce(max(s.position), j.position) - j.position - count(s.position))::int as missing
+     from mailer.journal_start j left join mailer.seals s on true group by j.position`,
   );
   const database = await world.openDatabase();
   try {
