@@ -3699,9 +3699,19 @@ begin
   if mailer.claim_role() is distinct from 'admin' then
     v_where := v_where || format(' and e.owner_id = %L', mailer.claim_sub());
   end if;
-  if filter ->> 'owner' is not null then
-    v_where := v_where || format(' and e.owner_id = %L', filter ->> 'owner');
-  end if;
+  select v_where || coalesce(string_agg(format(' and ' || c.test, filter ->> c.name), ''), '')
+  into v_where
+  from (values
+    ('owner', 'e.owner_id = %L'),
+    ('tag', '%L = any (e.tags)'),
+    ('scheduled_after', 'e.scheduled_at >= %L'),
+    ('scheduled_before', 'e.scheduled_at < %L'),
+    ('group', mailer.dead_group_sql() || ' = %L'),
+    ('smtp_code', 'exists (select from mailer.recipients r where r.email_id = e.id
+      and r.status in (''bounced'', ''deferred'') and r.smtp_code = %L)'),
+    ('is_due', 'coalesce(case when e.next_attempt_at = e.returned_until
+      then e.due_since else e.next_attempt_at end <= now(), false) = %L::boolean')
+  ) c (name, test) where filter ->> c.name is not null;
   if filter -> 'statuses' <> 'null' then
     v_state := format('e.state = any (%L::text[])', array(
       select jsonb_array_elements_text(filter -> 'statuses')
@@ -3721,19 +3731,11 @@ begin
   if (filter ->> 'is_open')::boolean then
     v_where := v_where || ' and e.dismissed_at is null';
   end if;
-  if filter ->> 'is_due' is not null then
-    v_where := v_where || format(' and coalesce(case when e.next_attempt_at = e.returned_until
-      then e.due_since else e.next_attempt_at end <= now(), false) = %L',
-      (filter ->> 'is_due')::boolean);
-  end if;
   if filter ->> 'updated_after' is not null then
     v_where := v_where || format(' and e.id in (select j.email_id from mailer.journal j
       where j.at >= %L and j.sequence is not null%s)', filter ->> 'updated_after',
       case when mailer.claim_role() is distinct from 'admin'
         then format(' and j.owner_id = %L', mailer.claim_sub()) else '' end);
-  end if;
-  if filter ->> 'tag' is not null then
-    v_where := v_where || format(' and %L = any (e.tags)', filter ->> 'tag');
   end if;
   if filter -> 'metadata' <> 'null' then
     v_where := v_where || (select coalesce(string_agg(
@@ -3745,12 +3747,6 @@ begin
       where r.email_id = e.id and r.owner_id = e.owner_id and r.address_index = any (%L::text[]))',
       mailer.texts_of(filter -> 'address_index'));
   end if;
-  if filter ->> 'scheduled_after' is not null then
-    v_where := v_where || format(' and e.scheduled_at >= %L', filter ->> 'scheduled_after');
-  end if;
-  if filter ->> 'scheduled_before' is not null then
-    v_where := v_where || format(' and e.scheduled_at < %L', filter ->> 'scheduled_before');
-  end if;
   if filter -> 'last_bulk' <> 'null' then
     v_where := v_where || format(' and (e.id, e.sequence) in (
       select j.email_id, j.sequence from mailer.journal j
@@ -3760,14 +3756,6 @@ begin
   if filter -> 'ids' <> 'null' then
     v_where := v_where || format(' and e.id = any (%L::uuid[])',
       array(select jsonb_array_elements_text(filter -> 'ids')));
-  end if;
-  if filter ->> 'group' is not null then
-    v_where := v_where || format(' and %s = %L', mailer.dead_group_sql(), filter ->> 'group');
-  end if;
-  if filter ->> 'smtp_code' is not null then
-    v_where := v_where || format(' and exists (select from mailer.recipients r
-      where r.email_id = e.id and r.status in (''bounced'', ''deferred'')
-        and r.smtp_code = %L)', filter ->> 'smtp_code');
   end if;
   if filter ->> 'failure_domain' is not null then
     v_where := v_where || format(' and e.failure_domain = any (%L::text[])',
@@ -4286,6 +4274,31 @@ as $$
     left join mailer.journal_anchors a on a.owner_id = h.owner_id and a.position <= p_position
   ) q where q.number is not null
 $$;
+
+-- supabase/schemas/functions/journal_where.sql
+-- journal_where: the condition on sealed entries, mailer.journal j with their mailer.seals s, that these
+-- arguments and the claims come to. args, absent or null: any { owner_id, email_id, action, actor,
+--   after, before (positions, both exclusive), at_from (inclusive), at_to (exclusive) }
+-- Guarantees: a user gets its own entries, whatever is asked for.
+create or replace function mailer.journal_where(args jsonb) returns text
+language sql stable
+as $$
+  select 'true' || coalesce(string_agg(format(' and ' || c.test, asked.args ->> c.name), ''), '')
+  from (select case when mailer.claim_role() in ('admin', 'follower') then args
+    else args || jsonb_build_object('owner_id', coalesce(mailer.claim_sub(), '')) end) asked (args)
+  join (values
+    ('owner_id', 's.owner_id = %L'),
+    ('email_id', 'j.email_id = %L::uuid'),
+    ('action', 'j.action = %L'),
+    ('actor', 'j.actor = %L'),
+    ('after', 's.position > %L::bigint'),
+    ('before', 's.position < %L::bigint'),
+    ('at_from', 'j.at >= %L::timestamptz'),
+    ('at_to', 'j.at < %L::timestamptz')
+  ) c (name, test) on asked.args ->> c.name is not null
+$$;
+
+grant execute on function mailer.journal_where(jsonb) to mailer_owner;
 
 -- supabase/schemas/functions/keep_answer.sql
 -- keep_answer: the answer of a request that stores no emails, beside its Idempotency-Key.
@@ -5450,54 +5463,21 @@ call mailer.offer('queue_stats', 'user', 'admin');
 -- supabase/schemas/functions/read_audit.sql
 -- read_audit: sealed entries by what is asked of them, with their proof.
 --
--- args { limit, offset, is_newest_first, after | null, before | null (positions, both exclusive),
---        owner_id | null, email_id | null, action | null, actor | null,
---        at_from | null (inclusive), at_to | null (exclusive) }
+-- args { limit, offset, is_newest_first, and those of journal_where }
 -- answer { entries: [as read_journal gives them, with canonical and hash] }, in order of position.
---
--- Guarantees: a user gets its own entries, whatever is asked for.
 create or replace function mailer.read_audit(args text) returns text
 language plpgsql stable set search_path = ''
 as $$
 declare
   v_args jsonb := args;
-  v_owner text := v_args ->> 'owner_id';
   v_order text := case when (v_args ->> 'is_newest_first')::boolean then 'desc' else 'asc' end;
-  v_where text := 'true';
   v_entries jsonb;
 begin
-  if mailer.claim_role() is distinct from 'admin' then
-    v_owner := mailer.claim_sub();
-  end if;
-  if v_owner is not null then
-    v_where := v_where || format(' and s.owner_id = %L', v_owner);
-  end if;
-  if v_args ->> 'after' is not null then
-    v_where := v_where || format(' and s.position > %s', (v_args ->> 'after')::bigint);
-  end if;
-  if v_args ->> 'before' is not null then
-    v_where := v_where || format(' and s.position < %s', (v_args ->> 'before')::bigint);
-  end if;
-  if v_args ->> 'email_id' is not null then
-    v_where := v_where || format(' and j.email_id = %L::uuid', v_args ->> 'email_id');
-  end if;
-  if v_args ->> 'action' is not null then
-    v_where := v_where || format(' and j.action = %L', v_args ->> 'action');
-  end if;
-  if v_args ->> 'actor' is not null then
-    v_where := v_where || format(' and j.actor = %L', v_args ->> 'actor');
-  end if;
-  if v_args ->> 'at_from' is not null then
-    v_where := v_where || format(' and j.at >= %L::timestamptz', v_args ->> 'at_from');
-  end if;
-  if v_args ->> 'at_to' is not null then
-    v_where := v_where || format(' and j.at < %L::timestamptz', v_args ->> 'at_to');
-  end if;
   execute format('select coalesce(jsonb_agg(mailer.entry_json(q.j, q.s, true)
     order by (q.s).position %1$s), ''[]'') from (select j, s from mailer.seals s
     join mailer.journal j on j.id = s.entry_id where %2$s
-    order by s.position %1$s limit %3$s offset %4$s) q', v_order, v_where, (v_args ->> 'limit')::integer,
-    coalesce((v_args ->> 'offset')::integer, 0))
+    order by s.position %1$s limit %3$s offset %4$s) q', v_order, mailer.journal_where(v_args),
+    (v_args ->> 'limit')::integer, coalesce((v_args ->> 'offset')::integer, 0))
   into v_entries;
   return jsonb_build_object('entries', v_entries)::text;
 end
@@ -5578,55 +5558,31 @@ call mailer.offer('read_chains', 'maintenance');
 -- supabase/schemas/functions/read_events.sql
 -- read_events: sealed entries that callers may hear of, in pages.
 --
--- args { limit, offset, scan, is_newest_first, after | null, before | null (positions, both exclusive),
---        owner_id | null, email_id | null, types: [actions], tag | null, status | null,
---        at_from | null (inclusive), at_to | null (exclusive) }
+-- args { limit, offset, scan, is_newest_first, types: [actions], tag | null, status | null, and those of
+--   journal_where }
 -- answer { events: [event_json], skipped, reached, is_at_end }
 --   skipped: how many were left out for offset; fewer when scan is at its end before
 --   reached: the last position that was looked at; `after` or `before` again (or 0) when none was
 --   is_at_end: nothing is left behind it
 --
 -- Guarantees: whoever goes on from `reached` misses nothing and gets nothing twice; a call looks at
--- no more than `scan` entries of its owner, whatever the filter. A user gets its own entries,
--- whatever is asked for. Tags and metadata are those of the email now.
+-- no more than `scan` entries of its owner, whatever the filter. Tags and metadata are those of the
+-- email now.
 create or replace function mailer.read_events(args text) returns text
 language plpgsql stable set search_path = '' set jit = off
 as $$
 declare
   v_args jsonb := args;
-  v_owner text := v_args ->> 'owner_id';
   v_order text := case when (v_args ->> 'is_newest_first')::boolean then 'desc' else 'asc' end;
   v_types text[] := array(select jsonb_array_elements_text(v_args -> 'types'));
   v_offset integer := coalesce((v_args ->> 'offset')::integer, 0);
   v_limit bigint := (v_args ->> 'limit')::bigint + v_offset;
   v_scan integer := (v_args ->> 'scan')::integer;
-  v_where text := 'true';
   v_events jsonb;
   v_found integer;
   v_scanned integer;
   v_reached bigint;
 begin
-  if mailer.claim_role() = 'user' then
-    v_owner := mailer.claim_sub();
-  end if;
-  if v_owner is not null then
-    v_where := v_where || format(' and s.owner_id = %L', v_owner);
-  end if;
-  if v_args ->> 'after' is not null then
-    v_where := v_where || format(' and s.position > %s', (v_args ->> 'after')::bigint);
-  end if;
-  if v_args ->> 'before' is not null then
-    v_where := v_where || format(' and s.position < %s', (v_args ->> 'before')::bigint);
-  end if;
-  if v_args ->> 'email_id' is not null then
-    v_where := v_where || format(' and j.email_id = %L::uuid', v_args ->> 'email_id');
-  end if;
-  if v_args ->> 'at_from' is not null then
-    v_where := v_where || format(' and j.at >= %L::timestamptz', v_args ->> 'at_from');
-  end if;
-  if v_args ->> 'at_to' is not null then
-    v_where := v_where || format(' and j.at < %L::timestamptz', v_args ->> 'at_to');
-  end if;
   execute format($sql$
     with scanned as materialized (
       select j as entry, s.position, j.action, j.email_id, j.detail
@@ -5649,7 +5605,7 @@ begin
     select t.events, t.found, (select count(*)::integer from scanned),
       case when t.found = %4$s then (select w.position from wanted w order by w.position %5$s limit 1)
         else (select s.position from scanned s order by s.position %5$s limit 1) end
-    from told t $sql$, v_order, v_where, v_scan, v_limit,
+    from told t $sql$, v_order, mailer.journal_where(v_args), v_scan, v_limit,
     case v_order when 'desc' then 'asc' else 'desc' end, v_offset)
   into v_events, v_found, v_scanned, v_reached
   using v_types, v_args ->> 'tag', v_args ->> 'status';
@@ -8240,7 +8196,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"7665dc90ca45d892"}';
+return '{"version":"20261130000001","digest":"543e7792300ce1c7"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

@@ -19,9 +19,19 @@ begin
   if mailer.claim_role() is distinct from 'admin' then
     v_where := v_where || format(' and e.owner_id = %L', mailer.claim_sub());
   end if;
-  if filter ->> 'owner' is not null then
-    v_where := v_where || format(' and e.owner_id = %L', filter ->> 'owner');
-  end if;
+  select v_where || coalesce(string_agg(format(' and ' || c.test, filter ->> c.name), ''), '')
+  into v_where
+  from (values
+    ('owner', 'e.owner_id = %L'),
+    ('tag', '%L = any (e.tags)'),
+    ('scheduled_after', 'e.scheduled_at >= %L'),
+    ('scheduled_before', 'e.scheduled_at < %L'),
+    ('group', mailer.dead_group_sql() || ' = %L'),
+    ('smtp_code', 'exists (select from mailer.recipients r where r.email_id = e.id
+      and r.status in (''bounced'', ''deferred'') and r.smtp_code = %L)'),
+    ('is_due', 'coalesce(case when e.next_attempt_at = e.returned_until
+      then e.due_since else e.next_attempt_at end <= now(), false) = %L::boolean')
+  ) c (name, test) where filter ->> c.name is not null;
   if filter -> 'statuses' <> 'null' then
     v_state := format('e.state = any (%L::text[])', array(
       select jsonb_array_elements_text(filter -> 'statuses')
@@ -41,19 +51,11 @@ begin
   if (filter ->> 'is_open')::boolean then
     v_where := v_where || ' and e.dismissed_at is null';
   end if;
-  if filter ->> 'is_due' is not null then
-    v_where := v_where || format(' and coalesce(case when e.next_attempt_at = e.returned_until
-      then e.due_since else e.next_attempt_at end <= now(), false) = %L',
-      (filter ->> 'is_due')::boolean);
-  end if;
   if filter ->> 'updated_after' is not null then
     v_where := v_where || format(' and e.id in (select j.email_id from mailer.journal j
       where j.at >= %L and j.sequence is not null%s)', filter ->> 'updated_after',
       case when mailer.claim_role() is distinct from 'admin'
         then format(' and j.owner_id = %L', mailer.claim_sub()) else '' end);
-  end if;
-  if filter ->> 'tag' is not null then
-    v_where := v_where || format(' and %L = any (e.tags)', filter ->> 'tag');
   end if;
   if filter -> 'metadata' <> 'null' then
     v_where := v_where || (select coalesce(string_agg(
@@ -65,12 +67,6 @@ begin
       where r.email_id = e.id and r.owner_id = e.owner_id and r.address_index = any (%L::text[]))',
       mailer.texts_of(filter -> 'address_index'));
   end if;
-  if filter ->> 'scheduled_after' is not null then
-    v_where := v_where || format(' and e.scheduled_at >= %L', filter ->> 'scheduled_after');
-  end if;
-  if filter ->> 'scheduled_before' is not null then
-    v_where := v_where || format(' and e.scheduled_at < %L', filter ->> 'scheduled_before');
-  end if;
   if filter -> 'last_bulk' <> 'null' then
     v_where := v_where || format(' and (e.id, e.sequence) in (
       select j.email_id, j.sequence from mailer.journal j
@@ -80,14 +76,6 @@ begin
   if filter -> 'ids' <> 'null' then
     v_where := v_where || format(' and e.id = any (%L::uuid[])',
       array(select jsonb_array_elements_text(filter -> 'ids')));
-  end if;
-  if filter ->> 'group' is not null then
-    v_where := v_where || format(' and %s = %L', mailer.dead_group_sql(), filter ->> 'group');
-  end if;
-  if filter ->> 'smtp_code' is not null then
-    v_where := v_where || format(' and exists (select from mailer.recipients r
-      where r.email_id = e.id and r.status in (''bounced'', ''deferred'')
-        and r.smtp_code = %L)', filter ->> 'smtp_code');
   end if;
   if filter ->> 'failure_domain' is not null then
     v_where := v_where || format(' and e.failure_domain = any (%L::text[])',

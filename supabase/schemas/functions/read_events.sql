@@ -1,54 +1,30 @@
 -- read_events: sealed entries that callers may hear of, in pages.
 --
--- args { limit, offset, scan, is_newest_first, after | null, before | null (positions, both exclusive),
---        owner_id | null, email_id | null, types: [actions], tag | null, status | null,
---        at_from | null (inclusive), at_to | null (exclusive) }
+-- args { limit, offset, scan, is_newest_first, types: [actions], tag | null, status | null, and those of
+--   journal_where }
 -- answer { events: [event_json], skipped, reached, is_at_end }
 --   skipped: how many were left out for offset; fewer when scan is at its end before
 --   reached: the last position that was looked at; `after` or `before` again (or 0) when none was
 --   is_at_end: nothing is left behind it
 --
 -- Guarantees: whoever goes on from `reached` misses nothing and gets nothing twice; a call looks at
--- no more than `scan` entries of its owner, whatever the filter. A user gets its own entries,
--- whatever is asked for. Tags and metadata are those of the email now.
+-- no more than `scan` entries of its owner, whatever the filter. Tags and metadata are those of the
+-- email now.
 create or replace function mailer.read_events(args text) returns text
 language plpgsql stable set search_path = '' set jit = off
 as $$
 declare
   v_args jsonb := args;
-  v_owner text := v_args ->> 'owner_id';
   v_order text := case when (v_args ->> 'is_newest_first')::boolean then 'desc' else 'asc' end;
   v_types text[] := array(select jsonb_array_elements_text(v_args -> 'types'));
   v_offset integer := coalesce((v_args ->> 'offset')::integer, 0);
   v_limit bigint := (v_args ->> 'limit')::bigint + v_offset;
   v_scan integer := (v_args ->> 'scan')::integer;
-  v_where text := 'true';
   v_events jsonb;
   v_found integer;
   v_scanned integer;
   v_reached bigint;
 begin
-  if mailer.claim_role() = 'user' then
-    v_owner := mailer.claim_sub();
-  end if;
-  if v_owner is not null then
-    v_where := v_where || format(' and s.owner_id = %L', v_owner);
-  end if;
-  if v_args ->> 'after' is not null then
-    v_where := v_where || format(' and s.position > %s', (v_args ->> 'after')::bigint);
-  end if;
-  if v_args ->> 'before' is not null then
-    v_where := v_where || format(' and s.position < %s', (v_args ->> 'before')::bigint);
-  end if;
-  if v_args ->> 'email_id' is not null then
-    v_where := v_where || format(' and j.email_id = %L::uuid', v_args ->> 'email_id');
-  end if;
-  if v_args ->> 'at_from' is not null then
-    v_where := v_where || format(' and j.at >= %L::timestamptz', v_args ->> 'at_from');
-  end if;
-  if v_args ->> 'at_to' is not null then
-    v_where := v_where || format(' and j.at < %L::timestamptz', v_args ->> 'at_to');
-  end if;
   execute format($sql$
     with scanned as materialized (
       select j as entry, s.position, j.action, j.email_id, j.detail
@@ -71,7 +47,7 @@ begin
     select t.events, t.found, (select count(*)::integer from scanned),
       case when t.found = %4$s then (select w.position from wanted w order by w.position %5$s limit 1)
         else (select s.position from scanned s order by s.position %5$s limit 1) end
-    from told t $sql$, v_order, v_where, v_scan, v_limit,
+    from told t $sql$, v_order, mailer.journal_where(v_args), v_scan, v_limit,
     case v_order when 'desc' then 'asc' else 'desc' end, v_offset)
   into v_events, v_found, v_scanned, v_reached
   using v_types, v_args ->> 'tag', v_args ->> 'status';
