@@ -12,7 +12,7 @@ export interface History {
   emails: Map<string, EmailHistory>;
   /** Acceptances under a Message-ID that belongs to no email of the database. */
   strays: AcceptanceRecord[];
-  /** What is known of the journal as a whole. */
+  /** The journal as a whole, as far as it is known. */
   chain: Chain;
 }
 

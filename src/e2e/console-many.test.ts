@@ -244,7 +244,7 @@ describe("what is shown stays fresh", () => {
     const opened = page.waitForResponse(`${product.url}/live?email=${id}`);
     await open(`/console/emails/${id}`);
     await opened;
-    // Whoever is selecting words to copy them keeps them.
+    // Selected words stay for whoever is about to copy them.
     const status = page.locator(".status-line");
     await status.selectText();
     const selected = () => page.evaluate("getSelection().toString()");

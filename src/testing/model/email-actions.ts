@@ -245,10 +245,13 @@ export const replay = fc.tuple(pick, fc.constantFrom(0, 1), isIdle).map(([index,
       // A time that the caller named stays while it is not over.
       const expiresAt =
         email.expiresAt !== null && email.expiresAt > dueAt ? email.expiresAt : null;
+      const wasHeld = email.state === "held";
       Object.assign(email, { state: "pending", expiresAt, dueAt });
       email.entries += 1;
-      email.attemptsBefore = email.attempts;
       clear(email);
+      // A held email is released: its attempts count on, and nobody is tried anew.
+      if (wasHeld) return;
+      email.attemptsBefore = email.attempts;
       email.recipients = email.recipients.map((status) =>
         status === "deferred" || status === "bounced" ? "pending" : status,
       );
