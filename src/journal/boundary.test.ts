@@ -3,11 +3,10 @@ import fc from "fast-check";
 import { createEmails, type Emails } from "../store/emails.ts";
 import { createJournal, type Journal } from "../store/journal.ts";
 import { createPostgresDatabase, type PostgresDatabase } from "../store/postgres-database.ts";
-import { adminClaims, newEmail, store } from "../testing/fixtures/new-email.ts";
+import { newEmail, store } from "../testing/fixtures/new-email.ts";
+import { sealedEntries } from "../testing/fixtures/sealed-entries.ts";
 import { type DirectSql, directSql } from "../testing/servers/direct-sql.ts";
 import { freshDatabase } from "../testing/servers/fresh-database.ts";
-
-const service = adminClaims;
 
 /** What transactions of others, open while the sealer works, do to it and it to them. */
 describe("the boundary", () => {
@@ -40,7 +39,7 @@ describe("the boundary", () => {
   }
 
   async function readAfter(after: number): Promise<{ position: number; action: string }[]> {
-    return journal.read({ after, limit: 10_000 }, service);
+    return sealedEntries(database, { after, limit: 10_000 });
   }
 
   async function endPosition(): Promise<number> {

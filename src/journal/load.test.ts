@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { ProvenEntry } from "../store/journal.ts";
-import { adminClaims } from "../testing/fixtures/new-email.ts";
+import { headOf, sealedEntries } from "../testing/fixtures/sealed-entries.ts";
 import { type JournalLoadResult, ofAda, runJournalLoad } from "../testing/product/journal-load.ts";
 import { freshDatabase } from "../testing/servers/fresh-database.ts";
 import { verifyChain } from "./verify.ts";
@@ -33,11 +32,8 @@ describe("with many writers, slow and aborted transactions and two sealers", () 
 
   test("every owner's chain verifies", async () => {
     for (const ownerId of new Set(load.seen.map((entry) => entry.ownerId))) {
-      const entries: ProvenEntry[] = [];
-      const query = { after: 0, limit: 100_000, ownerId };
-      const page = await load.journal.readProven(query, adminClaims);
-      entries.push(...page.entries);
-      const verdict = verifyChain({ ownerId, entries, ...(page.head && { head: page.head }) });
+      const entries = await sealedEntries(load.database, { limit: 100_000, ownerId });
+      const verdict = verifyChain({ ownerId, entries, ...(await headOf(load.database, ownerId)) });
       const checked = load.seen.filter((entry) => entry.ownerId === ownerId).length;
       expect(verdict).toMatchObject({ ok: true, checked });
     }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createEmails } from "../store/emails.ts";
-import { createJournal } from "../store/journal.ts";
 import { adminClaims, newEmail, store, userClaims } from "../testing/fixtures/new-email.ts";
 import { rejection } from "../testing/fixtures/rejection.ts";
+import { sealedEntries } from "../testing/fixtures/sealed-entries.ts";
 import {
   createShortJournal,
   type ShortJournal,
@@ -250,7 +250,7 @@ describe.each(drivers)("a journal on $driver that is shortened", ({ open }) => {
     const { seals, newest } = await counts();
     const oldest = newest - seals + 1;
     for (const after of [0, 1, oldest - 2, oldest - 1]) {
-      const entries = await createJournal(opened.database).read({ after, limit: 2 }, adminClaims);
+      const entries = await sealedEntries(opened.database, { after, limit: 2 });
       expect(entries.map(({ position }) => position)).toEqual([oldest, oldest + 1]);
     }
     const query = { after: 1, limit: 5, isNewestFirst: false };

@@ -1,4 +1,4 @@
-import { type Claims, type Database, partClaims } from "./database.ts";
+import { type Database, partClaims } from "./database.ts";
 
 /** One thing that happened, as readers see it once it is sealed. */
 export interface JournalEntry {
@@ -41,15 +41,6 @@ export interface Anchor extends ChainHead {
   position: number;
 }
 
-export interface JournalQuery {
-  /** Position of the last entry that is known; 0: from the start. */
-  after: number;
-  limit: number;
-  emailId?: string;
-  /** A user gets its own entries whatever this says. */
-  ownerId?: string;
-}
-
 export interface SealAnswer {
   sealed: number;
   hasMore: boolean;
@@ -62,13 +53,6 @@ export interface SealAnswer {
 export interface Journal {
   /** Gives unsealed entries, at most `limit`, their position, number and hash. */
   seal(limit: number): Promise<SealAnswer>;
-  /** Sealed entries in order of position. */
-  read(query: JournalQuery, as: Claims): Promise<JournalEntry[]>;
-  /** The same of one owner, for a verifier; `head` is null when nothing of it is sealed. */
-  readProven(
-    query: JournalQuery & { ownerId: string },
-    as: Claims,
-  ): Promise<{ entries: ProvenEntry[]; head: ChainHead | null }>;
   lag(): Promise<{ unsealed: number; oldestMs: number }>;
 }
 
@@ -83,16 +67,6 @@ export function createJournal(database: Database): Journal {
         isBusy: answer.is_busy,
         oldestMs: answer.oldest_ms,
       };
-    },
-    async read(query, as) {
-      const args = toArgs(query, false);
-      const answer = (await database.rpc("read_journal", args, as)) as { entries: EntryJson[] };
-      return answer.entries.map(toEntry);
-    },
-    async readProven(query, as) {
-      const args = toArgs(query, true);
-      const answer = (await database.rpc("read_journal", args, as)) as ProvenJson;
-      return { entries: answer.entries.map(toProvenEntry), head: answer.head };
     },
     async lag() {
       const answer = (await database.rpc("journal_lag", {}, claims)) as LagJson;
@@ -131,21 +105,6 @@ export interface ProvenEntryJson extends EntryJson {
   /** base64. */
   canonical: string;
   hash: string;
-}
-
-interface ProvenJson {
-  entries: ProvenEntryJson[];
-  head: ChainHead | null;
-}
-
-function toArgs(query: JournalQuery, proof: boolean): object {
-  return {
-    after: query.after,
-    limit: query.limit,
-    email_id: query.emailId ?? null,
-    owner_id: query.ownerId ?? null,
-    proof,
-  };
 }
 
 function toEntry(json: EntryJson): JournalEntry {

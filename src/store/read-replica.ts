@@ -56,7 +56,6 @@ const readingFunctions: ReadonlySet<string> = new Set([
   "due_counts",
   "dead_letter_groups",
   "read_audit",
-  "read_journal",
   "journal_state",
   "list_journal_heads",
   "list_checkpoints",

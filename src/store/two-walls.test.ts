@@ -65,10 +65,6 @@ const attempts: Record<string, Attempt[]> = {
     { args: () => list, told: { total: 3 } },
   ],
   email_events: [{ args: ({ pending: id }) => ({ id }), told: null }],
-  read_journal: [
-    { args: ({ pending }) => ({ after: 0, limit: 9, email_id: pending }), told: { entries: [] } },
-    { args: () => ({ after: 0, limit: 99, owner_id: "ada", proof: true }), told: {} },
-  ],
   read_audit: [
     { args: ({ pending }) => ({ ...audit, email_id: pending }), told: { entries: [] } },
     { args: () => ({ ...audit, actor: "ada" }), told: { entries: [] } },

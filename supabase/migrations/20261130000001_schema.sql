@@ -547,7 +547,7 @@ create table mailer.journal (
   -- Written once: the first vacuum that sees a page freezes it, and none reads it again.
   autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.05
 );
--- email_events: the timeline of an email, sealed or not; read_journal and read_audit with email_id.
+-- email_events: the timeline of an email, sealed or not; read_audit and read_events with email_id.
 create index journal_of_email on mailer.journal (email_id, sequence) where email_id is not null;
 -- read_audit and filter_sql by time. Times follow ids closely, so a summary of blocks finds a range
 -- of them, and costs the insert next to nothing.
@@ -555,7 +555,7 @@ create index journal_at on mailer.journal using brin (at) with (pages_per_range 
 
 -- What makes an entry a sealed one; the sealer adds a row for each, once.
 create table mailer.seals (
-  -- Gapless over the whole journal, from 1: read_journal and read_audit go by it.
+  -- Gapless over the whole journal, from 1: read_audit and read_events go by it.
   position bigint primary key,
   -- Unique, so that no entry is sealed twice; also finds the seals of an email's entries.
   entry_id bigint not null unique,
@@ -565,7 +565,7 @@ create table mailer.seals (
   -- sha256(hash of the owner's entry before || canonical bytes of the entry).
   hash bytea not null
 ) with (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.05);
--- read_journal and read_audit of an owner, and verification, which goes through the owner's chain;
+-- read_audit and read_events of an owner, and verification, which goes through the owner's chain;
 -- list_owners: an owner's newest.
 create index seals_of_owner on mailer.seals (owner_id, position);
 
@@ -3417,21 +3417,20 @@ $$;
 call mailer.offer('ended_tokens', 'authenticator');
 
 -- supabase/schemas/functions/entry_json.sql
--- entry_json: a sealed entry of the journal as readers are told it; with proof also the bytes that
--- its hash is made of, and the hash.
-create or replace function mailer.entry_json(j mailer.journal, s mailer.seals, proof boolean)
-returns jsonb
+-- entry_json: a sealed entry of the journal as readers are told it { position, number, at (UTC,
+-- microseconds), owner_id, actor, origin, action, email_id, sequence, detail }, and its proof: the bytes
+-- that its hash is made of, and the hash { canonical (base64), hash (hex) }.
+create or replace function mailer.entry_json(j mailer.journal, s mailer.seals) returns jsonb
 language sql stable
 as $$
   select jsonb_build_object('position', s.position, 'number', s.number,
     'at', mailer.utc_text(j.at), 'owner_id', j.owner_id, 'actor', j.actor, 'origin', j.origin,
-    'action', j.action, 'email_id', j.email_id, 'sequence', j.sequence, 'detail', j.detail)
-    || case when proof then jsonb_build_object(
-      'canonical', encode(mailer.journal_canonical(j, s.position, s.number), 'base64'),
-      'hash', encode(s.hash, 'hex')) else '{}' end
+    'action', j.action, 'email_id', j.email_id, 'sequence', j.sequence, 'detail', j.detail,
+    'canonical', encode(mailer.journal_canonical(j, s.position, s.number), 'base64'),
+    'hash', encode(s.hash, 'hex'))
 $$;
 
-grant execute on function mailer.entry_json(mailer.journal, mailer.seals, boolean) to mailer_owner;
+grant execute on function mailer.entry_json(mailer.journal, mailer.seals) to mailer_owner;
 
 -- supabase/schemas/functions/erase_recipient.sql
 -- erase_recipient: destroys the content of every email to one person that has ended: a user's own, an
@@ -5442,7 +5441,7 @@ call mailer.offer('queue_stats', 'user', 'admin');
 -- read_audit: sealed entries by what is asked of them, with their proof.
 --
 -- args { limit, offset, is_newest_first, and those of journal_where }
--- answer { entries: [as read_journal gives them, with canonical and hash] }, in order of position.
+-- answer { entries: [entry_json] }, in order of position.
 create or replace function mailer.read_audit(args text) returns text
 language plpgsql stable set search_path = ''
 as $$
@@ -5451,7 +5450,7 @@ declare
   v_order text := case when (v_args ->> 'is_newest_first')::boolean then 'desc' else 'asc' end;
   v_entries jsonb;
 begin
-  execute format('select coalesce(jsonb_agg(mailer.entry_json(q.j, q.s, true)
+  execute format('select coalesce(jsonb_agg(mailer.entry_json(q.j, q.s)
     order by (q.s).position %1$s), ''[]'') from (select j, s from mailer.seals s
     join mailer.journal j on j.id = s.entry_id where %2$s
     order by s.position %1$s limit %3$s offset %4$s) q', v_order, mailer.journal_where(v_args),
@@ -5469,7 +5468,7 @@ call mailer.offer('read_audit', 'user', 'admin');
 -- args { after: a position; null: where note_verified says that the last part ended; limit }
 -- answer { after: not before the newest entry that was dropped;
 --   newest: the position of the newest sealed entry,
---   entries: [as read_journal gives them, with canonical and hash], in order of position,
+--   entries: [entry_json], in order of position,
 --   before: [{ owner_id, number, hash (hex) }]: the seal before an owner's first of these entries, or its
 --     anchor; none when that is the first of its chain,
 --   heads: [{ owner_id, number, hash (hex) }]: where the chains of these owners end now,
@@ -5511,7 +5510,7 @@ begin
     select j, s from mailer.seals s join mailer.journal j on j.id = s.entry_id
     where s.position > v_after order by s.position limit (v_args ->> 'limit')::integer
   )
-  select coalesce(jsonb_agg(mailer.entry_json(p.j, p.s, true) order by (p.s).position), '[]')
+  select coalesce(jsonb_agg(mailer.entry_json(p.j, p.s) order by (p.s).position), '[]')
   into v_entries from part p;
   select jsonb_build_object(
     'before', coalesce(jsonb_agg(jsonb_build_object('owner_id', o.id,
@@ -5679,49 +5678,6 @@ as $$
 $$;
 
 call mailer.offer('read_fleet', 'metrics');
-
--- supabase/schemas/functions/read_journal.sql
--- read_journal: sealed entries after a position, in order of position.
---
--- args { after, limit, email_id | null, owner_id | null, proof: bool }
--- answer { entries: [{ position, number, at (UTC, microseconds), owner_id, actor, origin,
---            action, email_id, sequence, detail, canonical (base64), hash (hex) }],
---          head: { number, hash } | null }
--- canonical, hash and head (where the owner's chain ends now) only with proof; head only when
--- one owner is asked for. A user sees its own entries, whatever is asked for.
---
--- Guarantees: whoever goes on after the last position it got never misses an entry and never
--- gets one twice.
-create or replace function mailer.read_journal(args text) returns text
-language plpgsql stable set search_path = ''
-as $$
-declare
-  v_args jsonb := args;
-  v_proof boolean := coalesce((v_args ->> 'proof')::boolean, false);
-  v_owner text := v_args ->> 'owner_id';
-  v_where text := format('s.position > %s', coalesce((v_args ->> 'after')::bigint, 0));
-  v_entries jsonb;
-begin
-  if mailer.claim_role() is distinct from 'admin' then
-    v_owner := mailer.claim_sub();
-  end if;
-  if v_owner is not null then
-    v_where := v_where || format(' and s.owner_id = %L', v_owner);
-  end if;
-  if v_args ->> 'email_id' is not null then
-    v_where := v_where || format(' and j.email_id = %L::uuid', v_args ->> 'email_id');
-  end if;
-  execute format('select coalesce(jsonb_agg(mailer.entry_json(q.j, q.s, %L) order by (q.s).position),
-    ''[]'') from (select j, s from mailer.seals s
-    join mailer.journal j on j.id = s.entry_id where %s order by s.position limit %s) q',
-    v_proof, v_where, (v_args ->> 'limit')::integer) into v_entries;
-  return jsonb_build_object('entries', v_entries, 'head', case when v_proof then (
-    select jsonb_build_object('number', h.number, 'hash', encode(h.hash, 'hex'))
-    from mailer.journal_heads h where h.owner_id = v_owner) end)::text;
-end
-$$;
-
-call mailer.offer('read_journal', 'user', 'admin');
 
 -- supabase/schemas/functions/read_journal_start.sql
 -- read_journal_start: where the journal begins, and what its chains follow on there.
@@ -8174,7 +8130,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"543e7792300ce1c7"}';
+return '{"version":"20261130000001","digest":"d01b6fd0c4b8e61c"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

@@ -1,4 +1,3 @@
-import { followJournal } from "../../journal/follow.ts";
 import { createSealer } from "../../journal/seal.ts";
 import { createLogger } from "../../log.ts";
 import { type Attempts, createAttempts } from "../../store/attempts.ts";
@@ -8,6 +7,7 @@ import { createJournal, type Journal, type JournalEntry } from "../../store/jour
 import { createPostgresDatabase } from "../../store/postgres-database.ts";
 import { claimedOne } from "../fixtures/claim-one.ts";
 import { adminClaims, newEmail, store, userClaims } from "../fixtures/new-email.ts";
+import { sealedEntries } from "../fixtures/sealed-entries.ts";
 import { until } from "../servers/child-server.ts";
 import { type DirectSql, directSql } from "../servers/direct-sql.ts";
 
@@ -24,7 +24,7 @@ export interface JournalLoadOptions {
 }
 
 export interface JournalLoadResult {
-  journal: Journal;
+  database: Database;
   /** What each email must have left behind, in order. */
   acked: Map<string, string[]>;
   /** Actions of entries by hand that were committed. */
@@ -46,9 +46,11 @@ export async function runJournalLoad(options: JournalLoadOptions): Promise<Journ
   const sealers = [here, there].map((one) => createSealer({ store: createJournal(one), log }));
   const reading = new AbortController();
   const follow = async (as: Claims, into: JournalEntry[], limit: number) => {
-    const { signal } = reading;
-    const options = { after: 0, as, signal, limit, everyMs: 20 };
-    for await (const entry of followJournal(createJournal(there), options)) into.push(entry);
+    while (!reading.signal.aborted) {
+      const page = await sealedEntries(there, { after: into.at(-1)?.position ?? 0, limit }, as);
+      into.push(...page);
+      if (page.length < limit) await Bun.sleep(20);
+    }
   };
   const seen: JournalEntry[] = [];
   const seenOfAda: JournalEntry[] = [];
@@ -63,7 +65,7 @@ export async function runJournalLoad(options: JournalLoadOptions): Promise<Journ
     dawdleAll(here, options),
   ]);
   await until("all is sealed", async () => (await journal.lag()).unsealed === 0);
-  const last = (await journal.read({ after: 0, limit: 1_000_000 }, adminClaims)).length;
+  const last = (await sealedEntries(here, { limit: 1_000_000 })).length;
   await until("the readers are there", () => seen.length >= last);
   await until("ada's too", () => seenOfAda.length >= ofAda(seen).length);
   reading.abort();
@@ -71,7 +73,7 @@ export async function runJournalLoad(options: JournalLoadOptions): Promise<Journ
   await Promise.all(sealers.map((sealer) => sealer.stop(5_000)));
   const lagsMs = await sampling;
   const close = async () => void (await Promise.all([here.close(), there.close()]));
-  return { journal, acked, dawdled, seen, seenOfAda, lagsMs, close };
+  return { database: here, acked, dawdled, seen, seenOfAda, lagsMs, close };
 }
 
 export function ofAda(entries: JournalEntry[]): JournalEntry[] {

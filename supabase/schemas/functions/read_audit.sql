@@ -1,7 +1,7 @@
 -- read_audit: sealed entries by what is asked of them, with their proof.
 --
 -- args { limit, offset, is_newest_first, and those of journal_where }
--- answer { entries: [as read_journal gives them, with canonical and hash] }, in order of position.
+-- answer { entries: [entry_json] }, in order of position.
 create or replace function mailer.read_audit(args text) returns text
 language plpgsql stable set search_path = ''
 as $$
@@ -10,7 +10,7 @@ declare
   v_order text := case when (v_args ->> 'is_newest_first')::boolean then 'desc' else 'asc' end;
   v_entries jsonb;
 begin
-  execute format('select coalesce(jsonb_agg(mailer.entry_json(q.j, q.s, true)
+  execute format('select coalesce(jsonb_agg(mailer.entry_json(q.j, q.s)
     order by (q.s).position %1$s), ''[]'') from (select j, s from mailer.seals s
     join mailer.journal j on j.id = s.entry_id where %2$s
     order by s.position %1$s limit %3$s offset %4$s) q', v_order, mailer.journal_where(v_args),

@@ -3,7 +3,7 @@
 -- args { after: a position; null: where note_verified says that the last part ended; limit }
 -- answer { after: not before the newest entry that was dropped;
 --   newest: the position of the newest sealed entry,
---   entries: [as read_journal gives them, with canonical and hash], in order of position,
+--   entries: [entry_json], in order of position,
 --   before: [{ owner_id, number, hash (hex) }]: the seal before an owner's first of these entries, or its
 --     anchor; none when that is the first of its chain,
 --   heads: [{ owner_id, number, hash (hex) }]: where the chains of these owners end now,
@@ -45,7 +45,7 @@ begin
     select j, s from mailer.seals s join mailer.journal j on j.id = s.entry_id
     where s.position > v_after order by s.position limit (v_args ->> 'limit')::integer
   )
-  select coalesce(jsonb_agg(mailer.entry_json(p.j, p.s, true) order by (p.s).position), '[]')
+  select coalesce(jsonb_agg(mailer.entry_json(p.j, p.s) order by (p.s).position), '[]')
   into v_entries from part p;
   select jsonb_build_object(
     'before', coalesce(jsonb_agg(jsonb_build_object('owner_id', o.id,

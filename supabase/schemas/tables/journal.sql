@@ -28,7 +28,7 @@ create table mailer.journal (
   -- Written once: the first vacuum that sees a page freezes it, and none reads it again.
   autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.05
 );
--- email_events: the timeline of an email, sealed or not; read_journal and read_audit with email_id.
+-- email_events: the timeline of an email, sealed or not; read_audit and read_events with email_id.
 create index journal_of_email on mailer.journal (email_id, sequence) where email_id is not null;
 -- read_audit and filter_sql by time. Times follow ids closely, so a summary of blocks finds a range
 -- of them, and costs the insert next to nothing.
@@ -36,7 +36,7 @@ create index journal_at on mailer.journal using brin (at) with (pages_per_range 
 
 -- What makes an entry a sealed one; the sealer adds a row for each, once.
 create table mailer.seals (
-  -- Gapless over the whole journal, from 1: read_journal and read_audit go by it.
+  -- Gapless over the whole journal, from 1: read_audit and read_events go by it.
   position bigint primary key,
   -- Unique, so that no entry is sealed twice; also finds the seals of an email's entries.
   entry_id bigint not null unique,
@@ -46,7 +46,7 @@ create table mailer.seals (
   -- sha256(hash of the owner's entry before || canonical bytes of the entry).
   hash bytea not null
 ) with (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.05);
--- read_journal and read_audit of an owner, and verification, which goes through the owner's chain;
+-- read_audit and read_events of an owner, and verification, which goes through the owner's chain;
 -- list_owners: an owner's newest.
 create index seals_of_owner on mailer.seals (owner_id, position);
 
