@@ -58,6 +58,7 @@ const readingFunctions: ReadonlySet<string> = new Set([
   "read_audit",
   "journal_state",
   "list_journal_heads",
+  "read_journal_start",
   "list_checkpoints",
   "list_owners",
 ]);
