@@ -3,7 +3,7 @@
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"d01b6fd0c4b8e61c"}';
+return '{"version":"20261130000001","digest":"6b133422bcb1106a"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

@@ -47,9 +47,9 @@ begin
     returning j.id
   ),
   ends as (
-    select g.owner_id, max(g.position) as position, max(g.number) as number,
-      min(g.number) as first, count(*) as count
-    from gone g group by g.owner_id
+    select distinct on (g.owner_id) g.owner_id, g.position, g.number, g.hash,
+      min(g.number) over w as first, count(*) over w as count
+    from gone g window w as (partition by g.owner_id) order by g.owner_id, g.position desc
   ),
   chained as (
     select e.* from ends e left join mailer.journal_anchors a on a.owner_id = e.owner_id
@@ -57,8 +57,7 @@ begin
   ),
   anchored as (
     insert into mailer.journal_anchors as a (owner_id, position, number, hash)
-    select c.owner_id, c.position, c.number, g.hash
-    from chained c join gone g on g.owner_id = c.owner_id and g.position = c.position
+    select c.owner_id, c.position, c.number, c.hash from chained c
     on conflict (owner_id) do update
       set position = excluded.position, number = excluded.number, hash = excluded.hash
   )

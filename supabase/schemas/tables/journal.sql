@@ -32,7 +32,10 @@ create table mailer.journal (
 create index journal_of_email on mailer.journal (email_id, sequence) where email_id is not null;
 -- read_audit and filter_sql by time. Times follow ids closely, so a summary of blocks finds a range
 -- of them, and costs the insert next to nothing.
-create index journal_at on mailer.journal using brin (at) with (pages_per_range = 32);
+-- Pages of dropped entries are filled anew, and their blocks keep the summary of the old times, too: with
+-- a single range for both, a look at an hour in between read every such block.
+create index journal_at on mailer.journal
+  using brin (at timestamptz_minmax_multi_ops (values_per_range = 16)) with (pages_per_range = 32);
 
 -- What makes an entry a sealed one; the sealer adds a row for each, once.
 create table mailer.seals (
