@@ -2715,8 +2715,8 @@ $$;
 --   is_waiting: the announced drop begins once its entry is sealed;
 --   candidate: { position, checkpoint } | null: the checkpoint that a next drop may go up to;
 --   is_held: an older email that still has its record is all that keeps a newer checkpoint from that;
---   refused | null: 'gone' (no such candidate any more), 'broken' (the journal does not verify),
---     'state' (it is not what the checkpoint says) }
+--   refused | null: 'gone' (no such candidate any more), 'state' (the journal is not what the checkpoint
+--     says), 'broken' (it does not verify, and nothing is deleted until it does) }
 --
 -- A candidate is the newest checkpoint that is older than `days` and was made a day before the oldest
 -- email that has a record: no entry of such an email goes, whatever the clocks of two servers say. Its
@@ -2724,9 +2724,10 @@ $$;
 --
 -- Guarantees: announced first, by an entry `retention.journal_dropped` of the system in the chain that
 -- goes on; entries go once that one is sealed, in the order of positions, at most `limit` in a call. A
--- call that was cut off is as if it had never been made. Nothing is announced while the journal is known
--- to be broken, or where the heads at that position are not those that were signed. The cost grows with
--- the entries that go, and when a drop is announced with the owners, and never with those that stay.
+-- call that was cut off is as if it had never been made. Nothing is announced where the heads at that
+-- position are not those that were signed, and nothing deleted while the journal is known to be broken.
+-- The cost grows with the entries that go, and when a drop is announced with the owners, and never with
+-- those that stay.
 create or replace function mailer.drop_journal(args text) returns text
 language plpgsql set search_path = '' set jit = off
 as $$
@@ -2740,7 +2741,8 @@ declare
   v_candidate mailer.checkpoints;
   v_signed jsonb;
   v_refused text;
-  v_step record;
+  v_dropped integer := 0;
+  v_is_waiting boolean := false;
 begin
   select * into v_start from mailer.journal_start s where s.is_only_row for update;
   if v_start.position = v_start.drop_to and v_start.next_to is null and v_before is not null then
@@ -2752,12 +2754,13 @@ begin
       select from mailer.emails e where e.id < mailer.first_id_after(c.made_at + c_margin))
     order by c.position desc limit 1;
   end if;
-  if v_to is not null then
+  if (v_to is not null or v_start.position < v_start.drop_to or v_start.next_to is not null)
+    and exists (select from mailer.incidents i
+      where i.kind = 'journal' and i.region = '' and i.name = 'chain') then
+    v_refused := 'broken';
+  elsif v_to is not null then
     if v_candidate.position is distinct from v_to then
       v_refused := 'gone';
-    elsif exists (select from mailer.incidents i
-      where i.kind = 'journal' and i.region = '' and i.name = 'chain') then
-      v_refused := 'broken';
     else
       v_signed := v_candidate.checkpoint;
       if not exists (select from mailer.journal_state_at(v_to) s where s.root = v_signed ->> 'root'
@@ -2779,10 +2782,13 @@ begin
       from announced a where s.is_only_row;
     end if;
   end if;
-  select * into v_step from mailer.delete_dropped((v_args ->> 'limit')::integer);
+  if v_refused is null then
+    select d.dropped, d.is_waiting into v_dropped, v_is_waiting
+    from mailer.delete_dropped((v_args ->> 'limit')::integer) d;
+  end if;
   select * into v_start from mailer.journal_start s where s.is_only_row;
-  return jsonb_build_object('dropped', v_step.dropped, 'position', v_start.position,
-    'drop_to', v_start.drop_to, 'is_waiting', v_step.is_waiting, 'refused', v_refused,
+  return jsonb_build_object('dropped', v_dropped, 'position', v_start.position,
+    'drop_to', v_start.drop_to, 'is_waiting', v_is_waiting, 'refused', v_refused,
     'is_held', coalesce(v_old.position > coalesce(v_candidate.position, v_start.position), false),
     'candidate', case when v_candidate.position is not null then jsonb_build_object(
       'position', v_candidate.position, 'checkpoint', v_candidate.checkpoint) end)::text;
@@ -5736,7 +5742,7 @@ begin
       and (v_args ->> 'after' is null or a.owner_id > v_args ->> 'after')
     order by a.owner_id limit (v_args ->> 'limit')::integer
   ) q;
-  return json_build_object('position', v_start.position, 'drop_to', v_start.drop_to,
+  return json_build_object('position', coalesce(v_start.position, 0), 'drop_to', v_start.drop_to,
     'checkpoint', v_checkpoint, 'anchors', v_anchors)::text;
 end
 $$;
@@ -8154,7 +8160,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"6b133422bcb1106a"}';
+return '{"version":"20261130000001","digest":"e2eae09bcf7142b6"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

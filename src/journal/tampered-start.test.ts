@@ -122,6 +122,7 @@ describe.each(drivers.filter(({ driver }) => driver !== "supabase"))(
         "the position taken back to nothing",
         () => ["update mailer.journal_start set position = 0"],
       ],
+      ["the row of its position taken away", () => ["delete from mailer.journal_start"]],
       ["the end moved on", () => [`update mailer.journal_start set drop_to = ${second}`]],
       [
         "an anchor rewritten, of a chain that has ended",

@@ -31,7 +31,7 @@ export async function dropJournal(deps: DropJournalDeps): Promise<MaintenanceRes
     result.held_by_email = Number(step.isHeld);
     const why = step.refused ?? faultOf(step);
     if (why !== null) {
-      if (why !== "gone") tellRefused(why, step.candidate?.position ?? to, deps);
+      if (why !== "gone") tellRefused(why, step.candidate?.position ?? to ?? step.dropTo, deps);
       return { ...result, refused: 1 };
     }
     to = step.candidate?.position ?? null;
@@ -52,8 +52,8 @@ const words: Record<string, string> = {
   signature: "the checkpoint was changed after it was signed",
 };
 
-function tellRefused(why: string, position: number | null, { log }: DropJournalDeps): void {
-  log.error("the journal was not shortened", {
+function tellRefused(why: string, position: number, { log }: DropJournalDeps): void {
+  log.error("the journal is not shortened", {
     component: "journal",
     reason: `${words[why] ?? why} (position ${position})`,
     hint: "run `taskforce-mailer audit verify`, and compare with a backup of before",

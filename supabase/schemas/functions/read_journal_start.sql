@@ -30,7 +30,7 @@ begin
       and (v_args ->> 'after' is null or a.owner_id > v_args ->> 'after')
     order by a.owner_id limit (v_args ->> 'limit')::integer
   ) q;
-  return json_build_object('position', v_start.position, 'drop_to', v_start.drop_to,
+  return json_build_object('position', coalesce(v_start.position, 0), 'drop_to', v_start.drop_to,
     'checkpoint', v_checkpoint, 'anchors', v_anchors)::text;
 end
 $$;
