@@ -1460,18 +1460,7 @@ begin
   if v_email.state = 'cancelled' then
     return '{"kind":"cancelled"}';
   end if;
-  v_refusal := case
-    when v_email.state in ('sent', 'partially_sent') then 'already_sent'
-    when v_email.state = 'failed' then 'already_failed'
-    when v_email.state = 'expired' then 'already_expired'
-    when v_email.state = 'suppressed' then 'already_suppressed'
-    when v_email.state = 'uncertain' then 'outcome_uncertain'
-    when v_email.state = 'sending' and v_email.fenced_at is not null then 'in_flight'
-    when exists (select from mailer.recipients r
-      where r.email_id = v_email.id and r.status = 'sent') then 'already_sent'
-    when exists (select from mailer.attempts a
-      where a.email_id = v_email.id and a.outcome = 'uncertain') then 'outcome_uncertain'
-  end;
+  v_refusal := mailer.change_refusal(v_email, true);
   if v_refusal is not null then
     return jsonb_build_object('kind', v_refusal)::text;
   end if;
@@ -1645,8 +1634,8 @@ call mailer.offer('change_emails', 'user', 'admin');
 
 -- supabase/schemas/functions/change_refusal.sql
 -- change_refusal: why an email cannot be changed, as the code of a 409; null: it can. is_content:
--- what is sent, or to whom, would change, which is too late once somebody has it or may have it. A
--- claim without a fence refuses nothing.
+-- what is sent, or to whom, or whether at all, would change, which is too late once somebody has it or
+-- may have it. A claim without a fence refuses nothing.
 create or replace function mailer.change_refusal(v_email mailer.emails, is_content boolean) returns text
 language sql stable
 as $$
@@ -2059,10 +2048,7 @@ declare
   v_head text := '{"is_paused":' || v_is_paused::text || ',"paused_owners":'
     || to_json(v_paused)::text;
 begin
-  if v_is_paused then
-    return v_head || ',"emails":[],"has_more":true,"after":"","next_due_in_ms":null}';
-  end if;
-  if mailer.is_unvouched(v_timeline, v_args ->> 'timeline', v_now) then
+  if v_is_paused or mailer.is_unvouched(v_timeline, v_args ->> 'timeline', v_now) then
     return v_head || ',"emails":[],"has_more":true,"after":"","next_due_in_ms":null}';
   end if;
   select * into v_found
@@ -2912,7 +2898,7 @@ set search_path = '' set jit = off
 as $$
 declare
   v_args jsonb := args;
-  v_sub text := case when mailer.claim_role() = 'user' then mailer.claim_sub() end;
+  v_sub text := mailer.whose(null);
   v_edges timestamptz[] := array(
     select value::timestamptz from jsonb_array_elements_text(v_args -> 'edges') limit 81);
   v_past_edges timestamptz[] := array(
@@ -3482,8 +3468,7 @@ declare
   v_args jsonb := args;
   v_limit integer := (v_args ->> 'limit')::integer;
   v_indexes text[] := mailer.texts_of(v_args -> 'address_index');
-  v_owner text := case when mailer.claim_role() = 'user' then mailer.claim_sub()
-    else v_args ->> 'owner' end;
+  v_owner text := mailer.whose(v_args ->> 'owner');
   v_after_owner text := coalesce(v_args -> 'after' ->> 'owner', '');
   v_after_id uuid := coalesce((v_args -> 'after' ->> 'id')::uuid,
     '00000000-0000-0000-0000-000000000000');
@@ -4232,14 +4217,11 @@ create or replace function mailer.journal_state(args text) returns text
 language plpgsql stable set search_path = ''
 as $$
 declare
-  v_owner text := args::jsonb ->> 'owner_id';
+  v_owner text := mailer.whose(args::jsonb ->> 'owner_id');
   v_position bigint;
   v_chains bigint;
   v_root bytea;
 begin
-  if coalesce(mailer.claim_role(), '') not in ('admin', 'maintenance') then
-    v_owner := mailer.claim_sub();
-  end if;
   select count(*), sha256(coalesce(string_agg(q.owner || int8send(q.number) || q.hash, ''::bytea
     order by q.owner), ''::bytea)) into v_chains, v_root
   from (
@@ -4291,8 +4273,7 @@ create or replace function mailer.journal_where(args jsonb) returns text
 language sql stable
 as $$
   select 'true' || coalesce(string_agg(format(' and ' || c.test, asked.args ->> c.name), ''), '')
-  from (select case when mailer.claim_role() in ('admin', 'follower') then args
-    else args || jsonb_build_object('owner_id', coalesce(mailer.claim_sub(), '')) end) asked (args)
+  from (select args || jsonb_build_object('owner_id', mailer.whose(args ->> 'owner_id'))) asked (args)
   join (values
     ('owner_id', 's.owner_id = %L'),
     ('email_id', 'j.email_id = %L::uuid'),
@@ -4485,33 +4466,22 @@ language plpgsql stable set search_path = ''
 as $$
 declare
   v_args jsonb := args;
-  v_sub text := case when mailer.claim_role() <> 'admin' then mailer.claim_sub()
-    else v_args ->> 'owner_id' end;
+  v_owner text := mailer.whose(v_args ->> 'owner_id');
   v_id uuid := (v_args ->> 'id')::uuid;
   v_limit integer := (v_args ->> 'limit')::integer;
   v_from jsonb := nullif(v_args -> 'cursor', 'null');
-  v_keys mailer.api_keys[];
-  v_last mailer.api_keys;
-  v_has_more boolean;
+  v_rows jsonb[];
 begin
-  -- One more than asked for tells whether there is a next page.
-  v_keys := array(
-    select k from mailer.api_keys k
-    where (v_sub is null or k.owner_id = v_sub) and (v_id is null or k.id = v_id)
+  v_rows := array(
+    select mailer.api_key_json(k) from mailer.api_keys k
+    where (v_owner is null or k.owner_id = v_owner) and (v_id is null or k.id = v_id)
       and (v_from is null or (k.created_at, k.id)
         < ((v_from ->> 'created_at')::timestamptz, (v_from ->> 'id')::uuid))
     order by k.created_at desc, k.id desc
     limit v_limit + 1 offset coalesce((v_args ->> 'offset')::integer, 0));
-  v_has_more := coalesce(array_length(v_keys, 1), 0) > v_limit;
-  v_keys := v_keys[1:v_limit];
-  v_last := v_keys[array_length(v_keys, 1)];
-  return jsonb_build_object(
-    'keys', (select coalesce(jsonb_agg(mailer.api_key_json(q.key) order by n), '[]')
-      from generate_subscripts(v_keys, 1) n cross join lateral (select v_keys[n] as key) q),
+  return (mailer.page_json('keys', v_rows, v_limit) || jsonb_build_object(
     'total', case when v_args ->> 'offset' is not null then (
-      select count(*) from mailer.api_keys k where v_sub is null or k.owner_id = v_sub) end,
-    'next', case when v_has_more then jsonb_build_object(
-      'created_at', v_last.created_at::text, 'id', v_last.id) end)::text;
+      select count(*) from mailer.api_keys k where v_owner is null or k.owner_id = v_owner) end))::text;
 end
 $$;
 
@@ -4668,11 +4638,8 @@ language plpgsql stable set search_path = ''
 as $$
 declare
   v_args jsonb := args;
-  v_owner text := v_args ->> 'owner_id';
+  v_owner text := mailer.whose(v_args ->> 'owner_id');
 begin
-  if mailer.claim_role() is distinct from 'admin' then
-    v_owner := mailer.claim_sub();
-  end if;
   return (
     select json_build_object('heads', coalesce(json_agg(json_build_object(
       'owner_id', q.owner_id, 'number', q.number, 'hash', encode(q.hash, 'hex'))
@@ -4779,16 +4746,14 @@ declare
   v_limit integer := (v_args ->> 'limit')::integer;
   v_from jsonb := nullif(v_args -> 'cursor', 'null');
   v_webhook mailer.webhooks;
-  v_rows mailer.webhook_deliveries[];
-  v_last mailer.webhook_deliveries;
-  v_has_more boolean;
+  v_rows jsonb[];
 begin
   select * into v_webhook from mailer.webhooks w where w.id = (v_args ->> 'webhook_id')::uuid;
   if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id) then
     return 'null';
   end if;
   v_rows := array(
-    select d from mailer.webhook_deliveries d
+    select mailer.webhook_delivery_json(d) from mailer.webhook_deliveries d
     where d.webhook_id = v_webhook.id
       and (v_args ->> 'id' is null or d.id = v_args ->> 'id')
       and (v_args ->> 'outcome' is null or d.outcome = v_args ->> 'outcome')
@@ -4796,16 +4761,8 @@ begin
         < ((v_from ->> 'created_at')::timestamptz, v_from ->> 'id'))
     order by d.created_at desc, d.id desc limit v_limit + 1
     offset coalesce((v_args ->> 'offset')::integer, 0));
-  v_has_more := cardinality(v_rows) > v_limit;
-  v_rows := v_rows[1:v_limit];
-  v_last := v_rows[cardinality(v_rows)];
-  return jsonb_build_object(
-    'deliveries', (select coalesce(
-        jsonb_agg(mailer.webhook_delivery_json(v_rows[n]) order by n), '[]')
-      from generate_subscripts(v_rows, 1) n),
-    'next', case when v_has_more then jsonb_build_object(
-      'created_at', v_last.created_at::text, 'id', v_last.id) end,
-    'wrapped_key', v_webhook.wrapped_key, 'owner_id', v_webhook.owner_id)::text;
+  return (mailer.page_json('deliveries', v_rows, v_limit) || jsonb_build_object(
+    'wrapped_key', v_webhook.wrapped_key, 'owner_id', v_webhook.owner_id))::text;
 end
 $$;
 
@@ -4821,33 +4778,22 @@ language plpgsql stable set search_path = ''
 as $$
 declare
   v_args jsonb := args;
-  v_owner text := case when mailer.claim_role() = 'admin' then v_args ->> 'owner_id'
-    else mailer.claim_sub() end;
+  v_owner text := mailer.whose(v_args ->> 'owner_id');
   v_id uuid := (v_args ->> 'id')::uuid;
   v_limit integer := (v_args ->> 'limit')::integer;
   v_from jsonb := nullif(v_args -> 'cursor', 'null');
-  v_rows mailer.webhooks[];
-  v_last mailer.webhooks;
-  v_has_more boolean;
+  v_rows jsonb[];
 begin
-  -- One more than asked for tells whether there is a next page.
   v_rows := array(
-    select w from mailer.webhooks w
+    select mailer.webhook_json(w) from mailer.webhooks w
     where (v_owner is null or w.owner_id = v_owner) and (v_id is null or w.id = v_id)
       and (v_from is null or (w.created_at, w.id)
         < ((v_from ->> 'created_at')::timestamptz, (v_from ->> 'id')::uuid))
     order by w.created_at desc, w.id desc
     limit v_limit + 1 offset coalesce((v_args ->> 'offset')::integer, 0));
-  v_has_more := cardinality(v_rows) > v_limit;
-  v_rows := v_rows[1:v_limit];
-  v_last := v_rows[cardinality(v_rows)];
-  return jsonb_build_object(
-    'webhooks', (select coalesce(jsonb_agg(mailer.webhook_json(v_rows[n]) order by n), '[]')
-      from generate_subscripts(v_rows, 1) n),
+  return (mailer.page_json('webhooks', v_rows, v_limit) || jsonb_build_object(
     'total', case when v_args ->> 'offset' is not null then (
-      select count(*) from mailer.webhooks w where v_owner is null or w.owner_id = v_owner) end,
-    'next', case when v_has_more then jsonb_build_object(
-      'created_at', v_last.created_at::text, 'id', v_last.id) end)::text;
+      select count(*) from mailer.webhooks w where v_owner is null or w.owner_id = v_owner) end))::text;
 end
 $$;
 
@@ -5260,6 +5206,19 @@ begin
 end
 $$;
 
+-- supabase/schemas/functions/page_json.sql
+-- page_json: a page of a list that is ordered by creation, { <p_name>: [], next: { created_at (text with
+-- microseconds), id } | null }. p_rows is one row longer than p_limit where there is a next page.
+create or replace function mailer.page_json(p_name text, p_rows jsonb[], p_limit integer) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_object(p_name, to_jsonb(p_rows[1:p_limit]), 'next',
+    case when cardinality(p_rows) > p_limit then jsonb_build_object(
+      'created_at', (p_rows[p_limit] ->> 'created_at')::timestamptz::text, 'id', p_rows[p_limit] -> 'id') end)
+$$;
+
+grant execute on function mailer.page_json(text, jsonb[], integer) to mailer_owner;
+
 -- supabase/schemas/functions/pause_sending.sql
 -- pause_sending: args { kind: region | owner, name, reason, origin | null }
 -- answer { kind, name, paused_at, paused_by, reason }: of the pause in force, which may be an
@@ -5409,7 +5368,7 @@ set search_path = '' set jit = off
 as $$
 declare
   c_max constant integer := 1000000;
-  v_sub text := case when mailer.claim_role() = 'user' then mailer.claim_sub() end;
+  v_sub text := mailer.whose(null);
   v_now timestamptz := now();
   v_counts jsonb := mailer.email_counts_of(v_sub) - 'accepted';
   v_waiting bigint := 0;
@@ -5833,7 +5792,6 @@ declare
   v_unsealed text[];
   v_writers jsonb;
   v_newest timestamptz;
-  v_system text;
 begin
   v_unsealed := array(
     (select j.owner_id from mailer.journal j
@@ -5850,15 +5808,10 @@ begin
       order by s.position desc limit 1));
   select j.at into v_newest from mailer.journal j where j.id = (
     select s.entry_id from mailer.seals s order by s.position desc limit 1);
-  begin
-    select c.system_identifier::text into v_system from pg_catalog.pg_control_system() c;
-  exception when insufficient_privilege or feature_not_supported or undefined_function then
-    v_system := null;
-  end;
   return json_build_object('lsn', pg_catalog.pg_current_wal_flush_lsn()::text,
     'writers', v_writers,
     'is_anybody', cardinality(v_unsealed) > 0 or coalesce(v_newest >= v_since, false),
-    'system', v_system)::text;
+    'system', mailer.system_mark())::text;
 end
 $$;
 
@@ -7987,6 +7940,16 @@ $$;
 
 call mailer.offer('webhook_status', 'webhooks', 'metrics');
 
+-- supabase/schemas/functions/whose.sql
+-- whose: the owner whose rows a call is about: p_asked where the claims see everybody's, null: all of
+-- them; else the claims' own sub, whatever is asked for.
+create or replace function mailer.whose(p_asked text) returns text
+language sql stable
+return case when mailer.claim_role() in ('admin', 'follower', 'maintenance') then p_asked
+  else coalesce(mailer.claim_sub(), '') end;
+
+grant execute on function mailer.whose(text) to mailer_owner;
+
 -- supabase/schemas/functions/write_entry.sql
 -- write_entry: journals one thing that the claims' sub did, or p_actor. It is the last write of whoever
 -- calls it, but for another of these (lock_journal).
@@ -8160,7 +8123,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"e2eae09bcf7142b6"}';
+return '{"version":"20261130000001","digest":"2cf3059aca8bb6b7"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

@@ -18,18 +18,7 @@ begin
   if v_email.state = 'cancelled' then
     return '{"kind":"cancelled"}';
   end if;
-  v_refusal := case
-    when v_email.state in ('sent', 'partially_sent') then 'already_sent'
-    when v_email.state = 'failed' then 'already_failed'
-    when v_email.state = 'expired' then 'already_expired'
-    when v_email.state = 'suppressed' then 'already_suppressed'
-    when v_email.state = 'uncertain' then 'outcome_uncertain'
-    when v_email.state = 'sending' and v_email.fenced_at is not null then 'in_flight'
-    when exists (select from mailer.recipients r
-      where r.email_id = v_email.id and r.status = 'sent') then 'already_sent'
-    when exists (select from mailer.attempts a
-      where a.email_id = v_email.id and a.outcome = 'uncertain') then 'outcome_uncertain'
-  end;
+  v_refusal := mailer.change_refusal(v_email, true);
   if v_refusal is not null then
     return jsonb_build_object('kind', v_refusal)::text;
   end if;

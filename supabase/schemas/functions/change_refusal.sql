@@ -1,6 +1,6 @@
 -- change_refusal: why an email cannot be changed, as the code of a 409; null: it can. is_content:
--- what is sent, or to whom, would change, which is too late once somebody has it or may have it. A
--- claim without a fence refuses nothing.
+-- what is sent, or to whom, or whether at all, would change, which is too late once somebody has it or
+-- may have it. A claim without a fence refuses nothing.
 create or replace function mailer.change_refusal(v_email mailer.emails, is_content boolean) returns text
 language sql stable
 as $$

@@ -68,10 +68,7 @@ declare
   v_head text := '{"is_paused":' || v_is_paused::text || ',"paused_owners":'
     || to_json(v_paused)::text;
 begin
-  if v_is_paused then
-    return v_head || ',"emails":[],"has_more":true,"after":"","next_due_in_ms":null}';
-  end if;
-  if mailer.is_unvouched(v_timeline, v_args ->> 'timeline', v_now) then
+  if v_is_paused or mailer.is_unvouched(v_timeline, v_args ->> 'timeline', v_now) then
     return v_head || ',"emails":[],"has_more":true,"after":"","next_due_in_ms":null}';
   end if;
   select * into v_found

@@ -16,7 +16,7 @@ set search_path = '' set jit = off
 as $$
 declare
   v_args jsonb := args;
-  v_sub text := case when mailer.claim_role() = 'user' then mailer.claim_sub() end;
+  v_sub text := mailer.whose(null);
   v_edges timestamptz[] := array(
     select value::timestamptz from jsonb_array_elements_text(v_args -> 'edges') limit 81);
   v_past_edges timestamptz[] := array(

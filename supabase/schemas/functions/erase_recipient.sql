@@ -17,8 +17,7 @@ declare
   v_args jsonb := args;
   v_limit integer := (v_args ->> 'limit')::integer;
   v_indexes text[] := mailer.texts_of(v_args -> 'address_index');
-  v_owner text := case when mailer.claim_role() = 'user' then mailer.claim_sub()
-    else v_args ->> 'owner' end;
+  v_owner text := mailer.whose(v_args ->> 'owner');
   v_after_owner text := coalesce(v_args -> 'after' ->> 'owner', '');
   v_after_id uuid := coalesce((v_args -> 'after' ->> 'id')::uuid,
     '00000000-0000-0000-0000-000000000000');

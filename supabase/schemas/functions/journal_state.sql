@@ -12,14 +12,11 @@ create or replace function mailer.journal_state(args text) returns text
 language plpgsql stable set search_path = ''
 as $$
 declare
-  v_owner text := args::jsonb ->> 'owner_id';
+  v_owner text := mailer.whose(args::jsonb ->> 'owner_id');
   v_position bigint;
   v_chains bigint;
   v_root bytea;
 begin
-  if coalesce(mailer.claim_role(), '') not in ('admin', 'maintenance') then
-    v_owner := mailer.claim_sub();
-  end if;
   select count(*), sha256(coalesce(string_agg(q.owner || int8send(q.number) || q.hash, ''::bytea
     order by q.owner), ''::bytea)) into v_chains, v_root
   from (

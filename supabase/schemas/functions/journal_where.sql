@@ -6,8 +6,7 @@ create or replace function mailer.journal_where(args jsonb) returns text
 language sql stable
 as $$
   select 'true' || coalesce(string_agg(format(' and ' || c.test, asked.args ->> c.name), ''), '')
-  from (select case when mailer.claim_role() in ('admin', 'follower') then args
-    else args || jsonb_build_object('owner_id', coalesce(mailer.claim_sub(), '')) end) asked (args)
+  from (select args || jsonb_build_object('owner_id', mailer.whose(args ->> 'owner_id'))) asked (args)
   join (values
     ('owner_id', 's.owner_id = %L'),
     ('email_id', 'j.email_id = %L::uuid'),

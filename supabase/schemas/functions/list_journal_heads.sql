@@ -9,11 +9,8 @@ language plpgsql stable set search_path = ''
 as $$
 declare
   v_args jsonb := args;
-  v_owner text := v_args ->> 'owner_id';
+  v_owner text := mailer.whose(v_args ->> 'owner_id');
 begin
-  if mailer.claim_role() is distinct from 'admin' then
-    v_owner := mailer.claim_sub();
-  end if;
   return (
     select json_build_object('heads', coalesce(json_agg(json_build_object(
       'owner_id', q.owner_id, 'number', q.number, 'hash', encode(q.hash, 'hex'))

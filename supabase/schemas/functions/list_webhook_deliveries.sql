@@ -10,16 +10,14 @@ declare
   v_limit integer := (v_args ->> 'limit')::integer;
   v_from jsonb := nullif(v_args -> 'cursor', 'null');
   v_webhook mailer.webhooks;
-  v_rows mailer.webhook_deliveries[];
-  v_last mailer.webhook_deliveries;
-  v_has_more boolean;
+  v_rows jsonb[];
 begin
   select * into v_webhook from mailer.webhooks w where w.id = (v_args ->> 'webhook_id')::uuid;
   if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id) then
     return 'null';
   end if;
   v_rows := array(
-    select d from mailer.webhook_deliveries d
+    select mailer.webhook_delivery_json(d) from mailer.webhook_deliveries d
     where d.webhook_id = v_webhook.id
       and (v_args ->> 'id' is null or d.id = v_args ->> 'id')
       and (v_args ->> 'outcome' is null or d.outcome = v_args ->> 'outcome')
@@ -27,16 +25,8 @@ begin
         < ((v_from ->> 'created_at')::timestamptz, v_from ->> 'id'))
     order by d.created_at desc, d.id desc limit v_limit + 1
     offset coalesce((v_args ->> 'offset')::integer, 0));
-  v_has_more := cardinality(v_rows) > v_limit;
-  v_rows := v_rows[1:v_limit];
-  v_last := v_rows[cardinality(v_rows)];
-  return jsonb_build_object(
-    'deliveries', (select coalesce(
-        jsonb_agg(mailer.webhook_delivery_json(v_rows[n]) order by n), '[]')
-      from generate_subscripts(v_rows, 1) n),
-    'next', case when v_has_more then jsonb_build_object(
-      'created_at', v_last.created_at::text, 'id', v_last.id) end,
-    'wrapped_key', v_webhook.wrapped_key, 'owner_id', v_webhook.owner_id)::text;
+  return (mailer.page_json('deliveries', v_rows, v_limit) || jsonb_build_object(
+    'wrapped_key', v_webhook.wrapped_key, 'owner_id', v_webhook.owner_id))::text;
 end
 $$;
 

@@ -7,33 +7,22 @@ language plpgsql stable set search_path = ''
 as $$
 declare
   v_args jsonb := args;
-  v_owner text := case when mailer.claim_role() = 'admin' then v_args ->> 'owner_id'
-    else mailer.claim_sub() end;
+  v_owner text := mailer.whose(v_args ->> 'owner_id');
   v_id uuid := (v_args ->> 'id')::uuid;
   v_limit integer := (v_args ->> 'limit')::integer;
   v_from jsonb := nullif(v_args -> 'cursor', 'null');
-  v_rows mailer.webhooks[];
-  v_last mailer.webhooks;
-  v_has_more boolean;
+  v_rows jsonb[];
 begin
-  -- One more than asked for tells whether there is a next page.
   v_rows := array(
-    select w from mailer.webhooks w
+    select mailer.webhook_json(w) from mailer.webhooks w
     where (v_owner is null or w.owner_id = v_owner) and (v_id is null or w.id = v_id)
       and (v_from is null or (w.created_at, w.id)
         < ((v_from ->> 'created_at')::timestamptz, (v_from ->> 'id')::uuid))
     order by w.created_at desc, w.id desc
     limit v_limit + 1 offset coalesce((v_args ->> 'offset')::integer, 0));
-  v_has_more := cardinality(v_rows) > v_limit;
-  v_rows := v_rows[1:v_limit];
-  v_last := v_rows[cardinality(v_rows)];
-  return jsonb_build_object(
-    'webhooks', (select coalesce(jsonb_agg(mailer.webhook_json(v_rows[n]) order by n), '[]')
-      from generate_subscripts(v_rows, 1) n),
+  return (mailer.page_json('webhooks', v_rows, v_limit) || jsonb_build_object(
     'total', case when v_args ->> 'offset' is not null then (
-      select count(*) from mailer.webhooks w where v_owner is null or w.owner_id = v_owner) end,
-    'next', case when v_has_more then jsonb_build_object(
-      'created_at', v_last.created_at::text, 'id', v_last.id) end)::text;
+      select count(*) from mailer.webhooks w where v_owner is null or w.owner_id = v_owner) end))::text;
 end
 $$;
 

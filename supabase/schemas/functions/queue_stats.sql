@@ -11,7 +11,7 @@ set search_path = '' set jit = off
 as $$
 declare
   c_max constant integer := 1000000;
-  v_sub text := case when mailer.claim_role() = 'user' then mailer.claim_sub() end;
+  v_sub text := mailer.whose(null);
   v_now timestamptz := now();
   v_counts jsonb := mailer.email_counts_of(v_sub) - 'accepted';
   v_waiting bigint := 0;

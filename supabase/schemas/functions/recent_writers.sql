@@ -20,7 +20,6 @@ declare
   v_unsealed text[];
   v_writers jsonb;
   v_newest timestamptz;
-  v_system text;
 begin
   v_unsealed := array(
     (select j.owner_id from mailer.journal j
@@ -37,15 +36,10 @@ begin
       order by s.position desc limit 1));
   select j.at into v_newest from mailer.journal j where j.id = (
     select s.entry_id from mailer.seals s order by s.position desc limit 1);
-  begin
-    select c.system_identifier::text into v_system from pg_catalog.pg_control_system() c;
-  exception when insufficient_privilege or feature_not_supported or undefined_function then
-    v_system := null;
-  end;
   return json_build_object('lsn', pg_catalog.pg_current_wal_flush_lsn()::text,
     'writers', v_writers,
     'is_anybody', cardinality(v_unsealed) > 0 or coalesce(v_newest >= v_since, false),
-    'system', v_system)::text;
+    'system', mailer.system_mark())::text;
 end
 $$;
 
