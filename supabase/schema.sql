@@ -3954,19 +3954,17 @@ call mailer.offer('forget_idempotent', 'reconciler');
 -- forget_minutes: args { limit }; answer: how many minutes of 30 days ago were forgotten, the oldest
 -- first.
 create or replace function mailer.forget_minutes(args text) returns text
-language plpgsql set search_path = '' set jit = off
+language sql set search_path = '' set jit = off
 as $$
-declare
-  v_count integer;
-begin
-  delete from mailer.minutes m
-  where (m.minute, m.worker_id) in (
-    select o.minute, o.worker_id from mailer.minutes o
-    where o.minute < now() - interval '30 days'
-    order by o.minute limit (args::jsonb ->> 'limit')::integer);
-  get diagnostics v_count = row_count;
-  return v_count::text;
-end
+  with gone as (
+    delete from mailer.minutes m
+    where (m.minute, m.worker_id) in (
+      select o.minute, o.worker_id from mailer.minutes o
+      where o.minute < now() - interval '30 days'
+      order by o.minute limit (args::jsonb ->> 'limit')::integer)
+    returning 1
+  )
+  select count(*)::text from gone
 $$;
 
 call mailer.offer('forget_minutes', 'maintenance');
@@ -3975,18 +3973,15 @@ call mailer.offer('forget_minutes', 'maintenance');
 -- forget_sessions: args { limit }; answer: how many sessions past their time were forgotten, the
 -- longest first. None of them lets anybody in (find_session).
 create or replace function mailer.forget_sessions(args text) returns text
-language plpgsql set search_path = '' set jit = off
+language sql set search_path = '' set jit = off
 as $$
-declare
-  v_count integer;
-begin
-  delete from mailer.sessions s where s.hash = any (array(
-    select o.hash from mailer.sessions o
-    where o.expires_at <= now()
-    order by o.expires_at limit (args::jsonb ->> 'limit')::integer));
-  get diagnostics v_count = row_count;
-  return v_count::text;
-end
+  with gone as (
+    delete from mailer.sessions s where s.hash = any (array(
+      select o.hash from mailer.sessions o where o.expires_at <= now()
+      order by o.expires_at limit (args::jsonb ->> 'limit')::integer))
+    returning 1
+  )
+  select count(*)::text from gone
 $$;
 
 call mailer.offer('forget_sessions', 'maintenance');
@@ -4491,22 +4486,15 @@ call mailer.offer('list_api_keys', 'user', 'admin');
 -- list_checkpoints: args { before | null (a position, exclusive), offset, limit };
 -- answer [{ position, checkpoint: JSON as text }], the newest first.
 create or replace function mailer.list_checkpoints(args text) returns text
-language plpgsql stable set search_path = ''
+language sql stable set search_path = ''
 as $$
-declare
-  v_args jsonb := args;
-begin
-  return (
-    select coalesce(json_agg(json_build_object('position', q.position, 'checkpoint', q.checkpoint)
-      order by q.position desc), '[]')
-    from (
-      select c.position, c.checkpoint from mailer.checkpoints c
-      where c.position < coalesce((v_args ->> 'before')::bigint, 9223372036854775807)
-      order by c.position desc
-      limit (v_args ->> 'limit')::integer offset (v_args ->> 'offset')::integer
-    ) q
-  )::text;
-end
+  select coalesce(json_agg(json_build_object('position', q.position, 'checkpoint', q.checkpoint)
+    order by q.position desc), '[]')::text
+  from (
+    select c.position, c.checkpoint from mailer.checkpoints c
+    where c.position < coalesce((args::jsonb ->> 'before')::bigint, 9223372036854775807)
+    order by c.position desc
+    limit (args::jsonb ->> 'limit')::integer offset (args::jsonb ->> 'offset')::integer) q
 $$;
 
 call mailer.offer('list_checkpoints', 'admin');
@@ -5712,17 +5700,13 @@ call mailer.offer('read_journal_start', 'user', 'admin');
 -- read_message: the message of a claimed email that was too large to come with the claim.
 -- args: { id, token }; answer: { message (base64) } or { message: null } for a stale token.
 create or replace function mailer.read_message(args text) returns text
-language plpgsql stable set search_path = ''
+language sql stable set search_path = ''
 as $$
-declare
-  v_args jsonb := args;
-begin
-  return json_build_object('message', (
+  select json_build_object('message', (
     select encode(c.message, 'base64') from mailer.emails e
     join mailer.contents c on c.email_id = e.id
-    where e.id = (v_args ->> 'id')::uuid and e.state = 'sending'
-      and e.claim_token = (v_args ->> 'token')::bigint))::text;
-end
+    where e.id = (args::jsonb ->> 'id')::uuid and e.state = 'sending'
+      and e.claim_token = (args::jsonb ->> 'token')::bigint))::text
 $$;
 
 call mailer.offer('read_message', 'worker');
@@ -6899,18 +6883,14 @@ call mailer.offer('rewrap_emails', 'keys');
 -- rewrap_webhooks: args [{ id, old, new }]; answer: how many were changed.
 -- Guarantees: compare-and-set on the wrapped key, as rewrap_emails.
 create or replace function mailer.rewrap_webhooks(args text) returns text
-language plpgsql set search_path = ''
+language sql set search_path = ''
 as $$
-declare
-  v_items jsonb := args;
-  v_count integer;
-begin
-  update mailer.webhooks w set wrapped_key = i.new
-  from jsonb_to_recordset(v_items) as i (id uuid, old text, new text)
-  where w.id = i.id and w.wrapped_key = i.old;
-  get diagnostics v_count = row_count;
-  return v_count::text;
-end
+  with changed as (
+    update mailer.webhooks w set wrapped_key = i.new
+    from jsonb_to_recordset(args::jsonb) as i (id uuid, old text, new text)
+    where w.id = i.id and w.wrapped_key = i.old returning 1
+  )
+  select count(*)::text from changed
 $$;
 
 call mailer.offer('rewrap_webhooks', 'keys');
@@ -7490,21 +7470,16 @@ call mailer.offer('stale_emails', 'keys');
 -- args { zone_data: [version], limit }; answer [{ id, version, wall_clock }].
 -- Guarantees: none whose attempt is fenced, since its time has come.
 create or replace function mailer.stale_wall_clocks(args text) returns text
-language plpgsql stable set search_path = ''
+language sql stable set search_path = ''
 as $$
-declare
-  v_args jsonb := args;
-  v_versions text[] := array(select jsonb_array_elements_text(v_args -> 'zone_data'));
-begin
-  return (
-    select coalesce(json_agg(json_build_object('id', q.id, 'version', q.version,
-      'wall_clock', q.wall_clock)), '[]')
-    from (select e.id, e.version, e.wall_clock from mailer.emails e
-      where e.wall_clock is not null and e.state in ('pending', 'held', 'sending')
-        and coalesce(e.wall_clock ->> 'zone_data', '') = any (v_versions)
-        and e.fenced_at is null
-      limit (v_args ->> 'limit')::integer) q)::text;
-end
+  select coalesce(json_agg(json_build_object('id', q.id, 'version', q.version,
+    'wall_clock', q.wall_clock)), '[]')::text
+  from (select e.id, e.version, e.wall_clock from mailer.emails e
+    where e.wall_clock is not null and e.state in ('pending', 'held', 'sending')
+      and coalesce(e.wall_clock ->> 'zone_data', '')
+        = any (mailer.texts_of(args::jsonb -> 'zone_data'))
+      and e.fenced_at is null
+    limit (args::jsonb ->> 'limit')::integer) q
 $$;
 
 call mailer.offer('stale_wall_clocks', 'reconciler');
@@ -8123,7 +8098,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"2cf3059aca8bb6b7"}';
+return '{"version":"20261130000001","digest":"158de285e433634d"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();
