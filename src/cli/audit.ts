@@ -25,8 +25,8 @@ for what was before. Exits 0 when all is sound, 1 when not.
   --owner <id>         this owner's entries alone (default everybody's)
   --checkpoint <file>  what an earlier \`audit checkpoint\` printed
   --public-key <key>   the checkpoint must be signed by this one; its "key" when it was made
-  --json               {"ok", "checked", "first_broken", "owner_id", "position", "reason"}; of a journal
-                       that was shortened also "verified_from", "dropped_at", "dropped_checkpoint"
+  --json               {"ok", "checked", "first_broken", "owner_id", "position", "reason"}; of a
+                       shortened journal "verified_from", "dropped_at", "dropped_checkpoint", too
 
 If a running server holds the embedded database, the command asks that server.
 
