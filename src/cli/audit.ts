@@ -18,15 +18,12 @@ const usage = `Usage: taskforce-mailer audit verify [--owner <id>] [--checkpoint
 verify recomputes the journal's hash chains and names the first entry that is broken: in the
 database, or in a file without any database. export prints all entries as NDJSON, with what verify
 needs. checkpoint prints a signed word on what the journal holds now: kept elsewhere, it later
-proves that nothing up to then was cut off or rewritten. Where the oldest entries were dropped
-(RETENTION_JOURNAL_DAYS), verify says from where it verifies, and which signed checkpoint vouches
-for what was before. Exits 0 when all is sound, 1 when not.
+proves that nothing up to then was cut off or rewritten. Exits 0 when all is sound, 1 when not.
 
   --owner <id>         this owner's entries alone (default everybody's)
   --checkpoint <file>  what an earlier \`audit checkpoint\` printed
   --public-key <key>   the checkpoint must be signed by this one; its "key" when it was made
-  --json               {"ok", "checked", "first_broken", "owner_id", "position", "reason"}; of a
-                       shortened journal "verified_from", "dropped_at", "dropped_checkpoint", too
+  --json               {"ok", "checked", "first_broken", "owner_id", "position", "reason"}
 
 If a running server holds the embedded database, the command asks that server.
 

@@ -110,6 +110,22 @@ describe("claims", () => {
     expect(asked.length).toBeLessThanOrEqual(3_000 / 20);
   });
 
+  test("a steady hundred a second is claimed in parts, and not once a second", async () => {
+    let claimedTo = performance.now();
+    const sizes: number[] = [];
+    const { dispatcher } = dispatcherOf(() => {
+      const count = Math.floor((performance.now() - claimedTo) / 10);
+      claimedTo += count * 10;
+      sizes.push(count);
+      return { ...nothing, emails: Array.from({ length: count }, () => emailOf()) as never };
+    });
+    dispatcher.wake();
+    await until(() => sizes.length === 24);
+    // Room that became free asks again at once, and finds nothing.
+    const largest = sizes.slice(6).toSorted((a, b) => b - a);
+    expect(largest[3]).toBeWithin(10, 60);
+  });
+
   test("a thousand wakes while a claim is under way are one more claim", async () => {
     const gate = Promise.withResolvers<DueBatch>();
     const { dispatcher, asked } = dispatcherOf((_, call) => (call === 1 ? gate.promise : nothing));

@@ -58,6 +58,9 @@ const leadMs = 250;
 const gatherMs = 4;
 /** Emails of one claim: the answer is parsed in one turn of the event loop. */
 const batchMax = 250;
+/** At a steady pace: a larger claim holds up what is due while it is made and read. */
+const steadyBatch = 25;
+const steadyMsMin = 100;
 /** After a claim that failed. */
 const retryMs = 500;
 
@@ -75,6 +78,8 @@ class ClaimingDispatcher<Permit> implements Dispatcher {
   private timer: { at: number; handle: Timer } | null = null;
   private otherRegionsAt = Number.NEGATIVE_INFINITY;
   private askedAt = Number.NEGATIVE_INFINITY;
+  /** Emails claimed since then, and the wait that followed from those before. */
+  private steady = { since: Number.NEGATIVE_INFINITY, count: 0, waitMs: pollMs };
 
   constructor(private readonly deps: DispatcherDeps<Permit>) {}
 
@@ -166,9 +171,23 @@ class ClaimingDispatcher<Permit> implements Dispatcher {
     }
     const { nextDueInMs } = batch;
     return Math.min(
-      pollMs,
+      this.steadyWaitMs(batch.emails.length),
       nextDueInMs === null ? pollMs : Math.max(gatherMs, nextDueInMs - leadMs),
     );
+  }
+
+  /** How long the pace at which emails become due takes for a claim of `steadyBatch`. */
+  private steadyWaitMs(claimed: number): number {
+    const { steady } = this;
+    steady.count += claimed;
+    const now = performance.now();
+    const sinceMs = Math.min(pollMs, now - steady.since);
+    // A look right after another says nothing of the pace.
+    if (sinceMs >= steadyMsMin) {
+      const waitMs = (sinceMs * steadyBatch) / Math.max(1, steady.count);
+      this.steady = { since: now, count: 0, waitMs: clamp(waitMs, steadyMsMin, pollMs) };
+    }
+    return this.steady.waitMs;
   }
 
   /** Null: there is no room, or nothing may be sent. */
@@ -205,4 +224,8 @@ class ClaimingDispatcher<Permit> implements Dispatcher {
   private isPauseToBeAsked(): boolean {
     return this.deps.buffer.count > 0 && performance.now() - this.askedAt >= pollMs;
   }
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
 }

@@ -2,16 +2,13 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { openPgliteDatabase } from "../store/pglite-database.ts";
 import {
   guardedFolder,
   type Product,
   runProduct,
   startProduct,
 } from "../testing/product/product.ts";
-import { createShortJournal } from "../testing/product/short-journal.ts";
 import { until } from "../testing/servers/child-server.ts";
-import { directSql } from "../testing/servers/direct-sql.ts";
 import { freshDatabase } from "../testing/servers/fresh-database.ts";
 
 setDefaultTimeout(120_000);
@@ -93,30 +90,6 @@ describe("audit", () => {
     await product.stop();
     const verified = await run(settings, ["verify", "--checkpoint", checkpoint]);
     expect(verified).toContain("ok: 4 entries of 2 owners");
-  });
-
-  test("on an embedded database whose oldest entries were dropped: through its server as without", async () => {
-    const settings = { dataDir: guardedFolder("audit-dropped") };
-    const first = await startWith(settings, 4);
-    await first.stop();
-    const database = await openPgliteDatabase({ dataDir: settings.dataDir });
-    const sql = await directSql(database);
-    const journal = createShortJournal(database, sql);
-    const position = await journal.keep();
-    await journal.age(100);
-    await journal.write(["ada"]);
-    expect(await journal.drop(30)).toMatchObject({ position, dropped: position });
-    await sql.close();
-    await database.close();
-    const words = `vouched for by the checkpoint of position ${position}`;
-    const without = await run(settings, ["verify"]);
-    expect(without).toContain(words);
-    const second = await startWith(settings, 0);
-    expect(await run(settings, ["verify"])).toContain(words);
-    const exported = file("dropped.ndjson", await run(settings, ["export"]));
-    expect(await run({ env: {} }, ["verify", exported])).toContain(words);
-    expect(await run(settings, ["verify", "--owner", "ada"])).toContain("of 1 owners verified");
-    await second.stop();
   });
 
   test("on PostgreSQL: what its owner tampered with is named", async () => {

@@ -11,7 +11,7 @@ setDefaultTimeout(60_000);
 
 const tables = [
   ...["journal", "seals", "journal_heads", "journal_anchors", "journal_start", "sealer"],
-  ...["checkpoints", "incidents", "journal_gaps"],
+  ...["checkpoints", "incidents"],
 ];
 
 /** What somebody can do who owns the tables, and so can switch the triggers off. */
@@ -64,10 +64,10 @@ describe.each(drivers.filter(({ driver }) => driver !== "supabase"))(
       for (const table of tables) {
         await sql.query(`create table public.kept_${table} as select * from mailer.${table}`);
       }
+      await triggers("disable");
+      for (const statement of statements) await sql.query(statement);
+      await triggers("enable");
       try {
-        await triggers("disable");
-        for (const statement of statements) await sql.query(statement);
-        await triggers("enable");
         const { ok: inDatabase } = await journal.check();
         const steady = [];
         for (const size of [1, 3, 500]) steady.push((await journal.verifySteadily(size)).broken);
@@ -171,33 +171,6 @@ describe.each(drivers.filter(({ driver }) => driver !== "supabase"))(
     ])("a drop with %s is found", async (_, statements) => {
       expect(await found(statements())).toEqual(everywhere);
       expect(await found(["select"])).toEqual(nowhere);
-    });
-
-    test("an anchor rewritten, and its announcement with all that follows sealed anew, breaks the signature", async () => {
-      const announced = `(select s.position from mailer.seals s join mailer.journal j on j.id = s.entry_id
-        where j.action = 'retention.journal_dropped')`;
-      const resealed = [
-        "update mailer.journal_anchors set hash = sha256('x') where owner_id = 'once'",
-        "update mailer.journal_heads set hash = sha256('x') where owner_id = 'once'",
-        `update mailer.journal set detail = jsonb_set(detail, '{checkpoint,root}',
-           to_jsonb((select root from mailer.journal_state_at(${first}))))
-         where action = 'retention.journal_dropped'`,
-        `update mailer.sealer set position = ${announced} - 1,
-           sealed_to = (select max(entry_id) from mailer.seals where position < ${announced})`,
-        `delete from mailer.seals where position >= ${announced}`,
-        "delete from mailer.journal_heads",
-        `insert into mailer.journal_heads select distinct on (owner_id) owner_id, number, hash from (
-           select owner_id, number, hash from mailer.seals
-           union all select owner_id, number, hash from mailer.journal_anchors) q
-         order by owner_id, number desc`,
-        "delete from mailer.journal_gaps",
-        "select mailer.seal_batch(null, 1000)",
-      ];
-      expect(await found(resealed)).toEqual(everywhere);
-      // The checkpoint agrees as well then, but nobody can sign it.
-      const unsigned = `update mailer.checkpoints set checkpoint = jsonb_set(checkpoint::jsonb, '{root}',
-        to_jsonb((select root from mailer.journal_state_at(${first}))))::text where position = ${first}`;
-      expect(await found([...resealed, unsigned])).toEqual(everywhere);
     });
 
     test("the journal cut off behind the drop, all else made to agree, lacks the entry that announced it", async () => {

@@ -131,28 +131,6 @@ describe.each(drivers)("a journal on $driver that is shortened", ({ open }) => {
     await expectSound(position);
   }
 
-  test("is shortened by several processes at once as by one", async () => {
-    await journal.write(Array.from({ length: 40 }, (_, n) => names[n % 5] ?? "ada"));
-    const to = await journal.keep();
-    await journal.age(100);
-    const from = (await journal.step({ days: 30, to: null, limit: 1 })).position;
-    const announced = await Promise.all(
-      Array.from({ length: 3 }, () => journal.step({ days: 30, to, limit: 3 })),
-    );
-    expect(announced.map(({ refused }) => refused).sort()).toEqual(["gone", "gone", null]);
-    await journal.seal();
-    let dropped = 0;
-    for (let round = 0; round < 3; round++) {
-      const steps = Array.from({ length: 4 }, () =>
-        journal.step({ days: null, to: null, limit: 3 }),
-      );
-      for (const step of await Promise.all(steps)) dropped += step.dropped;
-      await expectSound(from + dropped);
-    }
-    expect(dropped).toBe(36);
-    expect(await journal.drop(30)).toMatchObject({ position: to });
-  });
-
   test("goes on where a drop was cut off, also once the setting is gone", async () => {
     await journal.write(["ada", "bob", "once", "ada"]);
     const to = await journal.keep();

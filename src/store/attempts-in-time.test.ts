@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { claimedOne, claimOne } from "../testing/fixtures/claim-one.ts";
 import { newEmail, store, userClaims } from "../testing/fixtures/new-email.ts";
 import { drivers, type OpenDatabase } from "../testing/servers/databases.ts";
+import { directSql } from "../testing/servers/direct-sql.ts";
 import { type Attempts, type ClaimedEmail, createAttempts } from "./attempts.ts";
 import { createEmails, type Emails } from "./emails.ts";
 import type { NewEmail } from "./stored-email.ts";
@@ -65,6 +66,24 @@ describe.each(drivers)("attempts in time on $driver", ({ open }) => {
       const stored = await emails.get(email.id, ada);
       const startedAt = stored?.attempts[0]?.startedAt.getTime() ?? 0;
       expect(startedAt).toBeGreaterThanOrEqual(stored?.scheduledAt.getTime() ?? Infinity);
+    });
+
+    test("waits for its time, however long the claim took", async () => {
+      const sql = await directSql(opened.database);
+      await sql.query(`create function mailer.dawdle() returns trigger language plpgsql
+        as $$ begin perform pg_sleep(0.4); return new; end $$`);
+      await sql.query(`create trigger dawdle before update of state on mailer.emails
+        for each row execute function mailer.dawdle()`);
+      try {
+        const scheduledAt = new Date(Date.now() + 3_000);
+        const { dueInMs } = await claimed({ scheduledAt }, { aheadMs: 10_000 });
+        const isDueAt = Date.now() + dueInMs;
+        // Not before its time; the claim's 400 ms are no part of the wait.
+        expect(isDueAt - scheduledAt.getTime()).toBeWithin(-1, 300);
+      } finally {
+        await sql.query("drop function mailer.dawdle() cascade");
+        await sql.close();
+      }
     });
 
     test("can be cancelled until its fence", async () => {

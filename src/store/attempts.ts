@@ -301,20 +301,26 @@ interface BatchJson {
   has_more: boolean;
   after: string;
   next_due_in_ms: number | null;
+  took_ms: number;
 }
 
+/** Times in the answer count from the beginning of the call, those of the batch from its end. */
 function toBatch(answer: BatchJson, texts: string[]): DueBatch {
+  const left = (ms: number) => Math.max(0, ms - answer.took_ms);
   return {
     isPaused: answer.is_paused,
     pausedOwners: answer.paused_owners,
     emails: answer.emails.map((email) => ({
       ...toEmail(email, email.id, email.has_message ? texts.shift() : undefined),
+      ageMs: email.age_ms + answer.took_ms,
+      dueInMs: left(email.due_in_ms),
+      expiresInMs: email.expires_in_ms === null ? null : left(email.expires_in_ms),
       isSuspect: email.is_suspect,
       isOneBlamed: email.is_one_blamed,
     })),
     hasMore: answer.has_more,
     after: answer.after,
-    nextDueInMs: answer.next_due_in_ms,
+    nextDueInMs: answer.next_due_in_ms === null ? null : left(answer.next_due_in_ms),
   };
 }
 

@@ -1972,7 +1972,8 @@ call mailer.offer('check_origin', 'reconciler');
 --     message_bytes, has_message, recipients, sent_before, bounced_before, is_suspect,
 --     is_one_blamed }],
 --   has_more: something is due that was not claimed; after; next_due_in_ms: of the first email
---   beyond ahead_ms, null when there is none }, and behind it the messages of those that say
+--   beyond ahead_ms, null when there is none; took_ms: of this call until the answer was made, rounded
+--   down: the times above count from its beginning }, and behind it the messages of those that say
 --   has_message, in their order, as base64.
 --
 -- Guarantees: never waits for a row that somebody else holds; each email is given to one caller;
@@ -2027,7 +2028,7 @@ declare
     || to_json(v_paused)::text;
 begin
   if v_is_paused or mailer.is_unvouched(v_timeline, v_args ->> 'timeline', v_now) then
-    return v_head || ',"emails":[],"has_more":true,"after":"","next_due_in_ms":null}';
+    return v_head || ',"emails":[],"has_more":true,"after":"","next_due_in_ms":null,"took_ms":0}';
   end if;
   select * into v_found
   from mailer.due_owners(v_region, v_until, v_limit, coalesce(v_args ->> 'after', ''));
@@ -2176,7 +2177,8 @@ begin
         order by e.next_attempt_at limit 1) is not null)::text
     || ',"after":' || to_json(v_found.next_after)::text
     || ',"next_due_in_ms":' || case when v_next is null then 'null'
-      else mailer.ms_until(v_next, v_now)::text end || '}'
+      else mailer.ms_until(v_next, v_now)::text end
+    || ',"took_ms":' || floor(extract(epoch from clock_timestamp() - v_now) * 1000)::bigint || '}'
     || coalesce(E'\f' || v_texts, '');
 end
 $$;
@@ -3932,17 +3934,19 @@ call mailer.offer('forget_idempotent', 'reconciler');
 -- forget_minutes: args { limit }; answer: how many minutes of 30 days ago were forgotten, the oldest
 -- first.
 create or replace function mailer.forget_minutes(args text) returns text
-language sql set search_path = '' set jit = off
+language plpgsql set search_path = '' set jit = off
 as $$
-  with gone as (
-    delete from mailer.minutes m
-    where (m.minute, m.worker_id) in (
-      select o.minute, o.worker_id from mailer.minutes o
-      where o.minute < now() - interval '30 days'
-      order by o.minute limit (args::jsonb ->> 'limit')::integer)
-    returning 1
-  )
-  select count(*)::text from gone
+declare
+  v_count integer;
+begin
+  delete from mailer.minutes m
+  where (m.minute, m.worker_id) in (
+    select o.minute, o.worker_id from mailer.minutes o
+    where o.minute < now() - interval '30 days'
+    order by o.minute limit (args::jsonb ->> 'limit')::integer);
+  get diagnostics v_count = row_count;
+  return v_count::text;
+end
 $$;
 
 call mailer.offer('forget_minutes', 'maintenance');
@@ -3951,15 +3955,18 @@ call mailer.offer('forget_minutes', 'maintenance');
 -- forget_sessions: args { limit }; answer: how many sessions past their time were forgotten, the
 -- longest first. None of them lets anybody in (find_session).
 create or replace function mailer.forget_sessions(args text) returns text
-language sql set search_path = '' set jit = off
+language plpgsql set search_path = '' set jit = off
 as $$
-  with gone as (
-    delete from mailer.sessions s where s.hash = any (array(
-      select o.hash from mailer.sessions o where o.expires_at <= now()
-      order by o.expires_at limit (args::jsonb ->> 'limit')::integer))
-    returning 1
-  )
-  select count(*)::text from gone
+declare
+  v_count integer;
+begin
+  delete from mailer.sessions s where s.hash = any (array(
+    select o.hash from mailer.sessions o
+    where o.expires_at <= now()
+    order by o.expires_at limit (args::jsonb ->> 'limit')::integer));
+  get diagnostics v_count = row_count;
+  return v_count::text;
+end
 $$;
 
 call mailer.offer('forget_sessions', 'maintenance');
@@ -4464,15 +4471,22 @@ call mailer.offer('list_api_keys', 'user', 'admin');
 -- list_checkpoints: args { before | null (a position, exclusive), offset, limit };
 -- answer [{ position, checkpoint: JSON as text }], the newest first.
 create or replace function mailer.list_checkpoints(args text) returns text
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select coalesce(json_agg(json_build_object('position', q.position, 'checkpoint', q.checkpoint)
-    order by q.position desc), '[]')::text
-  from (
-    select c.position, c.checkpoint from mailer.checkpoints c
-    where c.position < coalesce((args::jsonb ->> 'before')::bigint, 9223372036854775807)
-    order by c.position desc
-    limit (args::jsonb ->> 'limit')::integer offset (args::jsonb ->> 'offset')::integer) q
+declare
+  v_args jsonb := args;
+begin
+  return (
+    select coalesce(json_agg(json_build_object('position', q.position, 'checkpoint', q.checkpoint)
+      order by q.position desc), '[]')
+    from (
+      select c.position, c.checkpoint from mailer.checkpoints c
+      where c.position < coalesce((v_args ->> 'before')::bigint, 9223372036854775807)
+      order by c.position desc
+      limit (v_args ->> 'limit')::integer offset (v_args ->> 'offset')::integer
+    ) q
+  )::text;
+end
 $$;
 
 call mailer.offer('list_checkpoints', 'admin');
@@ -5678,13 +5692,17 @@ call mailer.offer('read_journal_start', 'user', 'admin');
 -- read_message: the message of a claimed email that was too large to come with the claim.
 -- args: { id, token }; answer: { message (base64) } or { message: null } for a stale token.
 create or replace function mailer.read_message(args text) returns text
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select json_build_object('message', (
+declare
+  v_args jsonb := args;
+begin
+  return json_build_object('message', (
     select encode(c.message, 'base64') from mailer.emails e
     join mailer.contents c on c.email_id = e.id
-    where e.id = (args::jsonb ->> 'id')::uuid and e.state = 'sending'
-      and e.claim_token = (args::jsonb ->> 'token')::bigint))::text
+    where e.id = (v_args ->> 'id')::uuid and e.state = 'sending'
+      and e.claim_token = (v_args ->> 'token')::bigint))::text;
+end
 $$;
 
 call mailer.offer('read_message', 'worker');
@@ -6861,14 +6879,18 @@ call mailer.offer('rewrap_emails', 'keys');
 -- rewrap_webhooks: args [{ id, old, new }]; answer: how many were changed.
 -- Guarantees: compare-and-set on the wrapped key, as rewrap_emails.
 create or replace function mailer.rewrap_webhooks(args text) returns text
-language sql set search_path = ''
+language plpgsql set search_path = ''
 as $$
-  with changed as (
-    update mailer.webhooks w set wrapped_key = i.new
-    from jsonb_to_recordset(args::jsonb) as i (id uuid, old text, new text)
-    where w.id = i.id and w.wrapped_key = i.old returning 1
-  )
-  select count(*)::text from changed
+declare
+  v_items jsonb := args;
+  v_count integer;
+begin
+  update mailer.webhooks w set wrapped_key = i.new
+  from jsonb_to_recordset(v_items) as i (id uuid, old text, new text)
+  where w.id = i.id and w.wrapped_key = i.old;
+  get diagnostics v_count = row_count;
+  return v_count::text;
+end
 $$;
 
 call mailer.offer('rewrap_webhooks', 'keys');
@@ -7448,16 +7470,21 @@ call mailer.offer('stale_emails', 'keys');
 -- args { zone_data: [version], limit }; answer [{ id, version, wall_clock }].
 -- Guarantees: none whose attempt is fenced, since its time has come.
 create or replace function mailer.stale_wall_clocks(args text) returns text
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select coalesce(json_agg(json_build_object('id', q.id, 'version', q.version,
-    'wall_clock', q.wall_clock)), '[]')::text
-  from (select e.id, e.version, e.wall_clock from mailer.emails e
-    where e.wall_clock is not null and e.state in ('pending', 'held', 'sending')
-      and coalesce(e.wall_clock ->> 'zone_data', '')
-        = any (mailer.texts_of(args::jsonb -> 'zone_data'))
-      and e.fenced_at is null
-    limit (args::jsonb ->> 'limit')::integer) q
+declare
+  v_args jsonb := args;
+  v_versions text[] := array(select jsonb_array_elements_text(v_args -> 'zone_data'));
+begin
+  return (
+    select coalesce(json_agg(json_build_object('id', q.id, 'version', q.version,
+      'wall_clock', q.wall_clock)), '[]')
+    from (select e.id, e.version, e.wall_clock from mailer.emails e
+      where e.wall_clock is not null and e.state in ('pending', 'held', 'sending')
+        and coalesce(e.wall_clock ->> 'zone_data', '') = any (v_versions)
+        and e.fenced_at is null
+      limit (v_args ->> 'limit')::integer) q)::text;
+end
 $$;
 
 call mailer.offer('stale_wall_clocks', 'reconciler');
@@ -8076,7 +8103,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"158de285e433634d"}';
+return '{"version":"20261130000001","digest":"bdd648cf5a649c61"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

@@ -14,7 +14,8 @@
 --     message_bytes, has_message, recipients, sent_before, bounced_before, is_suspect,
 --     is_one_blamed }],
 --   has_more: something is due that was not claimed; after; next_due_in_ms: of the first email
---   beyond ahead_ms, null when there is none }, and behind it the messages of those that say
+--   beyond ahead_ms, null when there is none; took_ms: of this call until the answer was made, rounded
+--   down: the times above count from its beginning }, and behind it the messages of those that say
 --   has_message, in their order, as base64.
 --
 -- Guarantees: never waits for a row that somebody else holds; each email is given to one caller;
@@ -69,7 +70,7 @@ declare
     || to_json(v_paused)::text;
 begin
   if v_is_paused or mailer.is_unvouched(v_timeline, v_args ->> 'timeline', v_now) then
-    return v_head || ',"emails":[],"has_more":true,"after":"","next_due_in_ms":null}';
+    return v_head || ',"emails":[],"has_more":true,"after":"","next_due_in_ms":null,"took_ms":0}';
   end if;
   select * into v_found
   from mailer.due_owners(v_region, v_until, v_limit, coalesce(v_args ->> 'after', ''));
@@ -218,7 +219,8 @@ begin
         order by e.next_attempt_at limit 1) is not null)::text
     || ',"after":' || to_json(v_found.next_after)::text
     || ',"next_due_in_ms":' || case when v_next is null then 'null'
-      else mailer.ms_until(v_next, v_now)::text end || '}'
+      else mailer.ms_until(v_next, v_now)::text end
+    || ',"took_ms":' || floor(extract(epoch from clock_timestamp() - v_now) * 1000)::bigint || '}'
     || coalesce(E'\f' || v_texts, '');
 end
 $$;
