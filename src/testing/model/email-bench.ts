@@ -135,9 +135,11 @@ export function createEmailBench(database: Database, sql: DirectSql): EmailBench
       );
     },
     async silence(workerId) {
-      await sql.query("update mailer.workers set reaped_at = clock_timestamp() where id = $1", [
-        workerId,
-      ]);
+      await sql.query(
+        `update mailer.workers set reaped_at = clock_timestamp(),
+           beat_at = clock_timestamp() - interval '1 minute' where id = $1`,
+        [workerId],
+      );
     },
     async counts() {
       const [row] = await sql.query(

@@ -40,7 +40,7 @@ const beat = fc.tuple(aWorker, fc.boolean()).map(([index, isBusy]) =>
     const begun = isBusy ? held.map(({ id }) => id) : [];
     await workerOf(real, index).presence.beat({ begun });
     model.begun.set(index, new Set(begun));
-    model.silent.delete(index);
+    if (model.silent.delete(index)) model.steadySince.set(index, model.now);
   }),
 );
 

@@ -36,6 +36,8 @@ export interface Model {
   readonly emails: ModelEmail[];
   /** Workers whose heartbeat is silent. */
   readonly silent: Set<number>;
+  /** Since when each worker was heard without a gap; absent: from the beginning. */
+  readonly steadySince: Map<number, number>;
   /** What each worker had begun by its last beat. */
   readonly begun: Map<number, ReadonlySet<string>>;
 }
@@ -220,14 +222,20 @@ export function letGo(email: ModelEmail): void {
   email.fencedAt = null;
 }
 
+/** A silent worker is dead; a living one loses what it has held for so long, once it was heard for as long. */
+function hasLost(model: Model, worker: number, heldSince: number, units: number): boolean {
+  const since = Math.max(heldSince, model.steadySince.get(worker) ?? 0);
+  return model.silent.has(worker) || model.now - since >= units;
+}
+
 /** What `take_over` frees: un-fenced emails at once, or after 15 minutes from a living worker. */
 export function isLost(model: Model, email: ModelEmail): boolean {
   if (email.state !== "sending" || email.fencedAt !== null || email.worker === null) return false;
-  return model.silent.has(email.worker) || model.now - email.claimedAt >= 2;
+  return hasLost(model, email.worker, email.claimedAt, 2);
 }
 
 /** What it names as orphans: after 1.2 reply timeouts, or 15 minutes more from a living worker. */
 export function isOrphan(model: Model, email: ModelEmail): boolean {
   if (email.state !== "sending" || email.fencedAt === null || email.worker === null) return false;
-  return model.now - email.fencedAt >= (model.silent.has(email.worker) ? 1 : 3);
+  return model.now - email.fencedAt >= 1 && hasLost(model, email.worker, email.fencedAt, 3);
 }

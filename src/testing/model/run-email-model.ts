@@ -30,7 +30,13 @@ export async function runEmailModel(options: EmailModelOptions): Promise<{ comma
   let commands = 0;
 
   async function runOne(sequence: Iterable<EmailCommand>): Promise<void> {
-    const model: Model = { now: 0, emails: [], silent: new Set(), begun: new Map() };
+    const model: Model = {
+      now: 0,
+      emails: [],
+      silent: new Set(),
+      steadySince: new Map(),
+      begun: new Map(),
+    };
     const workers = Array.from({ length: workerCount }, () => createBenchWorker(database));
     const real: Real = { bench, workers, keeper: createBenchWorker(database), claims: new Map() };
     for (const { presence } of [...workers, real.keeper]) await presence.beat();
