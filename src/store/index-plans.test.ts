@@ -5,6 +5,7 @@ import { freshDatabase } from "../testing/servers/fresh-database.ts";
 import { runOnce } from "../testing/servers/postgres-server.ts";
 import { createAttempts, type Settlement } from "./attempts.ts";
 import { createEmails } from "./emails.ts";
+import { createFigureReader } from "./figures.ts";
 import { createHeldClaims } from "./held-claims.ts";
 import { createPostgresDatabase } from "./postgres-database.ts";
 
@@ -101,24 +102,31 @@ test("no step of an email's way reads a whole table, though its plans are from a
   }
 }, 60_000);
 
+/** Many emails at once, as they lie after an accept or a claim. */
+const insert = (
+  count: number,
+  owner: string,
+  state: string,
+  due: string,
+  home = "flood",
+  at = url,
+) =>
+  runOnce(
+    at,
+    `set session_replication_role = replica;
+     insert into mailer.emails (id, owner_id, region, created_at, scheduled_at, next_attempt_at,
+       age_from, on_late, on_uncertain, max_retries, max_age_seconds, message_bytes, wrapped_key,
+       sender, state, worker_id, claim_token, claimed_at)
+     select gen_random_uuid(), ${owner}, '${home}', now(), now(), ${due}, now(), 'send', 'retry', 3,
+       3600, 5, 'wrapped', 'sender', '${state}',
+       case '${state}' when 'sending' then gen_random_uuid() end, 1, now()
+     from generate_series(1, ${count}) n`,
+  );
+
 describe("claim_due", () => {
   const limit = 50;
   const worker = { workerId: Bun.randomUUIDv7(), region: "flood", transport: "smtp.example:25" };
   const asked = { ...due, region: "flood", limit };
-
-  /** Many emails at once, as they lie after an accept or a claim. */
-  const insert = (count: number, owner: string, state: string, due: string, home = "flood") =>
-    runOnce(
-      url,
-      `set session_replication_role = replica;
-       insert into mailer.emails (id, owner_id, region, created_at, scheduled_at, next_attempt_at,
-         age_from, on_late, on_uncertain, max_retries, max_age_seconds, message_bytes, wrapped_key,
-         sender, state, worker_id, claim_token, claimed_at)
-       select gen_random_uuid(), ${owner}, '${home}', now(), now(), ${due}, now(), 'send', 'retry', 3,
-         3600, 5, 'wrapped', 'sender', '${state}',
-         case '${state}' when 'sending' then gen_random_uuid() end, 1, now()
-       from generate_series(1, ${count}) n`,
-    );
 
   /** What the indexes of emails gave for each call, and whether the whole table was ever read. */
   async function readPerCall(calls: number, work: () => Promise<void>) {
@@ -184,6 +192,31 @@ describe("claim_due", () => {
     }
   }, 60_000);
 });
+
+test("the figures for metrics count dead letters by their index alone", async () => {
+  const { url: own } = await freshDatabase();
+  await insert(30_000, "'owner-' || n", "sent", "now()", "dead", own);
+  await insert(3_000, "'owner-' || n", "failed", "now()", "dead", own);
+  await runOnce(own, "vacuum (analyze) mailer.emails");
+  const seen = async () => {
+    const sql = `select seq_scan::integer as whole, idx_tup_fetch::integer as rows,
+        idx_scan::integer as scans
+      from pg_stat_user_tables where schemaname = 'mailer' and relname = 'emails'`;
+    const [row] = await runOnce(own, sql);
+    return { whole: Number(row?.whole), rows: Number(row?.rows), scans: Number(row?.scans) };
+  };
+  const before = await seen();
+  const calls = 5;
+  const database = createPostgresDatabase({ url: own, poolSize: 1 });
+  const figures = createFigureReader(database);
+  for (let call = 0; call < calls; call += 1) {
+    expect((await figures.read()).byStatus.failed).toBe(3_000);
+  }
+  await database.close();
+  await until("the counts are there", async () => (await seen()).scans >= before.scans + calls);
+  const { whole, rows } = await seen();
+  expect([whole - before.whole, rows - before.rows]).toEqual([0, 0]);
+}, 60_000);
 
 test("a fence and a recipient's reply need no new entry in an index, in a flood too", async () => {
   const database = createPostgresDatabase({ url, poolSize: 1 });

@@ -3,7 +3,7 @@
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"bdd648cf5a649c61"}';
+return '{"version":"20261130000001","digest":"9df02ab86f657f36"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();
