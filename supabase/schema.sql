@@ -2297,7 +2297,8 @@ call mailer.offer('clock', 'ping');
 -- supabase/schemas/functions/close_functions.sql
 -- close_functions: takes every new function from public and gives it to mailer_service. PostgreSQL
 -- grants whatever is made to public; default privileges revoke that only for all schemas of a database
--- together. Each migration ends with this, in the transaction that made its functions.
+-- together, and where somebody has done so a new function is nobody's. Each migration ends with this, in the
+-- transaction that made its functions.
 create or replace procedure mailer.close_functions()
 language plpgsql set search_path = ''
 as $$
@@ -2306,7 +2307,9 @@ declare
 begin
   for v_function in
     select p.oid::regprocedure as signature from pg_catalog.pg_proc p
-    where p.pronamespace = 'mailer'::regnamespace and has_function_privilege('public', p.oid, 'execute')
+    where p.pronamespace = 'mailer'::regnamespace
+      and (has_function_privilege('public', p.oid, 'execute')
+        or not has_function_privilege('mailer_service', p.oid, 'execute'))
   loop
     execute format('revoke execute on routine %s from public', v_function.signature);
     execute format('grant execute on routine %s to mailer_service', v_function.signature);
@@ -8126,7 +8129,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"9df02ab86f657f36"}';
+return '{"version":"20261130000001","digest":"66c64236494dc1f1"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

@@ -15,9 +15,7 @@ const databaseRoles = [
 ];
 /** Every role that claims may name, and some that nobody knows. */
 const claimRoles = [
-  ..."user admin accept worker reconciler sealer follower webhooks authenticator reader console metrics ping".split(
-    " ",
-  ),
+  ...new Set(Object.values(callers).flatMap((roles) => roles.split(" "))),
   ...["service", "anon", "authenticated", "service_role", "mailer_service", "User", ""],
 ];
 

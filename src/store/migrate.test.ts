@@ -37,6 +37,15 @@ async function emptyDatabase(): Promise<string> {
   return server.createDatabase(name);
 }
 
+test("the program may call its functions where default privileges give public none", async () => {
+  const url = await emptyDatabase();
+  await runOnce(url, "alter default privileges revoke execute on functions from public");
+  await migrateAt(url);
+  const closed = `select p.proname from pg_proc p where p.pronamespace = 'mailer'::regnamespace
+    and not has_function_privilege('mailer_service', p.oid, 'execute')`;
+  expect(await runOnce(url, closed)).toEqual([]);
+});
+
 /** Without the random word that newer versions of pg_dump write. */
 async function dumpOf(url: string): Promise<string> {
   return (await dumpPostgres(url)).replaceAll(/^\\(un)?restrict .*$/gm, "");

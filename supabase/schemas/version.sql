@@ -3,7 +3,7 @@
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"9df02ab86f657f36"}';
+return '{"version":"20261130000001","digest":"66c64236494dc1f1"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();
