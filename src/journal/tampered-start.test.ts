@@ -204,6 +204,19 @@ describe.each(drivers.filter(({ driver }) => driver !== "supabase"))(
           await verifyText(lines.toSpliced(n, 1).join("\n")).catch(() => broken),
         ).toMatchObject(broken);
       }
+      // One owner's start wants no checkpoint: it must not open a door for everybody's entries.
+      const owners = [/"owner_id":null/, '"owner_id":"ada"'] as const;
+      const single = text.replace(...owners);
+      expect(single).not.toBe(text);
+      const others = lines.filter((line) => isStart(line) && line.includes('"bob"'));
+      expect(others.length).toBe(1);
+      const alone = single.replace(`${others[0]}\n`, "");
+      for (const pretended of [single, alone]) {
+        expect(await verifyText(pretended)).toMatchObject({
+          ok: false,
+          broken: { reason: "start" },
+        });
+      }
       const unsigned = text.replace('"chains":3', '"chains":4');
       expect(await verifyText(unsigned)).toMatchObject({ ok: false, broken: { reason: "start" } });
     });

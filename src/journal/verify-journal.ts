@@ -112,6 +112,9 @@ function createVerifier({ heads, states = [], isWhole = false, ...witnesses }: J
 
   return {
     add(entry: ProvenEntry): BrokenEntry | null {
+      if (start && start.ownerId !== null && entry.ownerId !== start.ownerId) {
+        return brokenStart(start);
+      }
       if (entry.position !== position + 1) gap ??= position + 1;
       const fault = stateFault(entry.position);
       if (fault) return orGap(fault);
@@ -146,12 +149,13 @@ function createVerifier({ heads, states = [], isWhole = false, ...witnesses }: J
   };
 }
 
-/** No checkpoint says anything of one owner's chain. */
-function isVouchedFor({ ownerId, checkpoint, position }: JournalStart): boolean {
-  return ownerId !== null || (checkpoint !== null && checkpoint.position >= position);
+/** No checkpoint says anything of one owner's chain, and nothing else may begin with it. */
+function isVouchedFor({ ownerId, checkpoint, position, anchors }: JournalStart): boolean {
+  if (ownerId !== null) return [...anchors.keys()].every((owner) => owner === ownerId);
+  return checkpoint !== null && checkpoint.position >= position;
 }
 
-function brokenStart({ position }: JournalStart): BrokenEntry {
+export function brokenStart({ position }: JournalStart): BrokenEntry {
   return { ownerId: null, number: null, position, reason: "start" };
 }
 

@@ -6,7 +6,12 @@ import { checkJournal } from "../../journal/check-journal.ts";
 import { type Checkpoint, isSoundlySigned, signCheckpoint } from "../../journal/checkpoint.ts";
 import { openExport } from "../../journal/export.ts";
 import { exportJournal } from "../../journal/export-journal.ts";
-import { type JournalVerdict, verifyJournal, witnessOf } from "../../journal/verify-journal.ts";
+import {
+  brokenStart,
+  type JournalVerdict,
+  verifyJournal,
+  witnessOf,
+} from "../../journal/verify-journal.ts";
 import { openDatabase, secretsOf } from "../../server/parts.ts";
 import { readServerFile } from "../../server/server-file.ts";
 import { createAudit } from "../../store/audit.ts";
@@ -68,6 +73,9 @@ function deskAt(serverUrl: string, config: Config): AuditDesk {
       if (!word.ok) return verdictOf(word as ReturnType<typeof verdictAnswer>);
       const stored = ownerId === null ? await listedCheckpoints(mailer) : [];
       const { start, entries } = await openExport(exported(ownerId));
+      if (start && start.ownerId !== ownerId) {
+        return { ok: false, checked: 0, broken: brokenStart(start) };
+      }
       const kept = stored.filter(({ position }) => position >= (start?.position ?? 0));
       const states = [...kept, ...(checkpoint === null ? [] : [checkpoint])].map(witnessOf);
       const isWhole = ownerId === null;
