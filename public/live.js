@@ -207,12 +207,16 @@ function onVisibility() {
   refreshSoon();
 }
 
-document.addEventListener("pointerdown", () => {
-  isPressed = true;
+// Any other button opens a menu, and nobody is told when that closes.
+document.addEventListener("pointerdown", ({ button }) => {
+  isPressed = button === 0;
 });
 for (const type of ["pointerup", "pointercancel", "dragend"]) {
   document.addEventListener(type, release);
 }
+// A release that went to a list of the browser's own, or to another window.
+document.addEventListener("pointermove", ({ buttons }) => buttons === 0 && release());
+window.addEventListener("blur", release);
 document.addEventListener("visibilitychange", onVisibility);
 window.addEventListener("pagehide", disconnect);
 window.addEventListener("pageshow", (event) => event.persisted && onVisibility());
