@@ -182,3 +182,41 @@ test("an email that is being sent is never touched, however long it has been", a
   expect(await run(1, 1)).toMatchObject({ shredded: 0 });
   expect(await countOf("contents", [due.id])).toBe(1);
 });
+
+test("a long report keeps what it began with, and holds up neither retention nor an accept", async () => {
+  const owner = "reported";
+  const ids = await stored(40, 400, owner);
+  await cancelled(ids, owner);
+  await age(ids, 399);
+  await seal();
+  const report = await directSql(database);
+  const seen: unknown[] = [];
+  const fetch = async () => {
+    const rows = await report.query("fetch 10 from report");
+    seen.push(...rows);
+    return rows.length;
+  };
+  try {
+    await report.query("begin isolation level repeatable read read only");
+    await report.query(
+      `declare report cursor for
+         select e.id, j.action, c.message from mailer.emails e
+         join mailer.journal j on j.email_id = e.id
+         join mailer.contents c on c.email_id = e.id
+         where e.owner_id = '${owner}' order by j.id`,
+    );
+    expect(await fetch()).toBe(10);
+    const began = performance.now();
+    expect(await run(90, 365)).toEqual({ shredded: 40, dropped: 40 });
+    await stored(1, 0, owner);
+    // Each waits for a lock half a second at most, and would then say so.
+    expect(performance.now() - began).toBeLessThan(30_000);
+    expect(await countOf("emails", ids)).toBe(0);
+    while ((await fetch()) > 0);
+    // Accepted and cancelled, of each of them.
+    expect(seen.length).toBe(80);
+    await report.query("commit");
+  } finally {
+    await report.close();
+  }
+});
