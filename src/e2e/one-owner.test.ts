@@ -6,8 +6,8 @@ setDefaultTimeout(120_000);
 
 const path = "/api/v1/schedule-mail";
 /**
- * Another owner's POST, read and due email, each. A machine of its own keeps to 3 s; this is run
- * beside other tests, and what it is to find took 10 s.
+ * Another owner's POST, read and due email, each. A machine of its own keeps to half a second; this is
+ * run beside other tests, and what it is to find took 10 s.
  */
 const withinMs = 6_000;
 const email = { recipients: ["bob@example.com"], subject: "Hello", body: "A few words." };

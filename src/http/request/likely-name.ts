@@ -57,7 +57,7 @@ const comparedLengthMax = 40;
 export function likelyName(name: string, known: readonly string[]): string | null {
   if (name.length > comparedLengthMax) return null;
   const plain = plainName(name);
-  const alike = known.find((one) => plainName(one) === plain);
+  const alike = known.find((one) => plainOf(one) === plain);
   if (alike !== undefined) return alike;
   const meant = Object.hasOwn(synonyms, plain) ? synonyms[plain] : [];
   const synonym = meant?.find((one) => known.includes(one));
@@ -74,12 +74,32 @@ function plainName(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, "");
 }
 
+/** Of names that are known, which are few; a caller's are not kept. */
+const plainNames = new Map<string, string>();
+
+function plainOf(known: string): string {
+  let plain = plainNames.get(known);
+  if (plain === undefined) {
+    plain = plainName(known);
+    plainNames.set(known, plain);
+  }
+  return plain;
+}
+
 /** At most two letters wrong, and fewer than a third of them. */
 function nearest(plain: string, known: readonly string[]): string | null {
-  const distances = known.map((one) => ({ one, distance: editDistance(plain, plainName(one)) }));
-  const [best] = distances.sort((a, b) => a.distance - b.distance);
-  if (best === undefined || best.distance > 2 || best.distance * 3 >= plain.length) return null;
-  return best.one;
+  const most = Math.min(2, Math.ceil(plain.length / 3) - 1);
+  let best: { one: string; distance: number } | null = null;
+  for (const one of known) {
+    const other = plainOf(one);
+    // As many letters are wrong at least.
+    if (Math.abs(other.length - plain.length) > most) continue;
+    const distance = editDistance(plain, other);
+    if (distance <= most && distance < (best?.distance ?? Number.POSITIVE_INFINITY)) {
+      best = { one, distance };
+    }
+  }
+  return best?.one ?? null;
 }
 
 /** Optimal string alignment: a letter more, less or other, or two neighbours swapped, count one. */

@@ -6,6 +6,9 @@ import { pointerTo } from "./json-pointer.ts";
 import { textFaults } from "./json-text.ts";
 import { likelyHint } from "./likely-name.ts";
 
+/** Looking for the name that was meant takes time, and an answer shows no more faults than these. */
+const hintedMax = 100;
+
 /**
  * Reads each field of an object by itself, so that one at fault does not hide what is wrong with
  * the others, nor with them together: `fields` holds those that are valid. Unknown fields are
@@ -40,9 +43,10 @@ export function readFields<Shape extends Record<string, z.ZodType>>(
     const fresh = found.filter((fault) => !places.has(fault.pointer));
     faults.push(...(isNull ? fresh.map(withAdvice) : fresh));
   }
+  const known = Object.keys(schema.shape);
   for (const name of Object.keys(input)) {
     if (Object.hasOwn(schema.shape, name)) continue;
-    faults.push(unknownField(pointer, name, Object.keys(schema.shape)));
+    faults.push(unknownField(pointer, name, faults.length < hintedMax ? known : []));
   }
   return { fields: fields as Partial<z.output<z.ZodObject<Shape>>>, faults };
 }
