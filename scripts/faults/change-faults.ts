@@ -32,41 +32,49 @@ function contentOf(name: string, version: number): Content {
   return { subject: words, body: words, recipients: [`${place}-${name}@example.test`] };
 }
 
-const hold: Play = (world, { id }) => asked(world, "hold", world.load.hold(id));
+const hold: Play = (world, { id }) => asked(world, "hold", () => world.load.hold(id));
 
 const holdAndRelease: Play = async (world, { id }) => {
   if (!(await hold(world, { id, name: "" }))) return;
   await Bun.sleep(heldMs);
-  await asked(world, "release", world.load.release(id));
+  await asked(world, "release", () => world.load.release(id));
 };
 
 const patchTwice: Play = async (world, { id, name }) => {
-  await asked(world, "patch", world.load.patch(id, contentOf(name, 1)));
-  await asked(world, "patch", world.load.patch(id, contentOf(name, 2)));
+  await asked(world, "patch", () => world.load.patch(id, contentOf(name, 1)));
+  await asked(world, "patch", () => world.load.patch(id, contentOf(name, 2)));
 };
 
 const patchWhileHeld: Play = async (world, { id, name }) => {
-  if (!(await asked(world, "hold", world.load.hold(id)))) return;
-  await asked(world, "patch", world.load.patch(id, contentOf(name, 1)));
-  await asked(world, "release", world.load.release(id));
+  if (!(await asked(world, "hold", () => world.load.hold(id)))) return;
+  await asked(world, "patch", () => world.load.patch(id, contentOf(name, 1)));
+  await asked(world, "release", () => world.load.release(id));
 };
 
 /** Two people press the same button; one email more is what both asked for. */
 const replayTwice: Play = async (world, { id }) => {
   await until("it has failed", async () => (await stateOf(world, id)) === "failed", 20_000);
-  await Promise.all([1, 2].map(() => asked(world, "replay", world.load.replay(id))));
+  await Promise.all([1, 2].map(() => asked(world, "replay", () => world.load.replay(id))));
 };
 
 /** From before its time on, until it has been sent and its content may go. */
 const shred: Play = async (world, { id }) => {
-  await until("it is shredded", () => asked(world, "shred", world.load.shred(id)), 20_000);
+  await until("it is shredded", () => asked(world, "shred", () => world.load.shred(id)), 20_000);
 };
 
 const plays: Play[] = [hold, holdAndRelease, patchTwice, patchWhileHeld, replayTwice, shred];
 
+/** After a 503 a caller asks again, as its Retry-After says; the oracle knows that it may have happened. */
+const askedMax = 4;
+const askAgainMs = 1_000;
+
 /** Whether it was answered 200. */
-async function asked(world: World, kind: ChangeKind, answer: Promise<number>): Promise<boolean> {
-  const status = await answer;
+async function asked(world: World, kind: ChangeKind, ask: () => Promise<number>): Promise<boolean> {
+  let status = await ask();
+  for (let count = 1; status === 503 && count < askedMax; count += 1) {
+    await Bun.sleep(askAgainMs);
+    status = await ask();
+  }
   if (status !== 200 && status !== 409) world.miss(`a ${kind} was answered ${status}`);
   return status === 200;
 }
