@@ -102,7 +102,9 @@ test.each([
   for (const id of ids) await statusOf(product, id, ["cancelled", "sent"]);
   await Bun.sleep(Math.max(0, moment + 1_000 - Date.now()));
   expect(stack.sink.acceptances.length - before).toBe(count - cancelled);
-  if (isInTime) expect(conversations() - asked).toBeLessThanOrEqual(20);
+  // Each of them, if the look before their moment were not made. On a slow machine its answer comes
+  // after that moment, when a few of them have begun.
+  if (isInTime) expect(conversations() - asked).toBeLessThan(count / 3);
 });
 
 test.each([
