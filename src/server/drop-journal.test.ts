@@ -104,7 +104,7 @@ describe.each(drivers)("a journal on $driver that is shortened", ({ open }) => {
     });
   });
 
-  const limit = 11;
+  const limit = 19;
   test("is announced first: nothing goes before that entry is sealed, and each step leaves it sound", async () => {
     await journal.write(["ada", "bob", "once", "ada", "eve", "bob", "ada"]);
     const to = await journal.keep();
