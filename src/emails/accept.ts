@@ -4,7 +4,7 @@ import type { KeyRing } from "../crypto/key-ring.ts";
 import type { Reservation } from "../delivery/buffer.ts";
 import type { ClaimsInMemory } from "../delivery/claims-in-memory.ts";
 import type { EmailDraft } from "../email/email.ts";
-import { AppError } from "../errors.ts";
+import { AppError, isAppError } from "../errors.ts";
 import { composeMessage, estimateSizeBytes, messageIdFor } from "../mail/compose.ts";
 import type { Composed } from "../mail/compose-plain.ts";
 import type { Ticks } from "../queue/ticks.ts";
@@ -31,14 +31,31 @@ export interface AcceptRequest {
   idempotency: Omit<IdempotencyClaim, "response"> | null;
   /** Of the semaphore, taken for this request already. */
   heldBytes?: number;
-  /** JSON kept with the key and given back with a replayed answer. */
-  note?: unknown;
+  /** Of a batch. */
+  batch?: BatchRules;
+}
+
+export interface BatchRules {
+  /** JSON pointer of the draft at this place of `drafts`, for the faults found in composing it. */
+  pointerOf: (place: number) => string;
+  /**
+   * Only of a permissive batch: a draft that cannot be composed is left out instead of refusing
+   * the request, and this makes the answer's `note` from all that were. JSON, kept with the key and
+   * given back with a replayed answer.
+   */
+  noteOf?: (refused: RefusedDraft[]) => unknown;
+}
+
+export interface RefusedDraft {
+  /** In `drafts`. */
+  place: number;
+  error: AppError;
 }
 
 export interface AcceptAnswer {
   /** True when an earlier request with this key was answered already; nothing new is stored. */
   isReplay: boolean;
-  /** In the order of the drafts. */
+  /** In the order of the drafts, without those that a permissive batch left out. */
   emails: { id: string; scheduledAt: Date; createdAt: Date }[];
   note: unknown;
 }
@@ -77,7 +94,7 @@ export interface AcceptDeps {
 export function createAccept(deps: AcceptDeps): Accept {
   const running = new Set<string>();
   return {
-    preview: async (draft) => (await compose(deps, draft, deps.newId(), 0)).message,
+    preview: async (draft) => (await compose(deps, draft, deps.newId())).message,
     async accept(request) {
       if (!request.idempotency) return acceptOnce(deps, request);
       const name = requestName(request);
@@ -126,17 +143,44 @@ async function acceptOnce(deps: AcceptDeps, request: AcceptRequest): Promise<Acc
   }
 }
 
+type NotedRequest = AcceptRequest & { note: unknown };
+
+/** Stores those that could be composed; with none of them there is nothing to keep the key for. */
 async function store(deps: AcceptDeps, request: AcceptRequest): Promise<AcceptAnswer> {
-  const { ownerId, note } = request;
+  const { encrypted, refused } = await composeAll(deps, request);
+  const note = request.batch?.noteOf?.(refused);
+  if (encrypted.length === 0) return { isReplay: false, emails: [], note };
+  return await storeComposed(deps, { ...request, note }, encrypted);
+}
+
+async function composeAll(
+  deps: AcceptDeps,
+  { ownerId, drafts, batch }: AcceptRequest,
+): Promise<{ encrypted: EncryptedEmail[]; refused: RefusedDraft[] }> {
   const encrypted: EncryptedEmail[] = [];
-  for (const [index, draft] of request.drafts.entries()) {
+  const refused: RefusedDraft[] = [];
+  for (const [place, draft] of drafts.entries()) {
     // Composing rarely waits for anything: within a batch whoever else is here gets a turn.
-    if (index > 0) await new Promise((resolve) => setImmediate(resolve));
+    if (place > 0) await new Promise((resolve) => setImmediate(resolve));
     const id = deps.newId();
-    const composed = await compose(deps, draft, id, index);
-    collectAfter(composed.message.length);
-    encrypted.push(await encryptEmail({ id, ownerId, draft, composed, ...deps }));
+    try {
+      const composed = await compose(deps, draft, id, batch?.pointerOf(place));
+      collectAfter(composed.message.length);
+      encrypted.push(await encryptEmail({ id, ownerId, draft, composed, ...deps }));
+    } catch (error) {
+      if (!batch?.noteOf || !isAppError(error)) throw error;
+      refused.push({ place, error });
+    }
   }
+  return { encrypted, refused };
+}
+
+async function storeComposed(
+  deps: AcceptDeps,
+  request: NotedRequest,
+  encrypted: EncryptedEmail[],
+): Promise<AcceptAnswer> {
+  const { ownerId, note } = request;
   const emails = encrypted.map(({ email }) => email);
   const places = reservePlaces(deps, ownerId, emails);
   const asking = deps.claimsInMemory?.ask([...places.keys()]);
@@ -184,7 +228,7 @@ function passOn(
   }
 }
 
-async function schedule(deps: AcceptDeps, request: AcceptRequest, emails: NewEmail[]) {
+async function schedule(deps: AcceptDeps, request: NotedRequest, emails: NewEmail[]) {
   const { ownerId, idempotency, note } = request;
   await deps.failPoints?.("insert.before");
   const answer = await deps.emails.schedule({
@@ -263,18 +307,33 @@ function quotaExceeded(
   });
 }
 
+/** Throws `payload_too_large` or `invalid_content`; with a pointer its one fault names the draft. */
 async function compose(
   deps: AcceptDeps,
   draft: EmailDraft,
   id: string,
-  index: number,
+  pointer?: string,
 ): Promise<Composed> {
-  const composed = await composeMessage(draft, { messageId: messageIdFor(id, draft.from) });
-  const { message } = composed;
-  if (message.length <= deps.messageBytesMax) return composed;
+  try {
+    const composed = await composeMessage(draft, { messageId: messageIdFor(id, draft.from) });
+    assertNotTooLarge(composed, deps.messageBytesMax);
+    return composed;
+  } catch (error) {
+    if (pointer === undefined || !isAppError(error)) throw error;
+    const { code, publicDetail } = error;
+    throw new AppError(code, {
+      publicDetail,
+      cause: error,
+      faults: [{ pointer, detail: publicDetail }],
+    });
+  }
+}
+
+function assertNotTooLarge({ message }: Composed, bytesMax: number): void {
+  if (message.length <= bytesMax) return;
   throw new AppError("payload_too_large", {
     publicDetail:
-      `The composed message of email ${index} is ${message.length} bytes; ` +
-      `at most ${deps.messageBytesMax} are accepted (MAX_MESSAGE_MB).`,
+      `The composed message is ${message.length} bytes; ` +
+      `at most ${bytesMax} are accepted (MAX_MESSAGE_MB).`,
   });
 }

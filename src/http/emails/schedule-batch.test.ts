@@ -81,6 +81,63 @@ describe("201", () => {
   });
 });
 
+describe("an email that is too large once it is composed", () => {
+  const large = mailBody({ body: "x".repeat(40_000) });
+  let small: TestApi;
+  beforeAll(async () => {
+    small = await startTestApi({}, { messageBytesMax: 30_000 });
+  });
+  afterAll(() => small?.close());
+  const batch = (body: unknown, key: string) =>
+    small.request<Entry[]>("POST", path, { body, headers: { "idempotency-key": key } });
+  async function countSmall() {
+    return (await small.request("GET", "/api/v1/scheduled-emails?limit=1")).json.page?.total;
+  }
+
+  test("permissive: it is the refusal of its index, and the others are stored", async () => {
+    const before = Number(await countSmall());
+    const body = { emails: [mailBody(), faulty, large, mailBody()], mode: "permissive" };
+    const answer = await batch(body, "large");
+    expect(answer.status).toBe(201);
+    expect(answer.json.data).toMatchObject([
+      { index: 0, id: expect.any(String) },
+      { index: 1, error: { code: "invalid_content", errors: [{ pointer: "/emails/1/subject" }] } },
+      {
+        index: 2,
+        error: {
+          code: "payload_too_large",
+          detail: expect.stringContaining("MAX_MESSAGE_MB"),
+          errors: [{ pointer: "/emails/2", detail: expect.stringContaining("at most 30000") }],
+        },
+      },
+      { index: 3, id: expect.any(String) },
+    ]);
+    expect(await countSmall()).toBe(before + 2);
+    const again = await batch(body, "large");
+    expect(again.json).toEqual(answer.json);
+    expect(again.headers.get("idempotent-replayed")).toBe("true");
+  });
+
+  test("permissive with nothing else is 201, and nothing is stored", async () => {
+    const before = await countSmall();
+    const answer = await batch({ emails: [large, large], mode: "permissive" }, "none");
+    expect(answer.status).toBe(201);
+    expect(answer.json.data).toMatchObject([
+      { index: 0, error: { code: "payload_too_large" } },
+      { index: 1, error: { errors: [{ pointer: "/emails/1" }] } },
+    ]);
+    expect(await countSmall()).toBe(before);
+  });
+
+  test("strict: 413 that names it, and nothing is stored", async () => {
+    const before = await countSmall();
+    const answer = await batch({ emails: [mailBody(), large] }, "strict");
+    expect(answer).toMatchObject({ status: 413, json: { code: "payload_too_large" } });
+    expect(answer.json.errors?.map(({ pointer }) => pointer)).toEqual(["/emails/1"]);
+    expect(await countSmall()).toBe(before);
+  });
+});
+
 describe("422", () => {
   test("strict: one at fault, and nothing is stored; pointers lead into the list", async () => {
     const before = await countEmails();

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { EmailDraft } from "../../email/email.ts";
+import type { BatchRules } from "../../emails/accept.ts";
 import { AppError, type FieldFault, isAppError } from "../../errors.ts";
 import { answer } from "../answer.ts";
 import { type ApiContext, heldBytesOf, principalOf } from "../api-env.ts";
@@ -28,8 +29,14 @@ interface Refusal {
 }
 
 interface Batch {
-  drafts: EmailDraft[];
-  refusals: Refusal[];
+  /** What is fit, by its place in the list of the body. */
+  fit: { index: number; draft: EmailDraft }[];
+  refused: RefusedEmail[];
+}
+
+interface RefusedEmail {
+  index: number;
+  error: AppError;
 }
 
 /** POST /api/v1/schedule-mail/batch: all or nothing, or, permissive, what is fit. */
@@ -42,19 +49,41 @@ export function createScheduleBatch(deps: AppDeps) {
       readBatch(deps, bodies, isPermissive, now),
     );
     // Nothing would be stored, so there is nothing to keep the key for either.
-    if (batch.drafts.length === 0) return answer(c, batch.refusals, { status: 201 });
+    if (batch.fit.length === 0) return answer(c, refusalsOf(batch.refused), { status: 201 });
     const accepted = await deps.accept.accept({
       ownerId: principalOf(c).ownerId,
       origin: deps.peerAddress?.(c) ?? null,
       heldBytes: heldBytesOf(c),
-      drafts: batch.drafts,
+      drafts: batch.fit.map(({ draft }) => draft),
       idempotency,
-      note: batch.refusals,
+      batch: rulesOf(batch, isPermissive),
     });
     if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
     const ids = accepted.emails.map(({ id }) => id);
-    return answer(c, inOrder(ids, accepted.note as Refusal[]), { status: 201 });
+    return answer(c, inOrder(ids, (accepted.note ?? []) as Refusal[]), { status: 201 });
   };
+}
+
+/** Some refusals are known only when the message is composed. */
+function rulesOf({ fit, refused }: Batch, isPermissive: boolean): BatchRules {
+  const indexOf = (place: number) => fit[place]?.index ?? place;
+  const pointerOf = (place: number) => `/emails/${indexOf(place)}`;
+  if (!isPermissive) return { pointerOf };
+  return {
+    pointerOf,
+    noteOf: (late) =>
+      refusalsOf([
+        ...refused,
+        ...late.map(({ place, error }) => ({ index: indexOf(place), error })),
+      ]),
+  };
+}
+
+function refusalsOf(refused: RefusedEmail[]): Refusal[] {
+  return refused.map(({ index, error }) => ({
+    index,
+    error: { code: error.code, detail: error.publicDetail, errors: error.faults },
+  }));
 }
 
 function readEnvelope(body: unknown): { bodies: unknown[]; isPermissive: boolean } {
@@ -77,27 +106,22 @@ function readBatch(
   isPermissive: boolean,
   now: Date,
 ): { value: Batch; isAtFault: boolean } | { error: unknown } {
-  const drafts: EmailDraft[] = [];
-  const refused: { index: number; error: AppError }[] = [];
+  const batch: Batch = { fit: [], refused: [] };
   const { config } = deps;
   const regions = deps.knownRegions?.() ?? [];
   for (const [index, body] of bodies.entries()) {
     try {
       const pointer = `/emails/${index}`;
       assertOne(body, pointer);
-      drafts.push(toDraft(body, { config, now, regions, pointer }));
+      batch.fit.push({ index, draft: toDraft(body, { config, now, regions, pointer }) });
     } catch (error) {
       if (!isAppError(error)) return { error };
-      refused.push({ index, error });
+      batch.refused.push({ index, error });
     }
   }
-  const [first] = refused;
-  if (first && !isPermissive) return { error: together(first.error, refused) };
-  const refusals = refused.map(({ index, error }) => ({
-    index,
-    error: { code: error.code, detail: error.publicDetail, errors: error.faults },
-  }));
-  return { value: { drafts, refusals }, isAtFault: refusals.length > 0 };
+  const [first] = batch.refused;
+  if (first && !isPermissive) return { error: together(first.error, batch.refused) };
+  return { value: batch, isAtFault: batch.refused.length > 0 };
 }
 
 /** Each place of the answer is one email. */
@@ -108,7 +132,7 @@ function assertOne(body: unknown, pointer: string): void {
 }
 
 /** The code they share; `invalid_content` when they differ. */
-function together(first: AppError, refused: { error: AppError }[]): AppError {
+function together(first: AppError, refused: RefusedEmail[]): AppError {
   const faults = refused.flatMap(({ error }) => error.faults);
   const areAlike = refused.every(({ error }) => error.code === first.code);
   if (!areAlike || first.code === "invalid_content") return invalidContent(faults);

@@ -198,6 +198,28 @@ describe("POST /emails/batch", () => {
     expect((await post("/emails/batch", batch, headers)).json).toEqual(permissive.json);
   });
 
+  test("an email that is too large once it is composed is refused by its place", async () => {
+    const small = await startTestApi({}, { messageBytesMax: 30_000 });
+    try {
+      const large = { ...hello, text: "x".repeat(40_000) };
+      const body = [hello, large, { ...hello, to: "bob" }, hello];
+      const headers = { "x-batch-validation": "permissive" };
+      const permissive = await small.request("POST", "/emails/batch", { body, headers });
+      expect(JSON.parse(permissive.text)).toEqual({
+        data: [{ id: expect.any(String) }, { id: expect.any(String) }],
+        errors: [
+          { index: 1, message: expect.stringContaining("Invalid `1` field: The composed message") },
+          { index: 2, message: expect.stringContaining("Invalid `2.to.0` field") },
+        ],
+      });
+      const strict = await small.request("POST", "/emails/batch", { body: [hello, large] });
+      expect(strict.status).toBe(413);
+      expect(JSON.parse(strict.text).message).toContain("Invalid `1` field");
+    } finally {
+      await small.close();
+    }
+  });
+
   test.each([[{}], [[]], [Array(101).fill(hello)]])("422 for no list of 1 to 100", async (body) => {
     expect((await post("/emails/batch", body)).status).toBe(422);
   });

@@ -1,6 +1,6 @@
 import type { EmailDraft } from "../../email/email.ts";
 import { quoteInput } from "../../email/quote-input.ts";
-import type { AcceptAnswer } from "../../emails/accept.ts";
+import type { AcceptAnswer, AcceptRequest, BatchRules } from "../../emails/accept.ts";
 import { type AppError, isAppError } from "../../errors.ts";
 import { type ApiContext, heldBytesOf, principalOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
@@ -25,13 +25,14 @@ export function createResendSend(deps: AppDeps) {
         return { error };
       }
     });
-    const accepted = await accept(c, deps, drafts, idempotency, null);
+    const accepted = await accept(c, deps, { drafts, idempotency });
     return c.json(acceptedJson(accepted)[0] ?? {});
   };
 }
 
 interface Batch {
-  drafts: EmailDraft[];
+  /** What is fit, by its place in the list of the body. */
+  fit: { index: number; draft: EmailDraft }[];
   errors: { index: number; message: string }[];
 }
 
@@ -46,12 +47,32 @@ export function createResendBatch(deps: AppDeps) {
     const batch = await readAtItsTime(c, deps, idempotency, (now) =>
       readBatch(deps, emails, isPermissive, now),
     );
-    if (batch.drafts.length === 0) return c.json({ data: [], errors: batch.errors });
-    const accepted = await accept(c, deps, batch.drafts, idempotency, batch.errors);
+    if (batch.fit.length === 0) return c.json({ data: [], errors: batch.errors });
+    const accepted = await accept(c, deps, {
+      drafts: batch.fit.map(({ draft }) => draft),
+      idempotency,
+      batch: rulesOf(batch, isPermissive),
+    });
     return c.json({
       data: acceptedJson(accepted),
       ...(isPermissive ? { errors: accepted.note ?? [] } : {}),
     });
+  };
+}
+
+/** Some refusals are known only when the message is composed. */
+function rulesOf({ fit, errors }: Batch, isPermissive: boolean): BatchRules {
+  const indexOf = (place: number) => fit[place]?.index ?? place;
+  const pointerOf = (place: number) => `/${indexOf(place)}`;
+  if (!isPermissive) return { pointerOf };
+  return {
+    pointerOf,
+    noteOf: (refused) => {
+      const late = refused.map(({ place, error }) => {
+        return { index: indexOf(place), message: wordsOf(error) };
+      });
+      return [...errors, ...late].toSorted((one, other) => one.index - other.index);
+    },
   };
 }
 
@@ -78,10 +99,11 @@ function readList(body: unknown): unknown[] {
 }
 
 function readBatch(deps: AppDeps, emails: unknown[], isPermissive: boolean, now: Date) {
-  const batch: Batch = { drafts: [], errors: [] };
+  const batch: Batch = { fit: [], errors: [] };
   for (const [index, email] of emails.entries()) {
     try {
-      batch.drafts.push(resendDraft(email, { ...contextOf(deps, now), pointer: `/${index}` }));
+      const context = { ...contextOf(deps, now), pointer: `/${index}` };
+      batch.fit.push({ index, draft: resendDraft(email, context) });
     } catch (error) {
       if (!isAppError(error) || !isPermissive) return { error };
       batch.errors.push({ index, message: wordsOf(error) });
@@ -101,17 +123,13 @@ function contextOf({ config, knownRegions }: AppDeps, now: Date) {
 async function accept(
   c: ApiContext,
   deps: AppDeps,
-  drafts: EmailDraft[],
-  idempotency: Idempotency | null,
-  errors: Batch["errors"] | null,
+  request: Pick<AcceptRequest, "drafts" | "idempotency" | "batch">,
 ): Promise<AcceptAnswer> {
   const accepted = await deps.accept.accept({
     ownerId: principalOf(c).ownerId,
     origin: deps.peerAddress?.(c) ?? null,
     heldBytes: heldBytesOf(c),
-    drafts,
-    idempotency,
-    note: errors,
+    ...request,
   });
   if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
   return accepted;

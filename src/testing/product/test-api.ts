@@ -35,7 +35,7 @@ import { freshDatabase } from "../servers/fresh-database.ts";
 import { createDelivery, type Delivery } from "./delivery.ts";
 
 const jwt = { secret: "the secret of the tests", audience: "authenticated", issuer: null };
-const messageBytesMax = 36_700_160;
+const messageBytesMaxDefault = 36_700_160;
 
 export interface ApiRequest {
   /** Sent as JSON; a string is sent as it is. */
@@ -89,10 +89,16 @@ export function mailBody(fields: Record<string, unknown> = {}) {
   return { recipients: ["bob@example.com"], subject: "Hello", body: "A few words.", ...fields };
 }
 
-/** With `transport` emails really go there, whatever `deliver` says is replied. */
+export interface TestApiOptions {
+  /** Emails really go there, whatever `deliver` says is replied. */
+  transport?: Transport;
+  quota?: Quota;
+  messageBytesMax?: number;
+}
+
 export async function startTestApi(
   overrides: Partial<AppDeps> = {},
-  { transport, quota }: { transport?: Transport; quota?: Quota } = {},
+  { transport, ...limits }: TestApiOptions = {},
 ): Promise<TestApi> {
   const { url } = await freshDatabase();
   const database = createPostgresDatabase({ url });
@@ -101,7 +107,7 @@ export async function startTestApi(
     transport: transport ?? scriptedTransport(script),
   });
   const lines: Record<string, unknown>[] = [];
-  const deps = { ...apiDeps(database, delivery, lines, quota), ...overrides };
+  const deps = { ...apiDeps(database, delivery, lines, limits), ...overrides };
   const app = createApp(deps);
 
   const request: TestApi["request"] = async (method, path, given = {}, env = {}) => {
@@ -147,7 +153,7 @@ function apiDeps(
   database: Database,
   delivery: Delivery,
   lines: Record<string, unknown>[],
-  quota?: Quota,
+  { quota, messageBytesMax = messageBytesMaxDefault }: Omit<TestApiOptions, "transport">,
 ): AppDeps {
   const { keyRing, ticks, semaphore } = delivery.deps;
   const emails = createEmails(database);
