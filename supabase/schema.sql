@@ -1658,7 +1658,8 @@ grant execute on function mailer.change_refusal(mailer.emails, boolean) to maile
 -- change_webhook: args { id, change: { url?, description?, events?, tags?, enabled?, secret? },
 -- origin | null };
 -- answer { kind: "changed", webhook } | { kind: "not_found" }.
--- Guarantees: a new secret (ciphertext) leaves the former one to sign beside it for 24 hours. One
+-- Guarantees: one for everybody's events is changed by an admin alone, and disabled by its owner as
+-- well; a new secret (ciphertext) leaves the former one to sign beside it for 24 hours. One
 -- that is enabled again hears of what is sealed from then on, and starts without failures.
 create or replace function mailer.change_webhook(args text) returns text
 language plpgsql set search_path = ''
@@ -1671,7 +1672,9 @@ declare
   v_is_revived boolean;
 begin
   select * into v_webhook from mailer.webhooks w where w.id = (v_args ->> 'id')::uuid for update;
-  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id) then
+  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id)
+    or (v_webhook.is_global and mailer.claim_role() <> 'admin'
+      and v_change <> '{"enabled":false}') then
     return '{"kind":"not_found"}';
   end if;
   v_is_revived := not v_webhook.enabled and coalesce((v_change ->> 'enabled')::boolean, false);
@@ -4346,7 +4349,8 @@ declare
   v_delivery mailer.webhook_deliveries;
 begin
   select * into v_webhook from mailer.webhooks w where w.id = (v_args ->> 'webhook_id')::uuid;
-  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id) then
+  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id)
+    or (v_webhook.is_global and mailer.claim_role() <> 'admin') then
     return 'null';
   end if;
   insert into mailer.webhook_deliveries (id, webhook_id, owner_id, type, outcome, tries,
@@ -6412,7 +6416,8 @@ declare
   v_count integer;
 begin
   select * into v_webhook from mailer.webhooks w where w.id = (v_args ->> 'webhook_id')::uuid;
-  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id) then
+  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id)
+    or (v_webhook.is_global and mailer.claim_role() <> 'admin') then
     return '{"kind":"not_found"}';
   end if;
   insert into mailer.webhook_deliveries as d (id, webhook_id, owner_id, position, type, email_id,
@@ -8129,7 +8134,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"66c64236494dc1f1"}';
+return '{"version":"20261130000001","digest":"3773b8bec22a4c63"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

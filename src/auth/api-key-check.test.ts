@@ -114,7 +114,7 @@ describe("an API key", () => {
 });
 
 describe("what may be done", () => {
-  const rights: Right[] = ["any", "send", "read", "keys", "admin"];
+  const rights: Right[] = ["any", "send", "read", "send_and_read", "keys", "admin"];
   const mayDo = (isAdmin: boolean, list: Scope[] | null) =>
     rights.filter((right) => {
       const key = list && { id: "k", scopes: list, expiresAt: null };
@@ -127,7 +127,7 @@ describe("what may be done", () => {
     [["read"], ["any", "read"]],
     [
       ["send", "read"],
-      ["any", "send", "read"],
+      ["any", "send", "read", "send_and_read"],
     ],
   ])("with a key of %j: %j, and never making keys", (list, allowed) => {
     expect(mayDo(false, list)).toEqual(allowed);
@@ -136,7 +136,7 @@ describe("what may be done", () => {
   test("with an admin's key or token: everything; with a user's token: all but admin", () => {
     expect(mayDo(true, ["admin"])).toEqual(rights);
     expect(mayDo(true, null)).toEqual(rights);
-    expect(mayDo(false, null)).toEqual(["any", "send", "read", "keys"]);
+    expect(mayDo(false, null)).toEqual(["any", "send", "read", "send_and_read", "keys"]);
   });
 });
 

@@ -31,10 +31,11 @@ export function isOwnerId(sub: unknown): sub is string {
 }
 
 /**
- * What a route needs of whoever asks. `any`: no scope in particular. `keys`: to make and revoke API keys, which a person may and
+ * What a route needs of whoever asks. `any`: no scope in particular. `send_and_read`: what acts and tells
+ * of what there is, or says where it is told. `keys`: to make and revoke API keys, which a person may and
  * a key may not, lest a stolen one outlives its revocation; an admin's may.
  */
-export type Right = "any" | "send" | "read" | "keys" | "admin";
+export type Right = "any" | "send" | "read" | "send_and_read" | "keys" | "admin";
 
 /** The scope that is missing for it; null: may be done. A token of a user has all but `admin`. */
 export function missingScope({ isAdmin, key }: Principal, right: Right): Scope | null {
@@ -42,5 +43,6 @@ export function missingScope({ isAdmin, key }: Principal, right: Right): Scope |
   if (right === "admin") return "admin";
   if (key === undefined) return null;
   if (right === "keys") return "admin";
-  return key.scopes.includes(right) ? null : right;
+  const needed = right === "send_and_read" ? (["send", "read"] as const) : [right];
+  return needed.find((scope) => !key.scopes.includes(scope)) ?? null;
 }

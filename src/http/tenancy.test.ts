@@ -123,23 +123,23 @@ const rows: Record<string, Row> = {
   "POST /emails/:id/cancel": { needs: "send", of: "pending", own: 200 },
   "GET /domains": { needs: "read", own: 200 },
   "POST /api/v1/webhooks": {
-    needs: "send",
+    needs: "send_and_read",
     body: () => ({ url: "https://example.com/hook" }),
     own: 201,
   },
   "GET /api/v1/webhooks": { needs: "read", own: 200, isOverview: true },
   "GET /api/v1/webhooks/:id": { needs: "read", of: "webhook", own: 200 },
   "PATCH /api/v1/webhooks/:id": {
-    needs: "send",
+    needs: "send_and_read",
     of: "webhook",
     body: () => ({ description: "changed" }),
     own: 200,
   },
   "DELETE /api/v1/webhooks/:id": { needs: "send", of: "webhook", own: 200 },
-  "POST /api/v1/webhooks/:id/rotate-secret": { needs: "send", of: "webhook", own: 200 },
-  "POST /api/v1/webhooks/:id/test": { needs: "send", of: "webhook", own: 200 },
+  "POST /api/v1/webhooks/:id/rotate-secret": { needs: "send_and_read", of: "webhook", own: 200 },
+  "POST /api/v1/webhooks/:id/test": { needs: "send_and_read", of: "webhook", own: 200 },
   "POST /api/v1/webhooks/:id/replay": {
-    needs: "send",
+    needs: "send_and_read",
     of: "webhook",
     body: () => ({ from: "2026-01-01T00:00:00Z" }),
     own: 202,
@@ -147,7 +147,7 @@ const rows: Record<string, Row> = {
   "GET /api/v1/webhooks/:id/deliveries": { needs: "read", of: "webhook", own: 200 },
   // Nothing was delivered here; deliverer.test.ts replays what was.
   "POST /api/v1/webhooks/:id/deliveries/:delivery/replay": {
-    needs: "send",
+    needs: "send_and_read",
     of: "webhook",
     own: 404,
   },
@@ -325,7 +325,7 @@ describe.each(Object.entries(walls))("what is ada's is hers alone %s", (_, { dow
         const refused = isResendPath(path) ? 401 : 403;
         expect([name, status === refused]).toEqual([
           name,
-          needs !== "any" && !scopes.includes(needs),
+          needs !== "any" && !needs.split("_and_").every((scope) => scopes.includes(scope)),
         ]);
       }
     },

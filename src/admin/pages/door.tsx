@@ -43,7 +43,10 @@ export interface Door {
   enter(c: Context): Promise<Visit | Response>;
   /** For a part that a page fetches by itself, with the scope `read`. */
   slip(c: Context): Promise<Visit | Response>;
-  /** For a form of our own pages. `right` defaults to `send`; null: no email is touched. */
+  /**
+   * For a form of our own pages. `right` defaults to `send_and_read`, as the answer is a page, with its
+   * faults beside what there is; null: no email is touched.
+   */
   act(c: Context, right?: Right | null): Promise<Visit | Response>;
 }
 
@@ -103,7 +106,7 @@ export function createDoor(deps: DoorDeps): Door {
       const principal = await recognise(c, "read");
       return principal instanceof Response ? principal : visitOf(c, principal, {});
     },
-    async act(c, right = "send") {
+    async act(c, right = "send_and_read") {
       const principal = await recognise(c, right);
       if (principal instanceof Response) return principal;
       if (!visitors.isOwnChange(c)) return await sendForeign(c, visitOf(c, principal, {}));

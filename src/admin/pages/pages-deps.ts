@@ -61,11 +61,7 @@ export interface PagesDeps extends OpenEmailDeps {
   /** A body of POST /webhooks, judged; throws when it does not fit. The secret is shown once. */
   makeWebhook: (body: unknown, by: By) => Promise<{ webhook: StoredWebhook; secret: string }>;
   /** A body of PATCH /webhooks/{id}, judged and done; throws when it does not fit. */
-  changeWebhook: (
-    webhook: StoredWebhook,
-    body: unknown,
-    by: Pick<By, "claims" | "origin">,
-  ) => Promise<StoredWebhook>;
+  changeWebhook: (webhook: StoredWebhook, body: unknown, by: By) => Promise<StoredWebhook>;
   /** Every variable, without its secret. */
   settings: () => readonly ShownSetting[];
   accept: Accept;

@@ -59,7 +59,8 @@ export function eventRoutes(deps: AppDeps, v1: string): Route[] {
 /** Where events are delivered to. */
 export function webhookRoutes(deps: AppDeps, v1: string): Route[] {
   const read = { method: "GET", auth: "bearer", needs: "read", query: [] } as const;
-  const act = { method: "POST", auth: "bearer", needs: "send", query: [] } as const;
+  // What an endpoint is told, its owner may read: a key that only sends must not open a way around.
+  const act = { method: "POST", auth: "bearer", needs: "send_and_read", query: [] } as const;
   const all = `${v1}/webhooks`;
   const one = `${all}/:id`;
   const page = [...pageParameters, "owner"];
@@ -74,7 +75,7 @@ export function webhookRoutes(deps: AppDeps, v1: string): Route[] {
       body: webhookChangeSchema,
       run: createPatchWebhook(deps),
     },
-    { ...act, method: "DELETE", path: one, run: createDeleteWebhook(deps) },
+    { ...act, method: "DELETE", path: one, needs: "send", run: createDeleteWebhook(deps) },
     {
       ...act,
       path: `${one}/rotate-secret`,

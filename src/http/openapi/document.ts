@@ -140,6 +140,9 @@ function needsWords({ auth, needs }: DescribedRoute): string {
   if (needs === "any") return "\n\nAn API key needs no particular scope.";
   if (needs === "admin") return "\n\nFor admins.";
   if (needs === "keys") return "\n\nNeeds a token, or an API key with the scope `admin`.";
+  if (needs === "send_and_read") {
+    return "\n\nAn API key needs the scopes `send` and `read`.";
+  }
   return `\n\nAn API key needs the scope \`${needs}\`.`;
 }
 
@@ -147,6 +150,7 @@ function securityOf({ auth, needs }: DescribedRoute): JsonSchema[] {
   if (auth === "none") return [];
   if (auth === "metrics") return [{ bearer: ["admin"] }, { metricsToken: [] }];
   if (needs === "any") return [{ bearer: [] }];
+  if (needs === "send_and_read") return [{ bearer: ["send", "read"] }];
   return [{ bearer: [needs === "keys" ? "admin" : (needs ?? "read")] }];
 }
 

@@ -21,7 +21,7 @@ import { readJson, readOptionalJson } from "../request/read-json.ts";
 import { invalidContent } from "../request/to-draft.ts";
 import { webhookReplaySchema, webhookTestSchema } from "../request/webhook-fields.ts";
 import { deliveryAnswer } from "./webhook-answer.ts";
-import { known, systemFaults, webhookIdOf } from "./webhooks.ts";
+import { directedWebhook, known, systemFaults, webhookIdOf } from "./webhooks.ts";
 
 export const deliveryParameters = ["outcome", "limit", "offset", "cursor"];
 const outcomes: readonly DeliveryOutcome[] = ["pending", "delivered", "failed"];
@@ -55,17 +55,16 @@ export function createListDeliveries({ webhooks, endpoints }: AppDeps) {
 /** POST /api/v1/webhooks/{id}/test: one signed event now, and what became of it. */
 export function createTestWebhook(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
-    const id = webhookIdOf(c);
+    const webhook = await directedWebhook(c, deps);
     const { fields, faults } = readFields(await readOptionalJson(c, deps), webhookTestSchema);
     if (faults.length > 0) throw invalidContent(faults);
-    const webhook = known(await deps.webhooks.get(id, claimsOf(c)));
     const unheard = systemFaults([fields.type ?? testType], webhook.isGlobal, () => "/type");
     if (unheard.length > 0) throw invalidContent(unheard);
     // The receiver has 15 s.
     c.env.server?.timeout(c.req.raw, 0);
     liftCallBudget();
     const { type = testType } = fields;
-    const delivery = known(await deps.endpoints.test(id, type, claimsOf(c)));
+    const delivery = known(await deps.endpoints.test(webhook.id, type, claimsOf(c)));
     return answer(c, deliveryAnswer(delivery, deps.endpoints.openAnswer(delivery, webhook)));
   };
 }
@@ -73,7 +72,7 @@ export function createTestWebhook(deps: AppDeps) {
 /** POST /api/v1/webhooks/{id}/deliveries/{delivery}/replay: again, under its id. */
 export function createReplayDelivery(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
-    const id = webhookIdOf(c);
+    const { id } = await directedWebhook(c, deps);
     const deliveryId = pathText(c, "delivery");
     if (deliveryId === null) throw noSuchDelivery();
     const origin = deps.peerAddress?.(c) ?? null;
@@ -98,7 +97,7 @@ function noSuchDelivery(): AppError {
 /** POST /api/v1/webhooks/{id}/replay: all that happened in a time and that it asks for, again. */
 export function createReplayWebhook(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
-    const id = webhookIdOf(c);
+    const { id } = await directedWebhook(c, deps);
     const { fields, faults } = readFields(await readJson(c, deps), webhookReplaySchema);
     const { from, to = null, rate_per_minute: ratePerMinute = null, dry_run: isDryRun } = fields;
     const isMissing = faults.length === 0 && !from;

@@ -81,6 +81,53 @@ describe("403 and 404", () => {
   });
 });
 
+/** Each makes a webhook send something, or says where to. */
+const directing: [method: string, more: string, body: object][] = [
+  ["PATCH", "", { url: "https://elsewhere.example/" }],
+  ["PATCH", "", { enabled: true }],
+  ["POST", "/rotate-secret", {}],
+  ["POST", "/test", {}],
+  ["POST", "/replay", { from: "2020-01-01T00:00:00Z" }],
+  ["POST", "/deliveries/msg_1/replay", {}],
+];
+
+describe("403 to direct the events of a webhook", () => {
+  test("of everybody, for its owner who is no admin, who may disable and delete it", async () => {
+    const { id } = (await post({ url: hook(), all_owners: true }, admin)).json.data;
+    const as = { as: "root" };
+    const seen = stage.seen.length;
+    for (const [method, more, body] of directing) {
+      const answered = await stage.api.request(method, `${path}/${id}${more}`, { body, ...as });
+      expect([more, answered.status]).toEqual([more, 403]);
+      expect(answered.text).toContain("Only an admin may change a webhook");
+    }
+    // Whatever the program asks: the database looks as well.
+    const { webhooks } = stage.api.deps;
+    const user = { role: "user", sub: "root" } as const;
+    const change = { url: "https://elsewhere.example/" };
+    expect(await webhooks.change(String(id), change, user, null)).toBeNull();
+    expect(stage.seen).toHaveLength(seen);
+    const off = { body: { enabled: false }, ...as };
+    const disabled = await stage.api.request("PATCH", `${path}/${id}`, off);
+    expect(disabled).toMatchObject({ status: 200, json: { data: { enabled: false } } });
+    expect((await stage.api.request("DELETE", `${path}/${id}`, as)).status).toBe(200);
+  });
+
+  test("for a key that may send and not read", async () => {
+    const { id } = (await post({ url: hook() })).json.data;
+    const made = await stage.api.request<{ key: string }>("POST", "/api/v1/api-keys", {
+      body: { name: "sends", scopes: ["send"] },
+    });
+    const headers = { authorization: `Bearer ${made.json.data.key}` };
+    for (const [method, more, body] of directing) {
+      const answered = await stage.api.request(method, `${path}/${id}${more}`, { body, headers });
+      expect([more, answered.status]).toEqual([more, 403]);
+      expect(answered.json).toMatchObject({ code: "forbidden" });
+      expect(answered.text).not.toContain(hook());
+    }
+  });
+});
+
 test("404: a name in the path that no database could hold", async () => {
   const { id } = (await post({ url: hook() })).json.data;
   for (const name of ["%00", "a%00b", "x".repeat(300), "nope"]) {

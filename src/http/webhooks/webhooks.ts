@@ -1,4 +1,5 @@
-import { missingScope, type Principal } from "../../auth/principal.ts";
+import type { Principal } from "../../auth/principal.ts";
+import { assertMayDirect } from "../../auth/webhook-rights.ts";
 import { AppError, type FieldFault } from "../../errors.ts";
 import type { Claims } from "../../store/database.ts";
 import type { StoredWebhook } from "../../store/webhooks.ts";
@@ -26,7 +27,6 @@ export function createCreateWebhook(deps: AppDeps) {
   const once = createKeptRequest(deps, path);
   return async (c: ApiContext): Promise<Response> => {
     const body = await readJson(c, deps);
-    assertMayRead(principalOf(c));
     return answer(c, await once(c, body, () => create(c, deps, body)), { status: 201 });
   };
 }
@@ -51,16 +51,11 @@ export async function makeWebhook(
   body: unknown,
   { principal, claims, origin }: WebhookMaker,
 ): Promise<{ webhook: StoredWebhook; secret: string }> {
-  assertMayRead(principal);
   const { fields, faults } = readFields(body, webhookSchema);
   const { all_owners: isGlobal = false, events = ["email.*"], url } = fields;
   faults.push(...(await urlFaults(deps, url)), ...systemFaults(events, isGlobal));
   if (faults.length > 0) throw invalidContent(faults);
-  if (isGlobal && !principal.isAdmin) {
-    throw new AppError("forbidden", {
-      publicDetail: "Only an admin may make a webhook for everybody's events.",
-    });
-  }
+  assertMayDirect(principal, { isGlobal }, "make");
   const { description = null, tags = [], secret = null } = fields;
   const wanted = { url: url ?? "", description, events, tags, isGlobal, origin, secret };
   const made = await deps.endpoints.create(wanted, claims);
@@ -102,9 +97,10 @@ export function createGetWebhook({ webhooks }: AppDeps) {
 /** PATCH /api/v1/webhooks/{id}: for what is begun from now on. */
 export function createPatchWebhook(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
+    const principal = principalOf(c);
     const webhook = known(await deps.webhooks.get(webhookIdOf(c), claimsOf(c)));
     const body = await readJson(c, deps);
-    const caller = { claims: claimsOf(c), origin: deps.peerAddress?.(c) ?? null };
+    const caller = { principal, claims: claimsOf(c), origin: deps.peerAddress?.(c) ?? null };
     return answer(c, webhookAnswer(await changeWebhook(deps, webhook, body, caller)));
   };
 }
@@ -114,7 +110,7 @@ export async function changeWebhook(
   deps: Pick<AppDeps, "judgeUrl" | "endpoints">,
   webhook: StoredWebhook,
   body: unknown,
-  { claims, origin }: Pick<WebhookMaker, "claims" | "origin">,
+  { principal, claims, origin }: WebhookMaker,
 ): Promise<StoredWebhook> {
   const { fields, faults } = readFields(body, webhookChangeSchema);
   const { enabled, url, events, tags, description } = fields;
@@ -128,6 +124,9 @@ export async function changeWebhook(
     ...(enabled !== undefined && { isEnabled: enabled }),
   };
   if (Object.keys(change).length === 0) return webhook;
+  // That alone sends nothing anywhere.
+  const isDisabling = Object.keys(change).length === 1 && enabled === false;
+  if (!isDisabling) assertMayDirect(principal, webhook);
   return known(await deps.endpoints.change(webhook.id, change, claims, origin));
 }
 
@@ -144,7 +143,7 @@ export function createDeleteWebhook({ webhooks, peerAddress }: AppDeps) {
 /** POST /api/v1/webhooks/{id}/rotate-secret: the former one signs beside the new one for 24 hours. */
 export function createRotateSecret(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
-    const id = webhookIdOf(c);
+    const { id } = await directedWebhook(c, deps);
     const { fields, faults } = readFields(await readOptionalJson(c, deps), rotateSecretSchema);
     if (faults.length > 0) throw invalidContent(faults);
     const origin = deps.peerAddress?.(c) ?? null;
@@ -163,6 +162,16 @@ export function webhookIdOf(c: ApiContext): string {
   return id.toLowerCase();
 }
 
+/** The webhook of the path, which the caller may have its events sent by. */
+export async function directedWebhook(
+  c: ApiContext,
+  { webhooks }: Pick<AppDeps, "webhooks">,
+): Promise<StoredWebhook> {
+  const webhook = known(await webhooks.get(webhookIdOf(c), claimsOf(c)));
+  assertMayDirect(principalOf(c), webhook);
+  return webhook;
+}
+
 export function known<T>(found: T | null): T {
   if (found === null) throw noSuchWebhook();
   return found;
@@ -170,17 +179,6 @@ export function known<T>(found: T | null): T {
 
 function noSuchWebhook(): AppError {
   return new AppError("not_found", { publicDetail: "There is no webhook with this id." });
-}
-
-/** What an endpoint is told, its owner may read: a key that only sends must not open a way around. */
-function assertMayRead(principal: Principal): void {
-  const missing = missingScope(principal, "read");
-  if (missing === null) return;
-  throw new AppError("forbidden", {
-    publicDetail: `This API key lacks the scope ${missing}.`,
-    reason: "scope",
-    missingScope: missing,
-  });
 }
 
 async function urlFaults(

@@ -39,8 +39,6 @@ import { createDelivery } from "./delivery.ts";
 const jwt = { secret: "the secret of the tests", audience: "authenticated", issuer: null };
 const base = "http://127.0.0.1:3000";
 
-type WebhookChanger = Pick<WebhookMaker, "claims" | "origin">;
-
 export type TestBoard = Awaited<ReturnType<typeof startTestBoard>>;
 
 /** The board in this process, on a PostgreSQL and a Redis of its own; the test is the worker. */
@@ -122,7 +120,7 @@ export async function startTestBoard(rules: SinkRule[]) {
       ...{ webhooks, endpoints },
       makeWebhook: (body: unknown, by: WebhookMaker) =>
         makeWebhook({ endpoints, judgeUrl: async () => null }, body, by),
-      changeWebhook: (webhook: StoredWebhook, body: unknown, by: WebhookChanger) =>
+      changeWebhook: (webhook: StoredWebhook, body: unknown, by: WebhookMaker) =>
         changeWebhook({ endpoints, judgeUrl: async () => null }, webhook, body, by),
       settings: () => [],
       apiKeys,

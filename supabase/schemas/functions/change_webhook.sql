@@ -1,7 +1,8 @@
 -- change_webhook: args { id, change: { url?, description?, events?, tags?, enabled?, secret? },
 -- origin | null };
 -- answer { kind: "changed", webhook } | { kind: "not_found" }.
--- Guarantees: a new secret (ciphertext) leaves the former one to sign beside it for 24 hours. One
+-- Guarantees: one for everybody's events is changed by an admin alone, and disabled by its owner as
+-- well; a new secret (ciphertext) leaves the former one to sign beside it for 24 hours. One
 -- that is enabled again hears of what is sealed from then on, and starts without failures.
 create or replace function mailer.change_webhook(args text) returns text
 language plpgsql set search_path = ''
@@ -14,7 +15,9 @@ declare
   v_is_revived boolean;
 begin
   select * into v_webhook from mailer.webhooks w where w.id = (v_args ->> 'id')::uuid for update;
-  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id) then
+  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id)
+    or (v_webhook.is_global and mailer.claim_role() <> 'admin'
+      and v_change <> '{"enabled":false}') then
     return '{"kind":"not_found"}';
   end if;
   v_is_revived := not v_webhook.enabled and coalesce((v_change ->> 'enabled')::boolean, false);

@@ -11,7 +11,8 @@ declare
   v_delivery mailer.webhook_deliveries;
 begin
   select * into v_webhook from mailer.webhooks w where w.id = (v_args ->> 'webhook_id')::uuid;
-  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id) then
+  if v_webhook.id is null or not mailer.may_see(v_webhook.owner_id)
+    or (v_webhook.is_global and mailer.claim_role() <> 'admin') then
     return 'null';
   end if;
   insert into mailer.webhook_deliveries (id, webhook_id, owner_id, type, outcome, tries,

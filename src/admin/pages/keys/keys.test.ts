@@ -108,7 +108,8 @@ test("neither a form of another site nor a key makes or revokes one", async () =
 });
 
 test.each([
-  { scopes: ["send"], mayRead: false, mayAct: true },
+  { scopes: ["send", "read"], mayRead: true, mayAct: true },
+  { scopes: ["send"], mayRead: false, mayAct: false },
   { scopes: ["read"], mayRead: true, mayAct: false },
 ])("a key of $scopes may do in the console what it may do at the API", async (one) => {
   const made = await (await make({ name: "narrow", scopes: [...one.scopes] })).text();
@@ -123,4 +124,29 @@ test.each([
   const email = await api.schedule();
   const held = await withKeys.post(`/console/emails/${email}/hold`, {}, as);
   expect(held.status === 403).toBe(!one.mayAct);
+});
+
+test("a key that may send and not read hears nothing from any form, refused ones included", async () => {
+  const sue = { ...(await bearerOf("sue")), ...own };
+  const key = keyIn(await (await make({}, sue)).text());
+  const body = { recipients: ["canary@example.com"], subject: "canary", body: "canary" };
+  const later = { scheduled_at: "2040-01-01T00:00:00Z" };
+  const id = await api.schedule({ ...body, ...later }, { as: "sue" });
+  const { authenticate } = api.deps.authenticator;
+  const verify = () => Promise.reject(new Error("unused"));
+  const withKeys = createTestConsole({ ...pagesOf(api), authenticator: { authenticate, verify } });
+  const as = { Authorization: `Bearer ${key}`, ...own };
+  const forms = new Set(
+    withKeys.app.routes.flatMap((one) =>
+      one.method === "POST" && one.path.startsWith("/console/") ? [one.path] : [],
+    ),
+  );
+  forms.delete("/console/theme");
+  expect(forms.size).toBeGreaterThan(20);
+  for (const form of forms) {
+    const at = form.replace(":id", id).replace(":delivery", "msg_1");
+    const answered = await withKeys.post(at, { copy: id, ids: id }, as);
+    expect([form, answered.status]).toEqual([form, 403]);
+    expect(await answered.text()).not.toContain("canary");
+  }
 });

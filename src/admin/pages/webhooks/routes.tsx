@@ -1,7 +1,6 @@
 import type { Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { missingScope } from "../../../auth/principal.ts";
-import { AppError } from "../../../errors.ts";
+import { assertMayDirect } from "../../../auth/webhook-rights.ts";
 import { liftCallBudget } from "../../../store/call-budget.ts";
 import type { DeliveryOutcome, StoredDelivery, StoredWebhook } from "../../../store/webhooks.ts";
 import { testType } from "../../../webhooks/endpoints.ts";
@@ -28,6 +27,8 @@ import { WebhooksPage, type WebhooksPageProps, webhookPath } from "./webhooks-pa
 const formBytesMax = 16 * 1024;
 const pageSize = 50;
 const path = "/console/webhooks";
+/** What ends the sending of events, and starts none. */
+const stopping: readonly string[] = ["disable", "delete"];
 const outcomes: readonly DeliveryOutcome[] = ["pending", "delivered", "failed"];
 
 /** Endpoints that hear of what happens, and what was delivered to each. */
@@ -53,7 +54,7 @@ export function mountWebhooks(app: Hono, deps: PagesDeps): void {
       const found = await findWebhook(c, deps, "act");
       if (found instanceof Response) return found;
       try {
-        assertMay(found.visit);
+        if (!stopping.includes(name)) assertMayDirect(found.visit.frame.principal, found.webhook);
         return await act(c, found);
       } catch (error) {
         const { words, status } = faultOf(error);
@@ -135,17 +136,9 @@ async function findWebhook(
   return webhook === null ? await sendMissing(c, visit.frame) : { visit, webhook };
 }
 
-/** As at the API: what only reads changes nothing. */
-function assertMay({ frame: { principal } }: Visit): void {
-  const missing = missingScope(principal, "send");
-  if (missing === null) return;
-  throw new AppError("forbidden", { publicDetail: `This API key lacks the scope ${missing}.` });
-}
-
 async function create(c: Context, visit: Visit, deps: PagesDeps): Promise<Response> {
   const fields = webhookFieldsOf(await c.req.parseBody({ all: true }));
   try {
-    assertMay(visit);
     const { claims, origin, frame } = visit;
     const by = { principal: frame.principal, claims, origin };
     const { webhook, secret } = await deps.makeWebhook(webhookBodyOf(fields), by);
@@ -161,10 +154,10 @@ async function edit(c: Context, found: Found, deps: PagesDeps): Promise<Response
   const { visit, webhook } = found;
   const fields = webhookFieldsOf(await c.req.parseBody({ all: true }));
   try {
-    assertMay(visit);
     const change = webhookChangeOf(fields, fieldsOfWebhook(webhook));
-    const { claims, origin } = visit;
-    await deps.changeWebhook(webhook, change, { claims, origin });
+    const { claims, origin, frame } = visit;
+    const by = { principal: frame.principal, claims, origin };
+    await deps.changeWebhook(webhook, change, by);
     const isSame = Object.keys(change).length === 0;
     const words = isSame ? "Nothing was changed." : "Saved: for what is begun from now on.";
     return redirectWith(c, webhookPath(webhook.id), words);
