@@ -240,7 +240,18 @@ describe("the console", () => {
       await open("/console/emails");
       return (await page.getByText("provider change").count()) > 0;
     });
+    // A page that is open while somebody else resumes and pauses tells of both without a reload.
     await open("/console/health");
+    await page.evaluate("window.isSame = true");
+    const alerts = page.locator(".alerts");
+    const root = await product.token("root", "admin");
+    await alerts.getByText("provider change").waitFor();
+    await product.api("POST", "/api/v1/resume", {}, root);
+    await alerts.getByText("provider change").waitFor({ state: "hidden" });
+    await product.api("POST", "/api/v1/pause", { reason: "another provider" }, root);
+    await alerts.getByText("another provider").waitFor();
+    await page.locator(".pauses").getByText("another provider").waitFor();
+    expect(await page.evaluate("window.isSame")).toBe(true);
     await page.getByRole("button", { name: "Resume" }).click();
     await page.getByText("Sending goes on.").waitFor();
   });

@@ -73,11 +73,13 @@ export interface FramedPageProps {
   frame: Frame;
   title: string;
   place?: Place;
+  /** What it says of mail that does not go out is kept fresh, with the other parts of the page. */
+  isLive?: boolean;
   children?: Child;
 }
 
 /** The frame of every page of somebody who is signed in. */
-export function FramedPage({ frame, title, place, children }: FramedPageProps) {
+export function FramedPage({ frame, title, place, isLive, children }: FramedPageProps) {
   return (
     <Document title={title} theme={frame.theme}>
       <a class="skip" href="#content">
@@ -86,7 +88,7 @@ export function FramedPage({ frame, title, place, children }: FramedPageProps) {
       <div class="frame">
         <Rail frame={frame} {...(place === undefined ? {} : { place })} />
         <div class="body">
-          <Alerts frame={frame} />
+          <Alerts frame={frame} isLive={isLive ?? false} />
           <main id="content">
             <FlashLine flash={frame.flash} />
             {children}
@@ -198,16 +200,16 @@ function SignedIn({ frame: { principal, theme } }: { frame: Frame }) {
   );
 }
 
-function Alerts({ frame: { alerts } }: { frame: Frame }) {
+function Alerts({ frame: { alerts }, isLive }: { frame: Frame; isLive: boolean }) {
   return (
-    <>
+    <div class="alerts" data-live={isLive ? "" : undefined}>
       {alerts.map((alert) => (
         <p class={`alert ${alert.kind}`} role="alert">
           <strong>{alertHeading(alert)}:</strong> {alert.words}.{" "}
           <a href="/console/health">Look at Health</a>
         </p>
       ))}
-    </>
+    </div>
   );
 }
 

@@ -22,7 +22,7 @@ export function EmailPage(props: EmailPageProps) {
   const { frame, opened, fault } = props;
   const subject = subjectOf(opened.decrypted);
   return (
-    <FramedPage frame={frame} title={subject} place="emails">
+    <FramedPage frame={frame} title={subject} place="emails" isLive>
       <nav class="back">
         <a href="/console/emails">← Emails</a>
       </nav>

@@ -29,7 +29,7 @@ export interface FirstStep {
 export function HomePage(props: HomePageProps) {
   const { frame, firstSteps } = props;
   return (
-    <FramedPage frame={frame} title="Home" place="home">
+    <FramedPage frame={frame} title="Home" place="home" isLive>
       <div class="heading">
         <h1>Home</h1>
       </div>

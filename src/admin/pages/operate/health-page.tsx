@@ -36,7 +36,7 @@ const headings: Record<string, string> = {
 export function HealthPage(props: HealthPageProps) {
   const { frame, status, components, running, regions, fault } = props;
   return (
-    <FramedPage frame={frame} title="Health" place="health">
+    <FramedPage frame={frame} title="Health" place="health" isLive>
       <div class="heading">
         <div>
           <h1>Health</h1>
@@ -112,7 +112,7 @@ function wordsOf(value: unknown): string {
 function Pauses({ frame, pauses, regions }: HealthPageProps) {
   const { isAdmin } = frame.principal;
   return (
-    <section class="card pauses" aria-labelledby="pauses">
+    <section class="card pauses" aria-labelledby="pauses" data-live>
       <h2 id="pauses">Emergency stop</h2>
       {pauses.length === 0 && <p class="quiet">Nothing is paused.</p>}
       {pauses.map((pause) => (
