@@ -68,7 +68,7 @@ export function readKeptData(
 ): unknown {
   if (answer.kind === "reused") {
     throw new AppError("idempotency_key_reused", {
-      publicDetail: "This Idempotency-Key was used with another body in the last 24 hours.",
+      publicDetail: "This Idempotency-Key was used with another body; use a new key.",
     });
   }
   return JSON.parse(keyRing.decryptText(answer.response, requestName(request)));

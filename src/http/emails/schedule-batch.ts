@@ -7,7 +7,7 @@ import { type ApiContext, heldBytesOf, principalOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
 import { emailSchema } from "../request/email-schema.ts";
 import { expecting, isPlainObject, readLater } from "../request/field-schemas.ts";
-import { idempotencyOf, readAtItsTime } from "../request/idempotency.ts";
+import { acceptOrReplay, idempotencyOf, type Reading } from "../request/idempotency.ts";
 import { readFields } from "../request/read-fields.ts";
 import { readJson } from "../request/read-json.ts";
 import { invalidContent, toDraft } from "../request/to-draft.ts";
@@ -45,20 +45,17 @@ export function createScheduleBatch(deps: AppDeps) {
     const body = await readJson(c, deps);
     const { bodies, isPermissive } = readEnvelope(body);
     const idempotency = idempotencyOf(c, "/api/v1/schedule-mail/batch", body);
-    const batch = await readAtItsTime(c, deps, idempotency, (now) =>
-      readBatch(deps, bodies, isPermissive, now),
+    const reading = readBatch(deps, bodies, isPermissive, deps.now());
+    const accepted = await acceptOrReplay(c, deps, { idempotency, reading }, (batch) =>
+      deps.accept.accept({
+        ownerId: principalOf(c).ownerId,
+        origin: deps.peerAddress?.(c) ?? null,
+        heldBytes: heldBytesOf(c),
+        drafts: batch.fit.map(({ draft }) => draft),
+        idempotency,
+        batch: rulesOf(batch, isPermissive),
+      }),
     );
-    // Nothing would be stored, so there is nothing to keep the key for either.
-    if (batch.fit.length === 0) return answer(c, refusalsOf(batch.refused), { status: 201 });
-    const accepted = await deps.accept.accept({
-      ownerId: principalOf(c).ownerId,
-      origin: deps.peerAddress?.(c) ?? null,
-      heldBytes: heldBytesOf(c),
-      drafts: batch.fit.map(({ draft }) => draft),
-      idempotency,
-      batch: rulesOf(batch, isPermissive),
-    });
-    if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
     const ids = accepted.emails.map(({ id }) => id);
     return answer(c, inOrder(ids, (accepted.note ?? []) as Refusal[]), { status: 201 });
   };
@@ -105,7 +102,7 @@ function readBatch(
   bodies: unknown[],
   isPermissive: boolean,
   now: Date,
-): { value: Batch; isAtFault: boolean } | { error: unknown } {
+): Reading<Batch> {
   const batch: Batch = { fit: [], refused: [] };
   const { config } = deps;
   const regions = deps.knownRegions?.() ?? [];

@@ -1,4 +1,5 @@
 import type { EmailDraft } from "../../email/email.ts";
+import type { ResolvedWallClock } from "../../email/wall-clock.ts";
 import type { AcceptAnswer } from "../../emails/accept.ts";
 import { withDate } from "../../mail/message-date.ts";
 import { answer } from "../answer.ts";
@@ -6,7 +7,7 @@ import { type ApiContext, heldBytesOf, principalOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
 import { draftWarnings } from "../request/draft-warnings.ts";
 import { isPlainObject } from "../request/field-schemas.ts";
-import { idempotencyOf, readAtItsTime } from "../request/idempotency.ts";
+import { acceptOrReplay, idempotencyOf, type Reading } from "../request/idempotency.ts";
 import { localTimeAnswer } from "../request/local-time.ts";
 import { invalidQuery } from "../request/query.ts";
 import { readJson } from "../request/read-json.ts";
@@ -24,26 +25,26 @@ export function createScheduleMail(deps: AppDeps) {
     }
 
     const idempotency = idempotencyOf(c, "/api/v1/schedule-mail", body);
-    const draft = await readAtItsTime(c, deps, idempotency, (now) => readDraft(deps, body, now));
-    const drafts = isIndividual(body) ? oneEach(draft) : [draft];
-    const accepted = await deps.accept.accept({
-      ownerId: principalOf(c).ownerId,
-      origin: deps.peerAddress?.(c) ?? null,
-      heldBytes: heldBytesOf(c),
-      drafts,
-      idempotency,
-    });
+    const reading = readDraft(deps, body, deps.now());
+    const accepted = await acceptOrReplay(c, deps, { idempotency, reading }, (draft) =>
+      deps.accept.accept({
+        ownerId: principalOf(c).ownerId,
+        origin: deps.peerAddress?.(c) ?? null,
+        heldBytes: heldBytesOf(c),
+        drafts: isIndividual(body) ? oneEach(draft) : [draft],
+        idempotency,
+      }),
+    );
     if (isIndividual(body)) return individualAnswer(c, accepted);
     const [email] = accepted.emails;
     if (!email) throw new Error("accept answered without the email");
     c.set("emailId", email.id);
-    if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
     const { id, scheduledAt, createdAt } = email;
     return answer(
       c,
       {
         ...{ id, status: "pending", scheduled_at: scheduledAt, created_at: createdAt, version: 1 },
-        ...localTimeAnswer(draft.wallClock ?? null),
+        ...localTimeAnswer(wallClockOf(reading, () => readDraft(deps, body, createdAt))),
       },
       { status: 201 },
     );
@@ -60,8 +61,7 @@ function oneEach(draft: EmailDraft): EmailDraft[] {
 }
 
 /** As a batch is answered, in the order of the recipients. */
-function individualAnswer(c: ApiContext, { emails, isReplay }: AcceptAnswer): Response {
-  if (isReplay) c.header("Idempotent-Replayed", "true");
+function individualAnswer(c: ApiContext, { emails }: AcceptAnswer): Response {
   return answer(
     c,
     emails.map(({ id }, index) => ({ index, id })),
@@ -73,12 +73,21 @@ function contextOf({ config, knownRegions }: AppDeps, now: Date): DraftContext {
   return { config, now, regions: knownRegions?.() ?? [] };
 }
 
-function readDraft(deps: AppDeps, body: unknown, now: Date) {
+function readDraft(deps: AppDeps, body: unknown, now: Date): Reading<EmailDraft> {
   try {
     return { value: toDraft(body, contextOf(deps, now)), isAtFault: false };
   } catch (error) {
     return { error };
   }
+}
+
+/** Of a replayed answer whose body is at fault by now, as it was read by the clock of then. */
+function wallClockOf(
+  reading: Reading<EmailDraft>,
+  readThen: () => Reading<EmailDraft>,
+): ResolvedWallClock | null {
+  const read = "value" in reading ? reading : readThen();
+  return "value" in read ? (read.value.wallClock ?? null) : null;
 }
 
 function readDryRun(c: ApiContext): boolean {

@@ -1,4 +1,5 @@
-import type { AcceptRequest } from "../../emails/accept.ts";
+import { readKept } from "../../content/kept-answer.ts";
+import type { AcceptAnswer, AcceptRequest } from "../../emails/accept.ts";
 import { AppError } from "../../errors.ts";
 import { type ApiContext, principalOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
@@ -18,35 +19,40 @@ export function idempotencyOf(c: ApiContext, path: string, body: unknown): Idemp
   return { path, key, fingerprint: canonicalHash(body) };
 }
 
-/** A key is kept for a day; this much earlier it no longer counts as known here. */
-const surelyKeptMs = 23 * 60 * 60 * 1000;
+/** A body as it is judged now. */
+export type Reading<T> = { value: T; isAtFault: boolean } | { error: unknown };
 
 /**
- * By which clock a body is judged. A repeated request was fit when it first came, though its
- * `scheduled_at` may be past by now: it is judged by the clock of then, so that it is answered
- * as before instead of being refused. `read` says whether the body is at fault.
+ * Accepts what was read. A body that is at fault now may have been fit when the request first
+ * came: its `scheduled_at` is past since, or a setting was changed. While its key is kept it is
+ * answered as then, however long ago that was; nothing is stored.
  */
-export async function readAtItsTime<T>(
+export async function acceptOrReplay<T>(
   c: ApiContext,
-  deps: Pick<AppDeps, "emails" | "now">,
-  idempotency: Idempotency | null,
-  read: (now: Date) => { value: T; isAtFault: boolean } | { error: unknown },
-): Promise<T> {
-  const now = deps.now();
-  const first = read(now);
-  const isFine = "value" in first && !first.isAtFault;
-  const firstSeenAt = isFine || idempotency === null ? null : await firstSeen(c, deps, idempotency);
-  const isKept = firstSeenAt !== null && now.getTime() - firstSeenAt.getTime() < surelyKeptMs;
-  const reading = isKept ? read(firstSeenAt) : first;
+  deps: Pick<AppDeps, "emails" | "keyRing">,
+  { idempotency, reading }: { idempotency: Idempotency | null; reading: Reading<T> },
+  accept: (value: T) => Promise<AcceptAnswer>,
+): Promise<AcceptAnswer> {
+  const isFine = "value" in reading && !reading.isAtFault;
+  const earlier = isFine || idempotency === null ? null : await earlierAnswer(c, deps, idempotency);
+  const accepted = earlier ?? (await accept(valueOrThrow(reading)));
+  if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
+  return accepted;
+}
+
+function valueOrThrow<T>(reading: Reading<T>): T {
   if ("error" in reading) throw reading.error;
   return reading.value;
 }
 
-async function firstSeen(
+/** null: none is kept for this key and body. */
+async function earlierAnswer(
   c: ApiContext,
-  { emails }: Pick<AppDeps, "emails">,
+  { emails, keyRing }: Pick<AppDeps, "emails" | "keyRing">,
   idempotency: Idempotency,
-): Promise<Date | null> {
-  const earlier = await emails.findIdempotent(principalOf(c).ownerId, idempotency);
-  return earlier?.kind === "replayed" ? earlier.createdAt : null;
+): Promise<AcceptAnswer | null> {
+  const request = { ownerId: principalOf(c).ownerId, idempotency };
+  const earlier = await emails.findIdempotent(request.ownerId, idempotency);
+  if (earlier?.kind !== "replayed") return null;
+  return { isReplay: true, ...readKept(keyRing, request, earlier) };
 }

@@ -4,7 +4,12 @@ import type { AcceptAnswer, AcceptRequest, BatchRules } from "../../emails/accep
 import { type AppError, isAppError } from "../../errors.ts";
 import { type ApiContext, heldBytesOf, principalOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
-import { type Idempotency, idempotencyOf, readAtItsTime } from "../request/idempotency.ts";
+import {
+  acceptOrReplay,
+  type Idempotency,
+  idempotencyOf,
+  type Reading,
+} from "../request/idempotency.ts";
 import { readJson } from "../request/read-json.ts";
 import { invalidContent } from "../request/to-draft.ts";
 import { resendDraft } from "./email-fields.ts";
@@ -18,14 +23,10 @@ export function createResendSend(deps: AppDeps) {
   return async (c: ApiContext): Promise<Response> => {
     const body = await readJson(c, deps);
     const idempotency = keyOf(c, "/emails", body);
-    const drafts = await readAtItsTime(c, deps, idempotency, (now) => {
-      try {
-        return { value: [resendDraft(body, contextOf(deps, now))], isAtFault: false };
-      } catch (error) {
-        return { error };
-      }
-    });
-    const accepted = await accept(c, deps, { drafts, idempotency });
+    const reading = readOne(deps, body);
+    const accepted = await acceptOrReplay(c, deps, { idempotency, reading }, (draft) =>
+      accept(c, deps, { drafts: [draft], idempotency }),
+    );
     return c.json(acceptedJson(accepted)[0] ?? {});
   };
 }
@@ -44,15 +45,14 @@ export function createResendBatch(deps: AppDeps) {
     const emails = readList(body);
     // The header is part of what was asked for.
     const idempotency = keyOf(c, "/emails/batch", isPermissive ? { permissive: body } : body);
-    const batch = await readAtItsTime(c, deps, idempotency, (now) =>
-      readBatch(deps, emails, isPermissive, now),
+    const reading = readBatch(deps, emails, isPermissive);
+    const accepted = await acceptOrReplay(c, deps, { idempotency, reading }, (batch) =>
+      accept(c, deps, {
+        drafts: batch.fit.map(({ draft }) => draft),
+        idempotency,
+        batch: rulesOf(batch, isPermissive),
+      }),
     );
-    if (batch.fit.length === 0) return c.json({ data: [], errors: batch.errors });
-    const accepted = await accept(c, deps, {
-      drafts: batch.fit.map(({ draft }) => draft),
-      idempotency,
-      batch: rulesOf(batch, isPermissive),
-    });
     return c.json({
       data: acceptedJson(accepted),
       ...(isPermissive ? { errors: accepted.note ?? [] } : {}),
@@ -98,11 +98,20 @@ function readList(body: unknown): unknown[] {
   throw invalidContent([{ pointer: "", detail }]);
 }
 
-function readBatch(deps: AppDeps, emails: unknown[], isPermissive: boolean, now: Date) {
+function readOne(deps: AppDeps, email: unknown): Reading<EmailDraft> {
+  try {
+    return { value: resendDraft(email, contextOf(deps)), isAtFault: false };
+  } catch (error) {
+    return { error };
+  }
+}
+
+function readBatch(deps: AppDeps, emails: unknown[], isPermissive: boolean): Reading<Batch> {
+  const shared = contextOf(deps);
   const batch: Batch = { fit: [], errors: [] };
   for (const [index, email] of emails.entries()) {
     try {
-      const context = { ...contextOf(deps, now), pointer: `/${index}` };
+      const context = { ...shared, pointer: `/${index}` };
       batch.fit.push({ index, draft: resendDraft(email, context) });
     } catch (error) {
       if (!isAppError(error) || !isPermissive) return { error };
@@ -116,8 +125,8 @@ function wordsOf({ publicDetail, faults }: AppError): string {
   return faults.length === 0 ? publicDetail : faults.map(faultWords).join("\n");
 }
 
-function contextOf({ config, knownRegions }: AppDeps, now: Date) {
-  return { config, now, regions: knownRegions?.() ?? [], pointer: "" };
+function contextOf({ config, knownRegions, now }: AppDeps) {
+  return { config, now: now(), regions: knownRegions?.() ?? [], pointer: "" };
 }
 
 async function accept(
@@ -125,14 +134,12 @@ async function accept(
   deps: AppDeps,
   request: Pick<AcceptRequest, "drafts" | "idempotency" | "batch">,
 ): Promise<AcceptAnswer> {
-  const accepted = await deps.accept.accept({
+  return await deps.accept.accept({
     ownerId: principalOf(c).ownerId,
     origin: deps.peerAddress?.(c) ?? null,
     heldBytes: heldBytesOf(c),
     ...request,
   });
-  if (accepted.isReplay) c.header("Idempotent-Replayed", "true");
-  return accepted;
 }
 
 function acceptedJson({ emails }: AcceptAnswer) {
