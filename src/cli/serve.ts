@@ -147,6 +147,8 @@ function startWork({ config, parts, server, maintenance, state, log, stopping }:
     await parts.pauses.look();
     // Under the folder's lock nobody else can be sending: settle what a crash left at once.
     if (config.database.driver === "pglite") await reconciler.runOnce({ everything: true });
+    // That may have taken longer than a stop waits for it: nothing more is begun.
+    if (stopping.aborted) return null;
     reconciler.start();
     parts.sealer.start();
     parts.localTimes.start();

@@ -139,6 +139,8 @@ async function send(
       await deps.failPoints("fence.before", email.id);
       const answer = await deps.attempts.fence(email.id, email.token, messageDate);
       isFenced = answer.granted;
+      // The claim is returned as unfenced by now, or about to be settled as uncertain: no body may go.
+      signals.end.throwIfAborted();
       await deps.failPoints("fence.after", email.id);
       if (answer.granted) await admission.handOver(signals.end);
       return answer;
@@ -147,11 +149,17 @@ async function send(
     isWanted: () => pass.isCurrent,
     signal: signals.drain,
   });
-  const report = await untilAborted(sending, signals.end).catch(() => null);
+  let fault: unknown = null;
+  const report = await untilAborted(sending, signals.end).catch((error: unknown) => {
+    if (!signals.end.aborted) fault = error;
+    return null;
+  });
   admission.answered();
   try {
     await deps.failPoints("dot.after", email.id);
     if (isTurnedBack) return aborted;
+    // A transport answers whatever happens at the next hop: only a fault of ours rejects.
+    if (fault !== null) throw fault;
     if (report) {
       const conversation = { emailId: email.id, envelope, report, pass };
       const verdict = await judgeReport(deps, conversation, signals.drain);
@@ -161,8 +169,11 @@ async function send(
   } catch (error) {
     if (!isFenced) throw error;
     // The next hop may have it: no error of ours may make this an attempt that sent nothing.
-    deps.log.error("reply could not be judged", { email_id: email.id, err: error });
-    return uncertain("The reply came and could not be judged; see the log of the service.");
+    deps.log.error("conversation or reply could not be judged", {
+      email_id: email.id,
+      err: error,
+    });
+    return uncertain("What the next hop said could not be judged; see the log of the service.");
   }
   // Time is up. With the fence written the body may be on its way.
   return isFenced ? uncertain("stopped before the reply came") : aborted;
@@ -229,7 +240,7 @@ function verdictOfFailure(
 ): Verdict {
   if (signals.drain.aborted) return aborted;
   if (isAppError(error, "database_unavailable")) return { ...aborted, reason: "fence_failed" };
-  deps.log.error("email could not be prepared for sending", { email_id: email.id, err: error });
+  deps.log.error("email could not be prepared or sent", { email_id: email.id, err: error });
   return {
     kind: "settle",
     outcome: "deferred",
@@ -240,6 +251,6 @@ function verdictOfFailure(
       reply: null,
     })),
     reply: null,
-    error: "The content could not be decrypted or read; see the log of the service.",
+    error: "The content could not be read or sent; see the log of the service.",
   };
 }

@@ -33,6 +33,7 @@ function bufferOf(options: Partial<BufferOptions> = {}) {
     onRoom: () => {
       heard.room += 1;
     },
+    onLate: () => {},
     findRevoked: async () => [],
     now: () => clock.ms,
     ...options,
@@ -232,6 +233,31 @@ test("one that is blamed for a single death is counted apart, and the next comes
   const blamed = buffer.next();
   if (blamed) buffer.finish(blamed, true);
   expect([buffer.suspects, buffer.hasOneBlamed, heard.room]).toEqual([3, false, 1]);
+});
+
+test("a claim that is answered after the drain is given back, too", () => {
+  const late: unknown[] = [];
+  const { buffer, held, put } = bufferOf({ onLate: (claim) => late.push(claim) });
+  const reserved = buffer.reserve({ ownerId: "ada", messageBytes: 10 });
+  buffer.drain();
+  const [id] = put(1);
+  const accepted = emailOf();
+  reserved?.deliver(accepted, {} as OpenedEmail);
+  expect(late).toEqual([
+    { id, token: 1 },
+    { id: accepted.id, token: 1 },
+  ]);
+  expect([buffer.count, buffer.next(), held.size]).toEqual([0, undefined, 0]);
+});
+
+test("a newer claim of an email takes the place of the former, which is counted no more", () => {
+  const { buffer, put, takeAll } = bufferOf();
+  const [id = ""] = put(1, { isSuspect: true, isOneBlamed: true, dueInMs: 1_000 });
+  put(1, { id, token: 2 });
+  expect([buffer.count, buffer.hasOneBlamed, buffer.suspects]).toEqual([1, false, 0]);
+  expect(takeAll().map(({ email }) => email.token)).toEqual([2]);
+  buffer.drain();
+  expect(buffer.room.holds).toEqual({});
 });
 
 test("a drain gives back all that has not begun and takes in nothing more", () => {

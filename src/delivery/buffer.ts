@@ -1,6 +1,7 @@
 import type { OpenedEmail } from "../content/encrypt-email.ts";
 import { createTurns } from "../runtime/turns.ts";
-import type { Claim, ClaimedEmail, DueBatch } from "../store/attempts.ts";
+import type { Claim, ClaimedEmail } from "../store/attempts.ts";
+import { type Buffered, Entry, type Granted } from "./buffer-entry.ts";
 import type { ClaimsInMemory } from "./claims-in-memory.ts";
 import { createPace, type Pace } from "./pace.ts";
 import { createRevokedLook, type RevokedLook } from "./revoked-look.ts";
@@ -43,10 +44,6 @@ export interface Buffer {
   drain(): Claim[];
 }
 
-/** As `claim_due` grants it; default: nobody died with it. */
-type Granted = ClaimedEmail &
-  Partial<Pick<DueBatch["emails"][number], "isSuspect" | "isOneBlamed">>;
-
 export interface BufferRoom {
   /** Emails that fit; 0 once drained. */
   free: number;
@@ -64,15 +61,6 @@ export interface Reservation {
   forgo(): void;
 }
 
-/** A claimed email in memory. */
-export interface Buffered {
-  readonly email: ClaimedEmail;
-  /** In clear, of one that was accepted just now; null: to be decrypted. */
-  readonly opened: OpenedEmail | null;
-  /** Milliseconds since it was claimed. */
-  heldMs(): number;
-}
-
 export interface BufferOptions {
   /** Emails handed out at the same time. */
   begunMax: number;
@@ -82,6 +70,8 @@ export interface BufferOptions {
   onReady: () => void;
   /** Called when room for a batch has become free. */
   onRoom: () => void;
+  /** Called with a claim that was answered after the drain: nobody here sends it. */
+  onLate: (claim: Claim) => void;
   /** Of many emails about to be due: the ids whose claims no longer stand. Does not reject. */
   findRevoked: (claims: Claim[]) => Promise<readonly string[]>;
   /** A steady clock in ms; a test gives its own. */
@@ -109,37 +99,9 @@ const messageBytesMax = 64 * 1024;
 const roomStepMax = 100;
 /** A beat comes every second, and somewhat later on a busy machine. */
 const upcomingSeconds = 2;
-/** An email not handed out this long after its time is returned, so that other workers can take it. */
-const pastMsMax = 10_000;
 
 export function createBuffer(options: BufferOptions): Buffer {
   return new ClaimBuffer(options);
-}
-
-class Entry implements Buffered {
-  isMany = false;
-  isGone = false;
-  private readonly takenAt: number;
-
-  constructor(
-    readonly email: Granted,
-    readonly opened: OpenedEmail | null,
-    readonly bytes: number,
-    /** Nobody here answers for the claim from then on. */
-    readonly drop: () => void,
-    private readonly now: () => number,
-  ) {
-    this.takenAt = now();
-  }
-
-  heldMs(): number {
-    return this.now() - this.takenAt;
-  }
-
-  isPast(): boolean {
-    const { dueInMs, expiresInMs } = this.email;
-    return this.heldMs() > Math.min(dueInMs + pastMsMax, expiresInMs ?? Number.POSITIVE_INFINITY);
-  }
 }
 
 /** All emails that are due within one millisecond share one timer. */
@@ -304,6 +266,13 @@ class ClaimBuffer implements Buffer {
   }
 
   private add(email: Granted, { opened, bytes }: Pick<Entry, "opened" | "bytes">): void {
+    if (this.isDrained) {
+      this.options.onLate({ id: email.id, token: email.token });
+      return;
+    }
+    const former = this.entries.get(email.id);
+    // A newer claim ended its own; what has begun is refused by its fence.
+    if (former && !this.begun.has(former)) this.remove(former);
     const drop = this.options.claimsInMemory.keep(email);
     const entry = new Entry(email, opened, bytes, drop, this.now);
     this.entries.set(entry.email.id, entry);
@@ -311,7 +280,7 @@ class ClaimBuffer implements Buffer {
     this.bytes += entry.bytes;
     if (email.isOneBlamed) this.blamedCount += 1;
     else if (email.isSuspect) this.suspectCount += 1;
-    if (entry.email.dueInMs > 0 && !this.isDrained) this.wait(entry);
+    if (entry.email.dueInMs > 0) this.wait(entry);
     else {
       this.makeReady(entry);
       // A turn later, so that whoever is told that it was accepted is told first.

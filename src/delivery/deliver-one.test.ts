@@ -244,6 +244,47 @@ describe("deliverOne", () => {
     expect(await run).toMatchObject({ kind: "settled", state: "uncertain" });
   });
 
+  test("a fence that answers after the end sends no body, as the claim went back without it", async () => {
+    const { attempts } = delivery.deps;
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    const fence: typeof attempts.fence = async (...call) => {
+      const granted = await attempts.fence(...call);
+      asked.resolve();
+      await answer.promise;
+      return granted;
+    };
+    delivery.deps.attempts = { ...attempts, fence };
+    const id = await delivery.accept({ onUncertain: "hold" });
+    const run = delivery.run(id);
+    await asked.promise;
+    delivery.drain.abort(new Error("draining"));
+    delivery.end.abort(new Error("out of time"));
+    expect(await run).toEqual({ kind: "released", reason: "aborted" });
+    answer.resolve();
+    await until("the conversation ends", () => sink.openConnectionCount === 0);
+    expect(sink.acceptances.length).toBe(0);
+    expect(await delivery.read(id)).toMatchObject({ status: "pending", attempts: [] });
+  });
+
+  test.each([
+    { isFenced: false, state: "pending", outcome: "deferred" },
+    { isFenced: true, state: "uncertain", outcome: "uncertain" },
+  ])("a transport that fails by a fault of ours spends the attempt: %j", async (expected) => {
+    const { isFenced, ...settled } = expected;
+    const { sender } = delivery.deps;
+    delivery.deps.sender = {
+      ...sender,
+      async send({ fence }) {
+        if (isFenced) await fence(new Date());
+        throw new TypeError("undefined is not a function");
+      },
+    };
+    const id = await delivery.accept({ onUncertain: "hold" });
+    expect(await delivery.run(id)).toMatchObject({ kind: "settled", ...settled });
+    expect((await delivery.read(id)).attempts).toHaveLength(1);
+  });
+
   test("content that cannot be decrypted defers the email and says so", async () => {
     const id = await delivery.accept();
     const { keyRing } = delivery.deps;

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { AppError } from "../errors.ts";
 import { createLogger } from "../log.ts";
 import { createOwnTicks } from "../queue/ticks.ts";
 import { createFailPoints } from "../runtime/fail-points.ts";
@@ -185,6 +186,36 @@ test("in an outage what is buffered waits, and goes out after one probe that wor
   // Its probe, and after it as many as it may have connections.
   expect(sink.connectionCount - before).toBeLessThanOrEqual(5);
 }, 40_000);
+
+test("with the database gone the next hop is not dialled for all that is buffered", async () => {
+  const { delivery, bench, deps, acceptMany } = worker();
+  const { attempts } = deps;
+  let isGone = true;
+  const unlessGone =
+    <Args extends unknown[], Answer>(call: (...args: Args) => Promise<Answer>) =>
+    (...args: Args) =>
+      isGone
+        ? Promise.reject(new AppError("database_unavailable", { publicDetail: "gone" }))
+        : call(...args);
+  deps.attempts = {
+    ...attempts,
+    fence: unlessGone(attempts.fence),
+    release: unlessGone(attempts.release),
+  };
+  bench.deps.attempts = deps.attempts;
+  await acceptMany(30);
+  delivery.start();
+  await until(
+    "as many as are begun at once wait to be returned",
+    () => deps.settling.repeating >= 4,
+  );
+  // The dispatcher looks again each second.
+  await Bun.sleep(1_500);
+  expect(phaseCount("data")).toBeLessThan(2 * 4);
+  isGone = false;
+  await sink.waitForAcceptances(30, 20_000);
+  expect(new Set(sink.acceptances.map(({ messageId }) => messageId)).size).toBe(30);
+});
 
 test("a rate limit is kept, and no more is claimed than it lets through before long", async () => {
   const perSecond = 20;

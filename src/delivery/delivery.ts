@@ -3,7 +3,8 @@ import type { Ticks } from "../queue/ticks.ts";
 import { within } from "../runtime/abortable.ts";
 import type { Claim, ClaimedEmail } from "../store/attempts.ts";
 import { type AttemptDeps, attempt, type DeliverySignals } from "./attempt.ts";
-import { type Buffer, type Buffered, createBuffer, type Reservation } from "./buffer.ts";
+import { type Buffer, createBuffer, type Reservation } from "./buffer.ts";
+import type { Buffered } from "./buffer-entry.ts";
 import type { ClaimsInMemory } from "./claims-in-memory.ts";
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
 import type { Breaker } from "./limits/breaker.ts";
@@ -78,13 +79,19 @@ class SmtpDelivery implements Delivery {
       claimsInMemory,
       onReady: () => this.dispatcher.pump(),
       onRoom: () => this.dispatcher.wake(),
+      onLate: (claim) => void this.giveBack([claim], "draining"),
       // A claim that is not told so finds out at its fence.
       findRevoked: (claims) => attempts.findRevoked(claims).catch(() => []),
     });
     const { buffer } = this;
     this.dispatcher = createDispatcher<Permit>({
       ...{ attempts, buffer, region: deps.region, log: deps.log },
-      permits: createPermits({ breaker, rateLimit, buffer, hasRoom: () => settling.hasRoom }),
+      permits: createPermits({
+        ...{ breaker, rateLimit, buffer },
+        hasRoom: () => settling.hasRoom,
+        // As many as are begun at once find it out; the look each second begins again.
+        canFence: () => !settling.isDatabaseGone || settling.repeating < deps.begunMax,
+      }),
       deliver: (email, permit) => this.deliver(email, permit),
       giveBack: (claims, reason) => this.giveBack(claims, reason),
       askForBatch: claimsInMemory.askForAny,

@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Logger } from "../log.ts";
 import { noFailPoints } from "../runtime/fail-points.ts";
 import type { ClaimedEmail, DueBatch, DueRequest } from "../store/attempts.ts";
-import { type Buffered, createBuffer } from "./buffer.ts";
+import { createBuffer } from "./buffer.ts";
+import type { Buffered } from "./buffer-entry.ts";
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
 
 const silent = { warn: () => {}, info: () => {}, error: () => {} } as unknown as Logger;
@@ -38,6 +39,7 @@ function dispatcherOf(answer: (asked: DueRequest, call: number) => DueBatch | Pr
     claimsInMemory: { keep: () => () => {} },
     onReady: () => dispatcher.pump(),
     onRoom: () => dispatcher.wake(),
+    onLate: () => {},
     findRevoked: async () => [],
   });
   const dispatcher: Dispatcher = createDispatcher<object>({

@@ -1,7 +1,8 @@
 import type { Logger } from "../log.ts";
 import type { FailPoints } from "../runtime/fail-points.ts";
 import type { Attempts, Claim, DueBatch } from "../store/attempts.ts";
-import type { Buffer, Buffered } from "./buffer.ts";
+import type { Buffer } from "./buffer.ts";
+import type { Buffered } from "./buffer-entry.ts";
 
 /**
  * The one way to the next hop: claims what is due before long in batches, straight from the

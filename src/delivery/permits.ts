@@ -17,6 +17,8 @@ export interface PermitDeps {
   buffer: Pick<Buffer, "count">;
   /** False while outcomes that cannot be written pile up: nothing more is risked. */
   hasRoom: () => boolean;
+  /** False while the database is not there to grant a fence: each conversation would end after DATA. */
+  canFence: () => boolean;
 }
 
 /** Emails claimed while the transport starts again slowly, for each that it lets through. */
@@ -47,6 +49,7 @@ export function createPermits(deps: PermitDeps): Permits<Permit> {
       return { count, aheadMs: prefetchMs };
     },
     tryTake() {
+      if (!deps.canFence()) return null;
       const admission = rateLimit.tryAdmit();
       if (!admission) return null;
       const pass = breaker.tryEnter();

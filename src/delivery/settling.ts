@@ -23,6 +23,8 @@ export interface Settling {
   readonly repeating: number;
   /** SQLSTATE, or what else names the error that keeps them from being written; null: none does. */
   readonly errorCode: string | null;
+  /** The database was not there when one of them was tried last; false when none is left. */
+  readonly isDatabaseGone: boolean;
   /** False while so many repeat that nothing more should be claimed. */
   readonly hasRoom: boolean;
   /** Resolves when there is room; rejects when `signal` aborts. */
@@ -66,7 +68,7 @@ export function createSettling(deps: SettlingDeps, options: SettlingOptions = {}
 class Settler implements Settling {
   private readonly open = new Set<Promise<unknown>>();
   private roomWaiters: (() => void)[] = [];
-  private lastErrorCode: string | null = null;
+  private lastError: { code: string; isUnavailable: boolean } | null = null;
   private loggedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -79,7 +81,11 @@ class Settler implements Settling {
   }
 
   get errorCode(): string | null {
-    return this.open.size === 0 ? null : this.lastErrorCode;
+    return this.open.size === 0 ? null : (this.lastError?.code ?? null);
+  }
+
+  get isDatabaseGone(): boolean {
+    return this.open.size > 0 && (this.lastError?.isUnavailable ?? false);
   }
 
   get hasRoom(): boolean {
@@ -160,14 +166,18 @@ class Settler implements Settling {
         return;
       } catch (error) {
         if (!isUnavailable(error)) refusals += 1;
-        this.lastErrorCode = codeOf(error);
+        this.note(error);
         this.logSteadily(error);
       }
     }
   }
 
+  private note(error: unknown): void {
+    this.lastError = { code: codeOf(error), isUnavailable: isUnavailable(error) };
+  }
+
   private logFirst(email: ClaimedEmail, error: unknown): void {
-    this.lastErrorCode = codeOf(error);
+    this.note(error);
     const level = isUnavailable(error) ? "warn" : "error";
     this.deps.log[level]("outcome could not be written; repeating until it is", {
       email_id: email.id,

@@ -60,7 +60,14 @@ export function createSmtpTransport(
     const { session, isFresh } = taken;
     const { limits } = session.transcript.announced;
     const { envelope, untried } = recipientLimit.cut(request.envelope, limits);
-    const ending = await converse(session, { ...request, envelope }, timeouts, now);
+    const ending = await converse(session, { ...request, envelope }, timeouts, now).catch(
+      (error: unknown) => {
+        // A fault of ours: nobody knows where the conversation stands, and its place is free again.
+        session.close({ words: "the conversation failed", isTls: false });
+        pool.giveBack(session);
+        throw error;
+      },
+    );
     if (!isFresh && isStale(session, ending)) return attempt(request, true);
     recipientLimit.note(ending);
     settleSession(pool, session, ending, commandMs);
