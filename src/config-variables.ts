@@ -18,6 +18,7 @@ import {
 } from "./config-parsers.ts";
 import { smtpVariables } from "./config-smtp-variables.ts";
 import { hidden, plain, secretExample, unused, type Variable } from "./config-variable.ts";
+import { regionNamePattern, regionNameWords } from "./email/region-name.ts";
 
 const general = {
   NODE_ENV: plain(text("production, or anything else"), {
@@ -388,7 +389,6 @@ export const configVariables: readonly ({ readonly name: VariableName } & Variab
     ...(variable as Variable<unknown>),
   }));
 
-/** It stands in journal entries, logs and worker names. */
 function regionName(): Parser<string> {
-  return text("a short name of letters, digits, dots and dashes", /^[A-Za-z0-9][\w.-]{0,62}$/);
+  return text(`a name of ${regionNameWords}`, regionNamePattern);
 }

@@ -85,6 +85,7 @@ describe("exit 2, before anything is opened", () => {
     [pauseCommand, ["--reason", "a\nb"]],
     [pauseCommand, ["--region", "ams", "--owner", "bob", "--reason", "a"]],
     [pauseCommand, ["--region", "A b", "--reason", "a"]],
+    [pauseCommand, ["--region", "-a", "--reason", "a"]],
     [resumeCommand, ["--owner", ""]],
     [resumeCommand, ["ams"]],
     [resumeCommand, ["--all"]],

@@ -1,7 +1,8 @@
 import { parseArgs } from "node:util";
 import { isOwnerId } from "../auth/principal.ts";
 import { loadConfig } from "../config.ts";
-import { isPauseReason, isRegionName } from "../http/operations/pause-sending.ts";
+import { regionNamePattern, regionNameWords } from "../email/region-name.ts";
+import { isPauseReason } from "../http/operations/pause-sending.ts";
 import type { PauseTarget } from "../store/pauses.ts";
 import { type Command, type CommandIo, UsageError } from "./command.ts";
 import { openPauseDesk, type PauseDesk, type ResumeRestoredJson } from "./pauses/pause-desk.ts";
@@ -92,8 +93,8 @@ function read(args: string[], more: Record<string, typeof boolean> = {}): Asked 
   const { region = null, owner = null, reason = null, json } = values as Partial<Asked>;
   const { restored = false, hold = false } = values as Partial<Asked>;
   if (region !== null && owner !== null) throw new UsageError("give --region or --owner, not both");
-  if (region !== null && !isRegionName(region)) {
-    throw new UsageError("--region must be 1 to 63 letters, digits, dots and dashes");
+  if (region !== null && !regionNamePattern.test(region)) {
+    throw new UsageError(`--region must be ${regionNameWords}`);
   }
   if (owner !== null && !isOwnerId(owner))
     throw new UsageError("--owner must be 1 to 255 characters");

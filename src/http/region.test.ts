@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { loadConfig } from "../config.ts";
 import { mailBody, startTestApi, type TestApi } from "../testing/product/test-api.ts";
 
 let api: TestApi;
 beforeAll(async () => {
-  api = await startTestApi({ knownRegions: () => ["ams", "local"] });
+  api = await startTestApi({ knownRegions: () => ["ams", "local", "EU_west.1"] });
 }, 60_000);
 afterAll(() => api.close());
 
@@ -25,6 +26,44 @@ describe("201", () => {
   });
 });
 
+/** Everything that takes a name of a region, besides what reads REGION itself. */
+const asked = {
+  "an email": (region: string) => post({ region }),
+  "a pause": (region: string) =>
+    api.request("POST", "/api/v1/pause", { role: "admin", body: { region, reason: "a test" } }),
+  "a resume": (region: string) =>
+    api.request("POST", "/api/v1/resume", { role: "admin", body: { region } }),
+};
+const isRegion = (name: string) => {
+  try {
+    return loadConfig({ REGION: name }).region === name;
+  } catch {
+    return false;
+  }
+};
+
+describe("what REGION may be named", () => {
+  test.each(Object.entries(asked))("can be named by %s", async (_, ask) => {
+    expect(isRegion("EU_west.1")).toBe(true);
+    expect((await ask("EU_west.1")).status).toBeWithin(200, 202);
+    const longest = "Z".repeat(63);
+    expect(isRegion(longest)).toBe(true);
+    // No name that is unknown, but one that may be: the words are not those of a pattern.
+    expect((await ask(longest)).text).not.toContain("1 to 63");
+  });
+
+  test.each(Object.entries(asked))("and nothing else by %s", async (_, ask) => {
+    for (const name of ["A B", "-a", ".a", "é", "Z".repeat(64), "a\n"]) {
+      expect([name, isRegion(name)]).toEqual([name, false]);
+      const { status, json } = await ask(name);
+      expect([status, json.errors?.[0]]).toEqual([
+        422,
+        { pointer: "/region", detail: expect.stringContaining("expected a region of 1 to 63") },
+      ]);
+    }
+  });
+});
+
 describe("422", () => {
   test("a region that nobody has heard of is refused, and the known ones are named", async () => {
     const answer = await post({ region: "mars" });
@@ -35,7 +74,7 @@ describe("422", () => {
         errors: [
           {
             pointer: "/region",
-            detail: 'expected a region that is known (ams, local), got "mars"',
+            detail: 'expected a region that is known (EU_west.1, ams, local), got "mars"',
           },
         ],
       },

@@ -6,15 +6,10 @@ import type { Pause, PauseCaller, PauseTarget } from "../../store/pauses.ts";
 import { answer } from "../answer.ts";
 import { type ApiContext, claimsOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
-import { expecting } from "../request/field-schemas.ts";
+import { expecting, regionField } from "../request/field-schemas.ts";
 import { readFields } from "../request/read-fields.ts";
 import { readJson, readOptionalJson } from "../request/read-json.ts";
 import { invalidContent } from "../request/to-draft.ts";
-
-/** As REGION may be named. */
-export function isRegionName(name: string): boolean {
-  return /^[A-Za-z0-9][\w.-]{0,62}$/.test(name);
-}
 
 export function isPauseReason(text: string): boolean {
   return /^[^\p{Cc}\p{Zl}\p{Zp}]{1,500}$/u.test(text);
@@ -24,10 +19,7 @@ const reasonExpected = expecting("a reason of 1 to 500 characters on one line");
 const reason = z.string(reasonExpected).refine(isPauseReason, reasonExpected);
 // Null is refused: a variable that happens to be empty would pause the region and not the owner.
 const target = {
-  region: z
-    .string(expecting("the name of a region"))
-    .refine(isRegionName, expecting("a region of 1 to 63 letters, digits, dots and dashes"))
-    .optional(),
+  region: regionField.optional(),
   owner: z
     .string(expecting("the id of an owner"))
     .refine(isOwnerId, expecting("the id of an owner, 1 to 255 characters"))

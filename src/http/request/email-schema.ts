@@ -16,6 +16,7 @@ import {
   expecting,
   headersField,
   metadataField,
+  regionField,
   sendingTimeField,
   timeField,
 } from "./field-schemas.ts";
@@ -78,10 +79,7 @@ export const emailSchema = z.strictObject({
     { max: 10, list: "a list of tags", tooMany: "at most 10 tags" },
   ).nullish(),
   metadata: metadataField,
-  region: z
-    .string(expecting("the name of a region"))
-    .regex(/^[a-z0-9-]{1,32}$/, expecting("a region of 1 to 32 letters a-z, digits and hyphens"))
-    .nullish(),
+  region: regionField.nullish(),
   // Null is refused: everybody would see everybody because a variable happened to be empty.
   individual: z.boolean(expecting("true or false")).optional(),
   raw: rawField,

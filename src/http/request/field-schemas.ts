@@ -10,6 +10,7 @@ import { addressForms, addressTextLengthMax, parseAddress } from "../../email/pa
 import { parseInstant } from "../../email/parse-time.ts";
 import type { Parsed } from "../../email/parsed.ts";
 import { quoteInput } from "../../email/quote-input.ts";
+import { regionNamePattern, regionNameWords } from "../../email/region-name.ts";
 import { InexactNumber } from "./inexact-number.ts";
 import { type JsonSchema, jsonSchemaOf } from "./json-schema.ts";
 
@@ -19,6 +20,11 @@ export function expecting(expected: string) {
     error: ({ input }: { input?: unknown }) => `expected ${expected}, got ${quoteInput(input)}`,
   };
 }
+
+/** Every region that REGION may name; whether it is known is judged elsewhere. */
+export const regionField = z
+  .string(expecting("the name of a region"))
+  .regex(regionNamePattern, expecting(`a region of ${regionNameWords}`));
 
 type Context = z.core.$RefinementCtx;
 
