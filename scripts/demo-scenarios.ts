@@ -167,7 +167,7 @@ async function follow(context: DemoContext, id: string, wanted: string): Promise
 }
 
 async function drawTimeline(context: DemoContext, id: string): Promise<Entry[]> {
-  const answer = await context.server.request("GET", `/api/v1/emails/${id}/events`);
+  const answer = await context.server.request("GET", `/api/v1/emails/${id}/events?limit=100`);
   if (answer.status !== 200) throw new Error(`events answered ${said(answer)}`);
   const entries = answer.body.data as Entry[];
   context.narrator.timeline(entries.map(momentOf));

@@ -6,7 +6,6 @@ import { type ApiContext, claimsOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
 import { emailIdOf, noSuchEmail } from "../request/email-id.ts";
 import { type EventsQuery, readEventsQuery, wantsStream } from "../request/events-query.ts";
-import { limitMax } from "../request/list-query.ts";
 import type { EventStreams } from "./event-streams.ts";
 
 type Deps = Pick<AppDeps, "emails" | "events" | "keyRing"> & { streams: EventStreams };
@@ -64,7 +63,7 @@ function placeOf({ after, cursor }: EventsQuery) {
 export function createGetEvents({ emails, keyRing, streams }: Deps) {
   return async (c: ApiContext): Promise<Response> => {
     const emailId = emailIdOf(c);
-    const query = readEventsQuery(c, { limit: limitMax });
+    const query = readEventsQuery(c);
     const events = await emails.events(emailId, claimsOf(c));
     if (!events) throw noSuchEmail();
     if (wantsStream(c)) {

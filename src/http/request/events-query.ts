@@ -49,11 +49,11 @@ export interface EventsQuery {
 }
 
 /** Filter and place of a page or of a stream, every fault at once. */
-export function readEventsQuery(c: ApiContext, { limit: usual = limitDefault } = {}): EventsQuery {
+export function readEventsQuery(c: ApiContext): EventsQuery {
   const faults: FieldFault[] = [];
   const read = createReader(c, faults);
   const filter = readFilter(c, read);
-  const limit = read("limit", (text) => parseWhole(text, 1, limitMax)) ?? usual;
+  const limit = read("limit", (text) => parseWhole(text, 1, limitMax)) ?? limitDefault;
   const cursor = read("cursor", (text) => parsePosition(text, 1));
   const after = read("after", (text) => parsePosition(text, 0));
   const offset = readOffset(c, read, faults);

@@ -176,7 +176,7 @@ const reading: readonly Operation[] = [
                 detail: { status: "failed", attempt: 1, recipient: 0, smtp_code: 550 },
               },
             ],
-            page: { limit: 100, next_cursor: null },
+            page: { limit: 20, next_cursor: null },
           },
         },
       },
