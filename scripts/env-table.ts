@@ -1,9 +1,12 @@
 #!/usr/bin/env bun
 /**
- * Prints the table of environment variables; with `--write` puts it between the markers of
- * public/docs/configuration.md.
+ * Prints the table of environment variables; with `--write` puts it between the markers of the
+ * pages that have it.
  */
 import { configVariables } from "../src/config-variables.ts";
+
+/** From the root of the repository. */
+export const pagesWithTable = ["README.md", "public/docs/configuration.md"] as const;
 
 const begin = "<!-- environment -->";
 const end = "<!-- /environment -->";
@@ -32,7 +35,9 @@ async function write(path: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  if (process.argv.includes("--write"))
-    await write(`${import.meta.dirname}/../public/docs/configuration.md`);
-  else console.log(environmentTable());
+  if (process.argv.includes("--write")) {
+    for (const page of pagesWithTable) await write(`${import.meta.dirname}/../${page}`);
+  } else {
+    console.log(environmentTable());
+  }
 }

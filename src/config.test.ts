@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { environmentTable, markedTable } from "../scripts/env-table.ts";
+import { environmentTable, markedTable, pagesWithTable } from "../scripts/env-table.ts";
 import { loadConfig } from "./config.ts";
 import { configVariables } from "./config-variables.ts";
 import { errorOf, faultyNames } from "./testing/fixtures/config-faults.ts";
@@ -190,10 +190,13 @@ describe("warnings", () => {
   });
 });
 
-test("the table of public/docs/configuration.md is the one of config-variables.ts (bun scripts/env-table.ts --write)", async () => {
-  const page = await Bun.file(`${import.meta.dirname}/../public/docs/configuration.md`).text();
-  expect(markedTable(page)).toBe(environmentTable());
-});
+test.each(pagesWithTable)(
+  "the table of %s is the one of config-variables.ts (bun scripts/env-table.ts --write)",
+  async (path) => {
+    const page = await Bun.file(`${import.meta.dirname}/../${path}`).text();
+    expect(markedTable(page)).toBe(environmentTable());
+  },
+);
 
 test("a variable that is gone is ignored, and the warning says why", () => {
   const { warnings } = loadConfig({ QUEUE_HORIZON_MS: "600000" });
