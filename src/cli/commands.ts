@@ -22,7 +22,8 @@ import { tokenCommand } from "./token.ts";
 import { triggerCommand } from "./trigger.ts";
 import { versionCommand } from "./version.ts";
 
-const commands: readonly Command[] = [
+/** In the order of the overview. */
+export const commands: readonly Command[] = [
   serveCommand,
   sendCommand,
   listCommand,

@@ -8,15 +8,15 @@ const answerWithinMs = 20_000;
 /** From the secret that the server itself has: whoever can read DATA_DIR may do all of this. */
 export async function tokenForServer(
   { jwt, dataDir }: Config,
-  who: { sub: string; role?: "admin" },
+  { ttlSeconds = 60, ...who }: { sub: string; role?: "admin"; ttlSeconds?: number | undefined },
 ): Promise<string> {
   const secret = jwt.secret ?? loadSecrets(dataDir)?.jwtSecret;
   if (secret === undefined) throw new Error(`there is no secret in ${dataDir}`);
   const { audience, issuer } = jwt;
-  return issueToken({ ...who, ttlSeconds: 60, secret, audience, issuer });
+  return issueToken({ ...who, ttlSeconds, secret, audience, issuer });
 }
 
-/** The bytes of an answer as they come, however many; rejects with its `detail` unless it is 200. */
+/** The bytes of an answer of the server of this machine as they come, however many; rejects with its `detail` unless it is 200. */
 export async function* streamFromServer({
   url,
   token,

@@ -1,8 +1,9 @@
 import { parseArgs } from "node:util";
 import type { MailerEvent } from "../client/follow.ts";
 import { type Command, type CommandIo, UsageError } from "./command.ts";
-import { connect, remoteHelp, remoteOptions } from "./remote/connect.ts";
+import { connect, remoteHelp, remoteOptions, streamSeconds } from "./remote/connect.ts";
 import { colourOf, createPaint, type Paint, plain } from "./remote/paint.ts";
+import { tellFailures } from "./remote/tell-failures.ts";
 
 const usage = `Usage: taskforce-mailer tail [options]
 
@@ -49,7 +50,9 @@ async function runTail(args: string[], io: CommandIo): Promise<number> {
     ...(after === undefined ? {} : { after }),
   };
   let seen = 0;
-  for await (const event of connect(values, io.env).follow(filter)) {
+  const mailer = connect(values, io.env, { ttlSeconds: streamSeconds });
+  const onFailure = tellFailures("tail", io);
+  for await (const event of mailer.follow({ ...filter, onFailure })) {
     io.stdout.write(`${values.json ? JSON.stringify(event) : lineOf(event, paint)}\n`);
     seen += 1;
     if (seen === Number(count)) break;

@@ -1,12 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { Schemas } from "../client/call-types.ts";
-import { type Client, createClient } from "../client/client.ts";
-import { loadConfig } from "../config.ts";
+import type { Client } from "../client/client.ts";
 import { emailEventTypes } from "../email/event-types.ts";
 import { type Command, type CommandIo, UsageError } from "./command.ts";
-import { serverAddress } from "./live/server-address.ts";
-import { fetchDirectly } from "./remote/local-fetch.ts";
+import { connect, readOwner, remoteTokenHelp } from "./remote/connect.ts";
 
 const usage = `Usage: taskforce-mailer trigger <type> [--tag <tag>] [--json]
 
@@ -16,9 +14,9 @@ it. Prints the email's id.
 
   <type>          one of ${emailEventTypes.slice(0, -1).join(",\n                  ")}
   --tag <tag>     what the email carries (default: trigger)
-  --owner <id>    whose the email is (default: cli)
+  --owner <id>    at the server of this machine: whose the email is (default: cli)
   --json          the answer as one line of JSON
-  --url, --token  another server, and a credential for it (default: the one of DATA_DIR)
+${remoteTokenHelp}
 
 Examples:
   taskforce-mailer trigger email.bounced
@@ -108,9 +106,13 @@ async function runTrigger(args: string[], { env, stdout }: CommandIo): Promise<n
   if (more.length > 0 || play === undefined) {
     throw new UsageError(`expected one type of ${Object.keys(plays).join(", ")}`);
   }
-  const { url = null, token = null, owner = "cli", tag = "trigger" } = values;
-  const server = serverAddress(loadConfig(env), { url, token, owner });
-  const mailer = createClient({ ...server, fetch: fetchDirectly });
+  const { url, token, owner, tag = "trigger" } = values;
+  const mailer = connect({ url, token }, env, { who: { sub: readOwner(owner) ?? "cli" } });
+  if (mailer.isGiven && owner !== undefined) {
+    throw new UsageError(
+      "--owner is for the server of this machine: a credential says whose it is",
+    );
+  }
   await assertCaptures(mailer);
   const id = await play(createStage(mailer, tag));
   stdout.write(`${values.json ? JSON.stringify({ type, email_id: id }) : `${type} ${id}`}\n`);

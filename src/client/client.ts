@@ -1,7 +1,8 @@
 import type { Call, Entry, Input, ListId, OperationId } from "./call-types.ts";
 import { endpoints } from "./endpoints.ts";
-import { type FollowOptions, followEvents, type MailerEvent } from "./follow.ts";
-import { errorOf, MailerError } from "./mailer-error.ts";
+import { type FollowOptions, followEvents, type MailerEvent, noEvents } from "./follow.ts";
+import { isLasting } from "./lasting-failure.ts";
+import { errorOf, MailerError, noAnswer } from "./mailer-error.ts";
 
 export interface ClientOptions {
   /** Where the server is, such as `https://mail.example.com`. */
@@ -66,8 +67,12 @@ export function createClient(options: ClientOptions): Client {
     } while (cursor !== null);
   }
   const client = { ...calls, each, follow } as unknown as Client;
+  /** Asked once: who follows asks again by itself. */
   async function newest(): Promise<string> {
-    const { data } = await client.listEvents({ query: { limit: 1 } });
+    const once = { ...options, retriesMax: 0 };
+    const answer = await run(once, "listEvents", { query: { limit: 1 } });
+    const { data } = answer as Partial<Awaited<ReturnType<Client["listEvents"]>>>;
+    if (!Array.isArray(data)) throw noEvents(options.url);
     return data[0]?.id ?? "0";
   }
   function follow(asked: FollowOptions = {}) {
@@ -98,8 +103,9 @@ function newKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function isWorthIt({ code, status }: MailerError, isRepeatable: boolean): boolean {
+function isWorthIt({ code, status, cause }: MailerError, isRepeatable: boolean): boolean {
   if (untouched.has(code)) return true;
+  if (isLasting(cause)) return false;
   const isUnclear =
     unclear.has(code) || (code === "unexpected_answer" && gatewayStatuses.has(status));
   return isRepeatable && isUnclear;
@@ -139,9 +145,7 @@ async function attempt(options: ClientOptions, id: OperationId, input: AnyInput)
     return isJson ? await response.json() : new Uint8Array(await response.arrayBuffer());
   } catch (cause) {
     if (cause instanceof MailerError || signal?.aborted === true) throw cause;
-    throw new MailerError("no_answer", `${options.url} does not answer: ${String(cause)}`, {
-      cause,
-    });
+    throw noAnswer(options.url, cause);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { components } from "./api-types.ts";
+import { wordsOf } from "./lasting-failure.ts";
 
 /** A code of the API, or what the client found itself: no answer, or one that is not the API's. */
 export type MailerErrorCode =
@@ -33,6 +34,11 @@ export class MailerError extends Error {
     this.requestId = more.requestId ?? null;
     this.retryAfterSeconds = more.retryAfterSeconds ?? null;
   }
+}
+
+/** There was no answer, or not the whole of one. */
+export function noAnswer(url: string, cause: unknown): MailerError {
+  return new MailerError("no_answer", wordsOf(url, cause), { cause });
 }
 
 /** What a failed answer says, whoever gave it: a proxy may have, in words of its own. */
