@@ -1941,6 +1941,8 @@ begin
 
   update mailer.workers w set stopped_at = v_now
   where w.stopped_at is null and w.reaped_at is null;
+  -- As in pause_sending.
+  perform pg_advisory_xact_lock(7382640006);
   insert into mailer.pauses (kind, name, paused_at, paused_by, reason)
   values ('database', 'restored', v_now, mailer.claim_sub(),
     'this database was restored or copied')
@@ -3585,7 +3587,7 @@ declare
   v_items jsonb := args;
   v_asked uuid[] := array(select (i ->> 'id')::uuid from jsonb_array_elements(v_items) i);
   v_held uuid[];
-  v_has_pauses boolean := exists (select from mailer.pauses);
+  v_has_pauses boolean;
   v_answer text;
   v_ids uuid[];
   v_owners text[];
@@ -3593,6 +3595,9 @@ declare
   v_attempts integer[];
   v_places bigint[];
 begin
+  -- Until the commit: a pause that returned was seen here, and one that is being made waits for this.
+  perform pg_advisory_xact_lock_shared(7382640006);
+  v_has_pauses := exists (select from mailer.pauses);
   if coalesce((v_items -> 0 ->> 'waits')::boolean, false) then
     v_held := array(select e.id from mailer.emails e
       where e.id = any (v_asked) order by e.id for update);
@@ -5224,6 +5229,8 @@ declare
   v_pause mailer.pauses;
   v_is_new boolean;
 begin
+  -- Fences that have looked already are granted first.
+  perform pg_advisory_xact_lock(7382640006);
   insert into mailer.pauses (kind, name, paused_at, paused_by, reason)
   values (v_kind, v_name, date_trunc('milliseconds', clock_timestamp()), mailer.claim_sub(),
     v_args ->> 'reason')
@@ -8112,7 +8119,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"3773b8bec22a4c63"}';
+return '{"version":"20261130000001","digest":"bdd57020ac552dbb"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

@@ -59,6 +59,8 @@ begin
 
   update mailer.workers w set stopped_at = v_now
   where w.stopped_at is null and w.reaped_at is null;
+  -- As in pause_sending.
+  perform pg_advisory_xact_lock(7382640006);
   insert into mailer.pauses (kind, name, paused_at, paused_by, reason)
   values ('database', 'restored', v_now, mailer.claim_sub(),
     'this database was restored or copied')

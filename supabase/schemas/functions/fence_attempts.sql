@@ -24,7 +24,7 @@ declare
   v_items jsonb := args;
   v_asked uuid[] := array(select (i ->> 'id')::uuid from jsonb_array_elements(v_items) i);
   v_held uuid[];
-  v_has_pauses boolean := exists (select from mailer.pauses);
+  v_has_pauses boolean;
   v_answer text;
   v_ids uuid[];
   v_owners text[];
@@ -32,6 +32,9 @@ declare
   v_attempts integer[];
   v_places bigint[];
 begin
+  -- Until the commit: a pause that returned was seen here, and one that is being made waits for this.
+  perform pg_advisory_xact_lock_shared(7382640006);
+  v_has_pauses := exists (select from mailer.pauses);
   if coalesce((v_items -> 0 ->> 'waits')::boolean, false) then
     v_held := array(select e.id from mailer.emails e
       where e.id = any (v_asked) order by e.id for update);

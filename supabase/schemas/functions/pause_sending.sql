@@ -14,6 +14,8 @@ declare
   v_pause mailer.pauses;
   v_is_new boolean;
 begin
+  -- Fences that have looked already are granted first.
+  perform pg_advisory_xact_lock(7382640006);
   insert into mailer.pauses (kind, name, paused_at, paused_by, reason)
   values (v_kind, v_name, date_trunc('milliseconds', clock_timestamp()), mailer.claim_sub(),
     v_args ->> 'reason')
