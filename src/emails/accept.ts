@@ -31,7 +31,7 @@ export interface AcceptRequest {
   idempotency: Omit<IdempotencyClaim, "response"> | null;
   /** Of the semaphore, taken for this request already. */
   heldBytes?: number;
-  /** Of a batch. */
+  /** Absent unless the request is a batch. */
   batch?: BatchRules;
 }
 
@@ -47,7 +47,7 @@ export interface BatchRules {
 }
 
 export interface RefusedDraft {
-  /** In `drafts`. */
+  /** Its index in `drafts`. */
   place: number;
   error: AppError;
 }

@@ -29,7 +29,7 @@ interface Refusal {
 }
 
 interface Batch {
-  /** What is fit, by its place in the list of the body. */
+  /** Valid emails, each with its place in the list of the body. */
   fit: { index: number; draft: EmailDraft }[];
   refused: RefusedEmail[];
 }

@@ -81,7 +81,7 @@ function readDraft(deps: AppDeps, body: unknown, now: Date): Reading<EmailDraft>
   }
 }
 
-/** Of a replayed answer whose body is at fault by now, as it was read by the clock of then. */
+/** A replayed answer whose body is at fault by now is read by the clock of its first request. */
 function wallClockOf(
   reading: Reading<EmailDraft>,
   readThen: () => Reading<EmailDraft>,

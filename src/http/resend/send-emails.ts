@@ -32,7 +32,7 @@ export function createResendSend(deps: AppDeps) {
 }
 
 interface Batch {
-  /** What is fit, by its place in the list of the body. */
+  /** Valid emails, each with its place in the list of the body. */
   fit: { index: number; draft: EmailDraft }[];
   errors: { index: number; message: string }[];
 }
