@@ -2396,9 +2396,10 @@ call mailer.offer('count_workers', 'reconciler');
 -- supabase/schemas/functions/create_api_key.sql
 -- create_api_key: args { id, name, prefix, hash (hex), scopes: [], expires_at (absent: in a year, null:
 -- never), made_by (the key that asks) | null, rests_on_role (see the table), origin };
--- answer { kind: "created", key } | { kind: "too_many" } | { kind: "expired" } (expires_at is past).
+-- answer { kind: "created", key, is_new } | { kind: "too_many" } | { kind: "expired" } (expires_at is past).
 -- Guarantees: it belongs to the sub of the claims; only an admin makes one that is an admin's;
--- an owner has at most 100 that count; it ends with the key that made it.
+-- an owner has at most 100 that count; it ends with the key that made it; the same id again changes
+-- nothing and answers the key as it is.
 create or replace function mailer.create_api_key(args text) returns text
 language plpgsql set search_path = ''
 as $$
@@ -2420,11 +2421,17 @@ begin
     v_expires_at := least(v_expires_at,
       (select k.expires_at from mailer.api_keys k where k.id = v_made_by));
   end if;
+  -- One at a time for each owner, so that the looks below hold.
+  perform pg_advisory_xact_lock(hashtextextended(v_owner, 7382640002));
+  select * into v_key from mailer.api_keys k
+  where k.id = (v_args ->> 'id')::uuid and k.owner_id = v_owner;
+  if found then
+    return jsonb_build_object('kind', 'created', 'key', mailer.api_key_json(v_key),
+      'is_new', false)::text;
+  end if;
   if v_expires_at <= v_now then
     return '{"kind":"expired"}';
   end if;
-  -- One at a time for each owner, so that the count below holds.
-  perform pg_advisory_xact_lock(hashtextextended(v_owner, 7382640002));
   if (select count(*) from mailer.api_keys k where k.owner_id = v_owner
     and k.revoked_at is null and (k.expires_at is null or k.expires_at > v_now)) >= 100 then
     return '{"kind":"too_many"}';
@@ -2440,7 +2447,8 @@ begin
     'expires_at', v_key.expires_at)
     || case when v_made_by is null then '{}' else jsonb_build_object('made_by', v_made_by) end,
     v_args ->> 'origin');
-  return jsonb_build_object('kind', 'created', 'key', mailer.api_key_json(v_key))::text;
+  return jsonb_build_object('kind', 'created', 'key', mailer.api_key_json(v_key),
+    'is_new', true)::text;
 end
 $$;
 
@@ -2448,38 +2456,48 @@ call mailer.offer('create_api_key', 'user', 'admin');
 
 -- supabase/schemas/functions/create_webhook.sql
 -- create_webhook: args { id, is_global, url, description | null, events: [], tags: [], wrapped_key,
--- secret (ciphertext), origin | null };
--- answer { kind: "created", webhook } | { kind: "too_many" }.
+-- secret (ciphertext), enabled (absent: true), origin | null };
+-- answer { kind: "created", webhook, is_new } | { kind: "too_many" }.
 -- Guarantees: it belongs to the sub of the claims and hears of what is sealed from now on; only an
--- admin makes one that hears of everybody's; an owner has at most 20.
+-- admin makes one that hears of everybody's; an owner has at most 20; the same id again changes
+-- nothing and answers the webhook as it is.
 create or replace function mailer.create_webhook(args text) returns text
 language plpgsql set search_path = ''
 as $$
 declare
   v_args jsonb := args;
   v_owner text := mailer.claim_sub();
+  v_now timestamptz := date_trunc('milliseconds', clock_timestamp());
+  v_is_enabled boolean := coalesce((v_args ->> 'enabled')::boolean, true);
   v_webhook mailer.webhooks;
 begin
   if (v_args ->> 'is_global')::boolean and mailer.claim_role() <> 'admin' then
     raise exception using errcode = 'TM001', message = 'forbidden',
       detail = 'Only an admin may make a webhook for everybody''s events.';
   end if;
-  -- One at a time for each owner, so that the count below holds.
+  -- One at a time for each owner, so that the looks below hold.
   perform pg_advisory_xact_lock(hashtextextended(v_owner, 7382640004));
+  select * into v_webhook from mailer.webhooks w
+  where w.id = (v_args ->> 'id')::uuid and w.owner_id = v_owner;
+  if found then
+    return jsonb_build_object('kind', 'created', 'webhook', mailer.webhook_json(v_webhook),
+      'is_new', false)::text;
+  end if;
   if (select count(*) from mailer.webhooks w where w.owner_id = v_owner) >= 20 then
     return '{"kind":"too_many"}';
   end if;
   insert into mailer.webhooks (id, owner_id, is_global, url, description, events, tags, wrapped_key,
-    secret, created_at, cursor)
+    secret, created_at, cursor, enabled, disabled_at)
   values ((v_args ->> 'id')::uuid, v_owner, (v_args ->> 'is_global')::boolean, v_args ->> 'url',
     v_args ->> 'description', mailer.texts_of(v_args -> 'events'),
     mailer.texts_of(v_args -> 'tags'), v_args ->> 'wrapped_key', v_args ->> 'secret',
-    date_trunc('milliseconds', clock_timestamp()), mailer.newest_position())
+    v_now, mailer.newest_position(), v_is_enabled, case when not v_is_enabled then v_now end)
   returning * into v_webhook;
   perform mailer.write_entry(v_owner, 'webhook.created',
     jsonb_build_object('webhook_id', v_webhook.id, 'events', v_webhook.events),
     v_args ->> 'origin');
-  return jsonb_build_object('kind', 'created', 'webhook', mailer.webhook_json(v_webhook))::text;
+  return jsonb_build_object('kind', 'created', 'webhook', mailer.webhook_json(v_webhook),
+    'is_new', true)::text;
 end
 $$;
 
@@ -4304,8 +4322,8 @@ grant execute on function mailer.journal_where(jsonb) to mailer_owner;
 
 -- supabase/schemas/functions/keep_answer.sql
 -- keep_answer: the answer of a request that stores no emails, beside its Idempotency-Key.
--- args { owner_id, path, key, fingerprint, response }; answer true, or false when the key is
--- known already.
+-- args { owner_id, path, key, fingerprint, response, replaces | absent }; answer true, or false when
+-- the key is known already, with another response than `replaces`.
 create or replace function mailer.keep_answer(args text) returns text
 language plpgsql set search_path = ''
 as $$
@@ -4315,7 +4333,9 @@ begin
   insert into mailer.idempotency_keys (owner_id, path, key, created_at, fingerprint, response)
   values (v_args ->> 'owner_id', v_args ->> 'path', v_args ->> 'key', clock_timestamp(),
     v_args ->> 'fingerprint', v_args ->> 'response')
-  on conflict do nothing;
+  on conflict (owner_id, path, key) do update set response = excluded.response
+    where idempotency_keys.response = v_args ->> 'replaces'
+      and idempotency_keys.fingerprint = excluded.fingerprint;
   return found::text;
 end
 $$;
@@ -8141,7 +8161,7 @@ $$;
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"bdd57020ac552dbb"}';
+return '{"version":"20261130000001","digest":"2f749cf350f244c2"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

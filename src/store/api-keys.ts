@@ -47,7 +47,7 @@ export interface ApiKeyPage {
 }
 
 export type CreatedApiKey =
-  | { kind: "created"; key: StoredApiKey }
+  | { kind: "created"; key: StoredApiKey; isNew: boolean }
   | { kind: "too_many" | "expired" };
 
 /** The database's answer about a presented key, by its own clock. */
@@ -56,7 +56,7 @@ export type KnownApiKey =
   | { kind: "unknown" | "revoked" | "expired" };
 
 export interface ApiKeys {
-  /** It belongs to the sub of the claims. */
+  /** It belongs to the sub of the claims. The same id again is no change: `isNew` is false. */
   create(key: NewApiKey, as: Claims): Promise<CreatedApiKey>;
   /** `ownerId` narrows what an admin sees. */
   list(
@@ -81,7 +81,8 @@ export function createApiKeys(database: Database): ApiKeys {
       const ending = expiresAt === undefined ? {} : { expires_at: expiresAt };
       const args = { ...key, ...ending, made_by: madeBy, rests_on_role: restsOnRole };
       const answer = (await database.rpc("create_api_key", args, as)) as CreatedJson;
-      return answer.kind === "created" ? { kind: "created", key: toKey(answer.key) } : answer;
+      if (answer.kind !== "created") return answer;
+      return { kind: "created", key: toKey(answer.key), isNew: answer.is_new };
     },
     async list({ limit, offset, cursor, ownerId }, as) {
       const from = cursor && { created_at: cursor.createdAt, id: cursor.id };
@@ -133,7 +134,9 @@ interface ApiKeyJson {
   made_by: string | null;
 }
 
-type CreatedJson = { kind: "created"; key: ApiKeyJson } | { kind: "too_many" | "expired" };
+type CreatedJson =
+  | { kind: "created"; key: ApiKeyJson; is_new: boolean }
+  | { kind: "too_many" | "expired" };
 type RevokedJson = { kind: "revoked"; key: ApiKeyJson } | { kind: "not_found" };
 type KnownJson = { kind: "found"; key: ApiKeyJson } | { kind: "unknown" | "revoked" | "expired" };
 

@@ -31,8 +31,11 @@ export interface Emails {
     ownerId: string,
     claim: Omit<IdempotencyClaim, "response">,
   ): Promise<IdempotentAnswer | null>;
-  /** Keeps the answer of a request that stores no emails beside its key; an earlier one stays. */
-  keepIdempotent(ownerId: string, claim: IdempotencyClaim): Promise<void>;
+  /**
+   * Keeps the answer of a request that stores no emails beside its key; an earlier one stays, unless
+   * it is `replaces`.
+   */
+  keepIdempotent(ownerId: string, claim: IdempotencyClaim & { replaces?: string }): Promise<void>;
   /** null: none that these claims may see. */
   get(
     id: string,

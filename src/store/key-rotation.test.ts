@@ -103,7 +103,13 @@ describe.each(drivers)("a change of keys on $driver", ({ open }) => {
     expect(use).toEqual({ ...counts, webhooks: {} });
     const endpoint = { isGlobal: false, url: "https://x", description: null, events: ["email.*"] };
     for (const key of ["old", "old", "new"]) {
-      const keys = { wrappedKey: `v1.${key}.x`, secret: "x", tags: [], origin: null };
+      const keys = {
+        wrappedKey: `v1.${key}.x`,
+        secret: "x",
+        tags: [],
+        isEnabled: true,
+        origin: null,
+      };
       const webhook = { ...endpoint, ...keys, id: Bun.randomUUIDv7() };
       await createWebhooks(opened.database).create(webhook, userClaims("ada"));
     }

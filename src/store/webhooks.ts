@@ -42,6 +42,7 @@ export interface NewWebhook {
   wrappedKey: string;
   /** Ciphertext, column `secret`. */
   secret: string;
+  isEnabled: boolean;
   /** The caller's network address for the journal. */
   origin: string | null;
 }
@@ -113,8 +114,14 @@ export interface ReplayItem {
 
 /** Endpoints and their deliveries, as callers know them. Claims decide what they see. */
 export interface Webhooks {
-  /** It belongs to the sub of the claims; null: the owner has as many as there may be. */
-  create(webhook: NewWebhook, as: Claims): Promise<StoredWebhook | null>;
+  /**
+   * It belongs to the sub of the claims; null: the owner has as many as there may be. The same id
+   * again is no change: `isNew` is false.
+   */
+  create(
+    webhook: NewWebhook,
+    as: Claims,
+  ): Promise<{ webhook: StoredWebhook; isNew: boolean } | null>;
   /** Newest first; `ownerId` narrows what an admin sees. */
   list(
     page: { limit: number; offset: number | null; cursor: ListCursor | null; ownerId?: string },
@@ -167,10 +174,11 @@ export function createWebhooks(database: Database): Webhooks {
   const listed = async (args: object, as: Claims): Promise<ListJson> =>
     (await database.rpc("list_webhooks", args, as)) as ListJson;
   return {
-    async create({ isGlobal, wrappedKey, ...webhook }, as) {
-      const args = { ...webhook, is_global: isGlobal, wrapped_key: wrappedKey };
+    async create({ isGlobal, isEnabled: enabled, wrappedKey, ...webhook }, as) {
+      const args = { ...webhook, is_global: isGlobal, enabled, wrapped_key: wrappedKey };
       const answer = (await database.rpc("create_webhook", args, as)) as CreatedJson;
-      return answer.kind === "created" ? toWebhook(answer.webhook) : null;
+      if (answer.kind !== "created") return null;
+      return { webhook: toWebhook(answer.webhook), isNew: answer.is_new };
     },
     async list({ limit, offset, cursor, ownerId }, as) {
       const args = { id: null, owner_id: ownerId ?? null, limit, offset, cursor: from(cursor) };
@@ -242,7 +250,9 @@ interface ListJson {
   total: number | null;
   next: CursorJson;
 }
-type CreatedJson = { kind: "created"; webhook: WebhookJson } | { kind: "too_many" };
+type CreatedJson =
+  | { kind: "created"; webhook: WebhookJson; is_new: boolean }
+  | { kind: "too_many" };
 type ChangedJson = { kind: "changed"; webhook: WebhookJson } | { kind: "not_found" };
 
 interface PageJson {

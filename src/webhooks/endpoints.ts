@@ -25,9 +25,9 @@ export interface EndpointsDeps {
   wake: () => void;
 }
 
-export interface NewEndpoint extends Omit<NewWebhook, "id" | "wrappedKey" | "secret"> {
-  /** The caller's own; null: a new one is made. */
-  secret: string | null;
+export interface NewEndpoint extends Omit<NewWebhook, "wrappedKey"> {
+  /** In clear: the caller's own, or a new one. */
+  secret: string;
 }
 
 export interface ReplayRange {
@@ -40,11 +40,11 @@ export interface ReplayRange {
 
 /** What callers do to their endpoints. null: there is none that the claims may see. */
 export interface Endpoints {
-  /** The secret is shown here and never again; null: there are as many as there may be. */
+  /** null: there are as many as there may be. The same id again is no change: `isNew` is false. */
   create(
     endpoint: NewEndpoint,
     as: Claims,
-  ): Promise<{ webhook: StoredWebhook; secret: string } | null>;
+  ): Promise<{ webhook: StoredWebhook; isNew: boolean } | null>;
   change(
     id: string,
     change: Omit<WebhookChange, "secret">,
@@ -85,19 +85,17 @@ export const testType = "webhook.test";
 const pageSize = 500;
 
 export function createEndpoints(deps: EndpointsDeps): Endpoints {
-  const { webhooks, keyRing, newId, wake } = deps;
+  const { webhooks, keyRing, wake } = deps;
   const keyOf = ({ wrappedKey, id, ownerId }: StoredWebhook) =>
     keyRing.openDataKey(wrappedKey, id, ownerId);
 
   return {
-    async create({ secret: given, ...endpoint }, as) {
-      const id = newId();
-      const secret = given ?? createSecret();
-      const { dataKey, wrappedKey } = keyRing.createDataKey(id, as.sub);
-      const stored = { ...endpoint, id, wrappedKey, secret: dataKey.encryptText(secret, "secret") };
-      const webhook = await webhooks.create(stored, as);
-      if (webhook !== null) wake();
-      return webhook && { webhook, secret };
+    async create(endpoint, as) {
+      const { dataKey, wrappedKey } = keyRing.createDataKey(endpoint.id, as.sub);
+      const secret = dataKey.encryptText(endpoint.secret, "secret");
+      const created = await webhooks.create({ ...endpoint, wrappedKey, secret }, as);
+      if (created !== null) wake();
+      return created;
     },
     async change(id, change, as, origin) {
       const webhook = await webhooks.change(id, change, as, origin);

@@ -3,7 +3,7 @@
 -- supabase/schemas that it was made of. args {}; answer { version, digest }.
 create or replace function mailer.schema_version(args text) returns text
 language sql immutable
-return '{"version":"20261130000001","digest":"bdd57020ac552dbb"}';
+return '{"version":"20261130000001","digest":"2f749cf350f244c2"}';
 
 call mailer.offer('schema_version', 'reconciler');
 call mailer.close_functions();

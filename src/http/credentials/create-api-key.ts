@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { createApiKey } from "../../auth/api-key.ts";
+import { createApiKey, readApiKey } from "../../auth/api-key.ts";
 import { type Principal, type Scope, scopes } from "../../auth/principal.ts";
 import { AppError } from "../../errors.ts";
 import type { StoredApiKey } from "../../store/api-keys.ts";
@@ -8,7 +8,7 @@ import { answer } from "../answer.ts";
 import { type ApiContext, claimsOf, principalOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
 import { boundedList, credentialEndField, expecting } from "../request/field-schemas.ts";
-import { createKeptRequest } from "../request/kept-request.ts";
+import { createKeptCreation } from "../request/kept-request.ts";
 import { readFields } from "../request/read-fields.ts";
 import { readJson } from "../request/read-json.ts";
 import { invalidContent } from "../request/to-draft.ts";
@@ -38,19 +38,32 @@ export const apiKeySchema = z.strictObject({
  * time is said, and with the key that made it.
  */
 export function createCreateApiKey(deps: AppDeps) {
-  const once = createKeptRequest(deps, "/api/v1/api-keys");
+  const once = createKeptCreation(deps, "/api/v1/api-keys");
   return async (c: ApiContext): Promise<Response> => {
     const body = await readJson(c, deps);
     const origin = deps.peerAddress?.(c) ?? null;
     const caller = { principal: principalOf(c), claims: claimsOf(c), origin };
     // An answer that is kept holds a key: whoever may not make it may not read it either.
     assertOwnRights(caller.principal, readAsked(body));
-    const data = await once(c, body, async () => {
-      const { stored, key } = await makeApiKey(deps, body, caller);
-      return { ...apiKeyAnswer(stored), key };
+    const made = await once(c, body, {
+      plan: planApiKey,
+      make: async (plan: KeyPlan) => {
+        const { stored, key, isNew } = await makePlannedKey(deps, body, caller, plan);
+        return { made: { ...apiKeyAnswer(stored), key }, isNew };
+      },
     });
-    return answer(c, data, { status: 201 });
+    return answer(c, made, { status: 201 });
   };
+}
+
+interface KeyPlan {
+  id: string;
+  /** The whole key. */
+  key: string;
+}
+
+function planApiKey(): KeyPlan {
+  return { id: Bun.randomUUIDv7(), key: createApiKey().key };
 }
 
 /** The caller, as a credential and the journal know them. */
@@ -62,20 +75,31 @@ export interface KeyMaker {
 
 /** `key` is the whole key, which is kept nowhere. */
 export async function makeApiKey(
+  deps: Pick<AppDeps, "apiKeys">,
+  body: unknown,
+  caller: KeyMaker,
+): Promise<{ stored: StoredApiKey; key: string }> {
+  return await makePlannedKey(deps, body, caller, planApiKey());
+}
+
+async function makePlannedKey(
   { apiKeys }: Pick<AppDeps, "apiKeys">,
   body: unknown,
   { principal, claims, origin }: KeyMaker,
-): Promise<{ stored: StoredApiKey; key: string }> {
+  { id, key }: KeyPlan,
+): Promise<{ stored: StoredApiKey; key: string; isNew: boolean }> {
   const asked = readAsked(body);
   assertOwnRights(principal, asked);
-  const { key, prefix, hash } = createApiKey();
-  const made = { id: Bun.randomUUIDv7(), prefix, hash, madeBy: principal.key?.id ?? null };
+  const parts = readApiKey(key);
+  if (parts === null) throw new Error("the planned API key does not parse");
+  const { prefix, hash } = parts;
+  const made = { id, prefix, hash, madeBy: principal.key?.id ?? null };
   const restsOnRole = principal.isOfIssuer === true && asked.scopes.includes("admin");
   const created = await apiKeys.create({ ...asked, ...made, restsOnRole, origin }, claims);
   if (created.kind !== "created") {
     throw created.kind === "too_many" ? tooManyKeys() : alreadyPast();
   }
-  return { stored: created.key, key };
+  return { stored: created.key, key, isNew: created.isNew };
 }
 
 interface Asked {

@@ -3,11 +3,14 @@ import { assertMayDirect } from "../../auth/webhook-rights.ts";
 import { AppError, type FieldFault } from "../../errors.ts";
 import type { Claims } from "../../store/database.ts";
 import type { StoredWebhook } from "../../store/webhooks.ts";
+import type { NewEndpoint } from "../../webhooks/endpoints.ts";
+import { createSecret } from "../../webhooks/sign.ts";
 import { answer } from "../answer.ts";
 import { type ApiContext, claimsOf, principalOf } from "../api-env.ts";
 import type { AppDeps } from "../app-deps.ts";
 import { isUuid } from "../request/email-id.ts";
-import { createKeptRequest } from "../request/kept-request.ts";
+import { isPlainObject } from "../request/field-schemas.ts";
+import { createKeptCreation } from "../request/kept-request.ts";
 import { writeCursor } from "../request/list-cursor.ts";
 import { readOwnedPageQuery } from "../request/list-query.ts";
 import { readFields } from "../request/read-fields.ts";
@@ -24,18 +27,26 @@ const path = "/api/v1/webhooks";
 
 /** POST /api/v1/webhooks: an endpoint that hears of what happens from now on. The secret is shown once. */
 export function createCreateWebhook(deps: AppDeps) {
-  const once = createKeptRequest(deps, path);
+  const once = createKeptCreation(deps, path);
   return async (c: ApiContext): Promise<Response> => {
     const body = await readJson(c, deps);
-    return answer(c, await once(c, body, () => create(c, deps, body)), { status: 201 });
+    const principal = principalOf(c);
+    // An answer that is kept holds the secret: whoever may not make the webhook may not read it.
+    assertMayDirect(principal, { isGlobal: isForAll(body) }, "make");
+    const origin = deps.peerAddress?.(c) ?? null;
+    const made = await once(c, body, {
+      plan: () => planWebhook(deps, body, principal),
+      make: async (plan: WebhookPlan) => {
+        const { webhook, isNew } = await makePlanned(deps, plan, claimsOf(c), origin);
+        return { made: webhookAnswer(webhook, plan.secret), isNew };
+      },
+    });
+    return answer(c, made, { status: 201 });
   };
 }
 
-async function create(c: ApiContext, deps: AppDeps, body: unknown) {
-  const origin = deps.peerAddress?.(c) ?? null;
-  const caller = { principal: principalOf(c), claims: claimsOf(c), origin };
-  const { webhook, secret } = await makeWebhook(deps, body, caller);
-  return webhookAnswer(webhook, secret);
+function isForAll(body: unknown): boolean {
+  return isPlainObject(body) && body.all_owners === true;
 }
 
 /** The caller, as a credential and the journal know them. */
@@ -51,18 +62,37 @@ export async function makeWebhook(
   body: unknown,
   { principal, claims, origin }: WebhookMaker,
 ): Promise<{ webhook: StoredWebhook; secret: string }> {
+  const plan = await planWebhook(deps, body, principal);
+  const { webhook } = await makePlanned(deps, plan, claims, origin);
+  return { webhook, secret: plan.secret };
+}
+
+type WebhookPlan = Omit<NewEndpoint, "origin">;
+
+async function planWebhook(
+  deps: Pick<AppDeps, "judgeUrl">,
+  body: unknown,
+  principal: Principal,
+): Promise<WebhookPlan> {
   const { fields, faults } = readFields(body, webhookSchema);
   const { all_owners: isGlobal = false, events = ["email.*"], url } = fields;
   faults.push(...(await urlFaults(deps, url)), ...systemFaults(events, isGlobal));
   if (faults.length > 0) throw invalidContent(faults);
   assertMayDirect(principal, { isGlobal }, "make");
-  const { description = null, tags = [], secret = null } = fields;
-  const wanted = { url: url ?? "", description, events, tags, isGlobal, origin, secret };
-  const made = await deps.endpoints.create(wanted, claims);
+  const { description = null, tags = [], secret = createSecret(), enabled = true } = fields;
+  const shape = { url: url ?? "", description, events, tags, isGlobal, isEnabled: enabled };
+  return { id: Bun.randomUUIDv7(), ...shape, secret };
+}
+
+async function makePlanned(
+  { endpoints }: Pick<AppDeps, "endpoints">,
+  plan: WebhookPlan,
+  claims: Claims,
+  origin: string | null,
+) {
+  const made = await endpoints.create({ ...plan, origin }, claims);
   if (made === null) throw tooMany();
-  if (fields.enabled !== false) return made;
-  const off = await deps.endpoints.change(made.webhook.id, { isEnabled: false }, claims, origin);
-  return { ...made, webhook: off ?? made.webhook };
+  return made;
 }
 
 /** GET /api/v1/webhooks: newest first. */

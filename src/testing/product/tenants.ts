@@ -159,7 +159,8 @@ async function addWebhook(database: Database, client: pg.Client, owner: string):
   await createWebhooks(database).create(
     {
       ...{ id, isGlobal: false, url: "https://example.com/", description: canary },
-      ...{ events: ["email.*"], tags: [], wrappedKey: canary, secret: canary, origin: null },
+      ...{ events: ["email.*"], tags: [], wrappedKey: canary, secret: canary },
+      ...{ isEnabled: true, origin: null },
     },
     userClaims(owner),
   );

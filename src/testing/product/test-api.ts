@@ -74,6 +74,8 @@ export interface TestApi {
     request?: ApiRequest,
     env?: ApiEnv["Bindings"],
   ): Promise<TestAnswer<Data>>;
+  /** Asks another process on the same database, with these parts of its own. */
+  another(overrides?: Partial<AppDeps>): TestApi["request"];
   /** POST /schedule-mail of a harmless email with these fields over it; its id. */
   schedule(fields?: Record<string, unknown>, request?: ApiRequest): Promise<string>;
   /** Claims and delivers this email; the next hop says `reply` to the dot. */
@@ -108,27 +110,14 @@ export async function startTestApi(
   });
   const lines: Record<string, unknown>[] = [];
   const deps = { ...apiDeps(database, delivery, lines, limits), ...overrides };
-  const app = createApp(deps);
-
-  const request: TestApi["request"] = async (method, path, given = {}, env = {}) => {
-    const { body, as = "ada", role } = given;
-    const headers = new Headers(given.headers);
-    if (as !== null && !headers.has("authorization")) {
-      headers.set("authorization", `Bearer ${await tokenOf(as, role)}`);
-    }
-    if (body !== undefined && !headers.has("content-type")) {
-      headers.set("content-type", "application/json");
-    }
-    const text = typeof body === "string" ? body : JSON.stringify(body);
-    const res = await app.request(path, { method, headers, body: text ?? null }, env);
-    return read(res);
-  };
+  const request = requestTo(createApp(deps));
   return {
     deps,
     database,
     delivery,
     lines,
     request,
+    another: (own = {}) => requestTo(createApp({ ...deps, ...own })),
     async schedule(fields, given) {
       const path = "/api/v1/schedule-mail";
       const answer = await request<{ id: string }>("POST", path, {
@@ -146,6 +135,22 @@ export async function startTestApi(
       await delivery.close();
       await database.close();
     },
+  };
+}
+
+function requestTo(app: ReturnType<typeof createApp>): TestApi["request"] {
+  return async (method, path, given = {}, env = {}) => {
+    const { body, as = "ada", role } = given;
+    const headers = new Headers(given.headers);
+    if (as !== null && !headers.has("authorization")) {
+      headers.set("authorization", `Bearer ${await tokenOf(as, role)}`);
+    }
+    if (body !== undefined && !headers.has("content-type")) {
+      headers.set("content-type", "application/json");
+    }
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const res = await app.request(path, { method, headers, body: text ?? null }, env);
+    return read(res);
   };
 }
 

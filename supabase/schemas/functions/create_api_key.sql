@@ -1,8 +1,9 @@
 -- create_api_key: args { id, name, prefix, hash (hex), scopes: [], expires_at (absent: in a year, null:
 -- never), made_by (the key that asks) | null, rests_on_role (see the table), origin };
--- answer { kind: "created", key } | { kind: "too_many" } | { kind: "expired" } (expires_at is past).
+-- answer { kind: "created", key, is_new } | { kind: "too_many" } | { kind: "expired" } (expires_at is past).
 -- Guarantees: it belongs to the sub of the claims; only an admin makes one that is an admin's;
--- an owner has at most 100 that count; it ends with the key that made it.
+-- an owner has at most 100 that count; it ends with the key that made it; the same id again changes
+-- nothing and answers the key as it is.
 create or replace function mailer.create_api_key(args text) returns text
 language plpgsql set search_path = ''
 as $$
@@ -24,11 +25,17 @@ begin
     v_expires_at := least(v_expires_at,
       (select k.expires_at from mailer.api_keys k where k.id = v_made_by));
   end if;
+  -- One at a time for each owner, so that the looks below hold.
+  perform pg_advisory_xact_lock(hashtextextended(v_owner, 7382640002));
+  select * into v_key from mailer.api_keys k
+  where k.id = (v_args ->> 'id')::uuid and k.owner_id = v_owner;
+  if found then
+    return jsonb_build_object('kind', 'created', 'key', mailer.api_key_json(v_key),
+      'is_new', false)::text;
+  end if;
   if v_expires_at <= v_now then
     return '{"kind":"expired"}';
   end if;
-  -- One at a time for each owner, so that the count below holds.
-  perform pg_advisory_xact_lock(hashtextextended(v_owner, 7382640002));
   if (select count(*) from mailer.api_keys k where k.owner_id = v_owner
     and k.revoked_at is null and (k.expires_at is null or k.expires_at > v_now)) >= 100 then
     return '{"kind":"too_many"}';
@@ -44,7 +51,8 @@ begin
     'expires_at', v_key.expires_at)
     || case when v_made_by is null then '{}' else jsonb_build_object('made_by', v_made_by) end,
     v_args ->> 'origin');
-  return jsonb_build_object('kind', 'created', 'key', mailer.api_key_json(v_key))::text;
+  return jsonb_build_object('kind', 'created', 'key', mailer.api_key_json(v_key),
+    'is_new', true)::text;
 end
 $$;
 
