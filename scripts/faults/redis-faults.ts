@@ -201,7 +201,8 @@ export const workerCutOff = defineFault({
   mails: { small: 20, full: 200 },
   parts: {
     proxied: ["redis"],
-    env: { SMTP_REPLY_TIMEOUT_MS: "60000", SMTP_POOL_SIZE: "200", WORKER_CONCURRENCY: "200" },
+    // Of the places of a process one owner with many emails gets a part.
+    env: { SMTP_REPLY_TIMEOUT_MS: "60000", SMTP_POOL_SIZE: "200", WORKER_CONCURRENCY: "400" },
   },
   limits: { latenessP99Ms: 5_000, uncertain: 0 },
   async run(world) {
