@@ -186,9 +186,24 @@ describe("moments", () => {
     const { buffer, held, put } = bufferOf();
     const ids = put(3);
     const begun = buffer.next();
-    expect(buffer.revoke(ids)).toBe(2);
+    const revoke = buffer.revoking([...ids, "not here"]);
+    expect(revoke()).toBe(2);
     expect([...held.keys()]).toEqual([begun?.email.id ?? ""]);
     expect(buffer.next()).toBeUndefined();
+    expect(revoke()).toBe(0);
+  });
+
+  test("a claim that is made while the change is answered stays, and so does what was not changed", () => {
+    const { buffer, put, takeAll } = bufferOf();
+    const [moved = "", kept = ""] = put(2);
+    const revoke = buffer.revoking([moved, kept]);
+    put(1, { id: moved, token: 2 });
+    expect(revoke([moved])).toBe(0);
+    const left = takeAll().map(({ email: { id, token } }) => [id, token]);
+    expect(left).toEqual([
+      [kept, 1],
+      [moved, 2],
+    ]);
   });
 
   test("what found no turn in ten seconds past its time is returned in order, begun ones stay", () => {

@@ -34,8 +34,11 @@ export interface Buffer {
   putBack(email: Buffered): void;
   /** Ends what `next` handed out; `isAttempted` counts for the pace, which bounds the room. */
   finish(email: Buffered, isAttempted: boolean): void;
-  /** Takes out what is still here of these ids: their claims were revoked. Answers how many. */
-  revoke(ids: Iterable<string>): number;
+  /**
+   * The claims of these emails that are here now. Told which of them were revoked, by default all, it
+   * takes those out that have not begun, and answers how many; a claim made since stays.
+   */
+  revoking(ids: readonly string[]): (revoked?: readonly string[]) => number;
   /** Takes out what has waited too long past its time, for other workers, in order. */
   takePast(): Claim[];
   /** Takes out what must not be sent now: everything of the region, or of these owners. */
@@ -228,12 +231,20 @@ class ClaimBuffer implements Buffer {
     this.remove(entry);
   }
 
-  revoke(ids: Iterable<string>): number {
-    const here = [...ids].flatMap((id) => this.entries.get(id) ?? []);
-    // The fence refuses an email that has begun.
-    const revoked = here.filter((entry) => !this.begun.has(entry));
-    for (const entry of revoked) this.remove(entry);
-    return revoked.length;
+  revoking(ids: readonly string[]): (revoked?: readonly string[]) => number {
+    const here = new Map(
+      ids.flatMap((id) => {
+        const entry = this.entries.get(id);
+        return entry ? [[id, entry] as const] : [];
+      }),
+    );
+    return (revoked = ids) => {
+      const out = revoked.flatMap((id) => here.get(id) ?? []);
+      // The fence refuses an email that has begun.
+      const waiting = out.filter((entry) => !entry.isGone && !this.begun.has(entry));
+      for (const entry of waiting) this.remove(entry);
+      return waiting.length;
+    };
   }
 
   takePast(): Claim[] {

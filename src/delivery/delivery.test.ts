@@ -316,12 +316,13 @@ test("a revoke takes what waits out of the buffer, and nothing of it begins", as
   const ids = await acceptMany(12);
   delivery.start();
   await until("all are claimed", () => delivery.buffered === 10);
+  const revoke = delivery.revoking(ids);
   await runOnce(
     url,
     `update mailer.emails set state = 'cancelled', version = version + 1, worker_id = null
      where id in ('${ids.join("','")}')`,
   );
-  delivery.revoke(ids);
+  revoke();
   expect(delivery.buffered).toBe(0);
   gate.open();
   await until("what had begun is over", () => delivery.active === 0);

@@ -24,8 +24,11 @@ export interface Delivery {
   reserve(email: { ownerId: string; messageBytes: number }): Reservation | null;
   /** Something is due in so many milliseconds. */
   wake(inMs?: number): void;
-  /** These emails were changed, held or cancelled by this process: their claims are revoked. */
-  revoke(ids: readonly string[]): void;
+  /**
+   * To be asked before this process changes, holds or cancels these emails. Told afterwards which were
+   * changed, by default all, it forgets their claims of before: those made since stay.
+   */
+  revoking(ids: readonly string[]): (changed?: readonly string[]) => void;
   /** Returns what waits in the buffer: its claims may be lost. Never rejects. */
   returnBuffered(reason: string): Promise<void>;
   /** Ids of the emails whose content is decrypted or sent now, or may be before the next beat. */
@@ -131,9 +134,7 @@ class SmtpDelivery implements Delivery {
     return this.isStarted && isFit ? this.buffer.reserve(email) : null;
   };
 
-  readonly revoke = (ids: readonly string[]): void => {
-    this.buffer.revoke(ids);
-  };
+  readonly revoking = (ids: readonly string[]) => this.buffer.revoking(ids);
 
   wake(inMs?: number): void {
     if (this.isStarted) this.dispatcher.wake(inMs);

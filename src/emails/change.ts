@@ -22,6 +22,7 @@ import {
   notHeld,
   versionMismatch,
 } from "./change-refusal.ts";
+import type { Revoking } from "./revoking-cancel.ts";
 
 /** Which email a person changes. */
 export interface Target {
@@ -65,7 +66,7 @@ export interface ChangeDeps {
   semaphore: ByteSemaphore;
   ticks: Pick<Ticks, "add">;
   /** Takes claims that a change has revoked out of this process's memory. Default: nobody. */
-  revoke?: (ids: readonly string[]) => void;
+  revoking?: Revoking;
   messageBytesMax: number;
 }
 
@@ -77,8 +78,8 @@ const copiesAtOnce = 4;
 export function createChange(deps: ChangeDeps): Change {
   const { changes } = deps;
   const targetOf = ({ id, claims: as, origin }: Target) => ({ id, as, origin });
-  function tell({ id }: Target, { delayMs }: { delayMs: number | null }): void {
-    deps.revoke?.([id]);
+  const { revoking = () => () => {} } = deps;
+  function tell({ delayMs }: { delayMs: number | null }): void {
     if (delayMs !== null) deps.ticks.add({ delayMs });
   }
   const change: Change = {
@@ -86,8 +87,12 @@ export function createChange(deps: ChangeDeps): Change {
       const target = targetOf(request);
       for (let tries = 0; tries < triesMax; tries++) {
         const email = await read(deps, request);
+        const revoke = revoking([request.id]);
         const answer = await orConflict(() => editOnce(deps, request, target, email));
-        if (answer.kind === "changed") return tell(request, answer);
+        if (answer.kind === "changed") {
+          revoke();
+          return tell(answer);
+        }
         if (answer.kind === "unchanged") return;
         if (answer.kind !== "conflict") throw changeRefused(answer.kind);
       }
@@ -101,7 +106,7 @@ export function createChange(deps: ChangeDeps): Change {
         const answer = await orConflict(async () =>
           changes.replay(await prepare(deps, request, target, email)),
         );
-        if (answer.kind === "replayed") return tell(request, answer);
+        if (answer.kind === "replayed") return tell(answer);
         if (answer.kind === "not_found") throw noSuchEmail();
         if (answer.kind === "not_a_dead_letter") throw notADeadLetter(answer.state);
       }
@@ -114,16 +119,17 @@ export function createChange(deps: ChangeDeps): Change {
       await change.edit({ ...request, fields: ["scheduled_at"], revise });
     },
     async hold(target) {
+      const revoke = revoking([target.id]);
       const kind = await changes.hold(targetOf(target));
       if (kind !== "held") throw changeRefused(kind);
-      deps.revoke?.([target.id]);
+      revoke();
     },
     async release({ scheduledAt, ...target }) {
       const time = scheduledAt === undefined ? {} : { scheduledAt };
       const answer = await changes.release({ ...targetOf(target), ...time });
       if (answer.kind === "not_found") throw noSuchEmail();
       if (answer.kind === "not_held") throw notHeld(answer.state);
-      tell(target, answer);
+      tell(answer);
     },
   };
   return change;

@@ -41,7 +41,10 @@ function nextRelease(over: { version?: string; resolve?: typeof resolveWallClock
   const { version = "999-00000000", resolve = anHourLater } = over;
   return createLocalTimes({
     wallClocks: createWallClocks(api.database),
-    revoke: (ids) => revoked.push(...ids),
+    revoking:
+      (ids) =>
+      (moved = ids) =>
+        void revoked.push(...moved),
     log: api.deps.log,
     version: () => version,
     resolve: (wish) => withVersion(resolve(wish), version),

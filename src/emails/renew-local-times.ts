@@ -5,11 +5,12 @@ import type { Logger } from "../log.ts";
 import { endedWithin } from "../runtime/abortable.ts";
 import { repeatSteadily } from "../runtime/repeat-steadily.ts";
 import type { WaitingWallClock, WallClocks } from "../store/wall-clocks.ts";
+import type { Revoking } from "./revoking-cancel.ts";
 
 export interface RenewDeps {
   wallClocks: WallClocks;
-  /** Told of emails whose claims were revoked, so that they leave this process's memory. */
-  revoke: (ids: readonly string[]) => void;
+  /** So that emails whose claims are revoked leave this process's memory. */
+  revoking: Revoking;
   log: Logger;
   /** Version of the zone data that `resolve` goes by. Default: that of this program. */
   version?: () => string;
@@ -45,7 +46,7 @@ const everyMs = 600_000;
 const idsShownMax = 10;
 
 export function createLocalTimes(deps: RenewDeps): LocalTimes {
-  const { wallClocks, revoke, log, resolve = resolveWallClock } = deps;
+  const { wallClocks, revoking, log, resolve = resolveWallClock } = deps;
   const version = deps.version ?? (() => zoneData().version);
   const stopping = new AbortController();
   let isFirst = true;
@@ -62,6 +63,7 @@ export function createLocalTimes(deps: RenewDeps): LocalTimes {
     while (stale.length > 0 && !stopping.signal.aborted) {
       const page = await wallClocks.stale(stale, batch);
       if (page.length === 0) break;
+      const revoke = revoking(page.map(({ id }) => id));
       const done = await wallClocks.move(ours, page.map(renewed));
       revoke(done.moved);
       moved.push(...done.moved);

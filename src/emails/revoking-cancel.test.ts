@@ -13,7 +13,7 @@ test.each<[CancelAnswer, string[]]>([
   const revoked: string[] = [];
   const emails = revokeCancelled(
     { cancel: async () => answer } as Partial<Emails> as Emails,
-    (ids) => void revoked.push(...ids),
+    (ids) => () => void revoked.push(...ids),
   );
   expect(await emails.cancel("e", adminClaims, null)).toBe(answer);
   expect(revoked).toEqual(expected);
@@ -30,7 +30,7 @@ test("a bulk cancel revokes each chunk once it is committed, and none that faile
   };
   const bulk = revokeCancelledInBulk(
     inner as Partial<BulkCancel> as BulkCancel,
-    (ids) => void revoked.push(...ids),
+    (ids) => () => void revoked.push(...ids),
   );
   const chunk = { bulk: "b", origin: null };
   expect(await bulk.cancel({ ...chunk, ids: ["a", "b"] }, adminClaims)).toBe(2);

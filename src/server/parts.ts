@@ -203,12 +203,12 @@ export function createParts(
   const accepting = { ...writing, region, quota, newId, failPoints, claimsInMemory, reserve };
   return {
     ...createAggregates(database, delivery, quota, log),
-    emails: revokeCancelled(emails, delivery.revoke),
+    emails: revokeCancelled(emails, delivery.revoking),
     ...{ keyRing, semaphore, ticks, presence, backend, queue, queueHealth, clockSkew, log },
     ...{ events, liveEvents, ...hooks, ...fleetParts, ...measured },
     ...{ readReplica, workerId, database, sender, metrics, sealer, reconciler, selfAudit },
     ...{ delivery, breaker, claimsInMemory, settling, pauses, bytesMax: bytesMaxOf(config) },
-    change: createChange({ ...writing, changes, revoke: delivery.revoke }),
+    change: createChange({ ...writing, changes, revoking: delivery.revoking }),
     accept: measureAccept(metrics, createAccept(accepting), measured.minuteCounter),
   };
 }
@@ -322,15 +322,15 @@ function withSealer(
 /** Stored emails but for sending them, and what only the figures ask for. */
 function createAggregates(
   database: Database,
-  { revoke }: Pick<Delivery, "revoke">,
+  { revoking }: Pick<Delivery, "revoking">,
   { pending }: Config["quota"],
   log: Logger,
 ) {
   return {
     deadLetters: createDeadLetters(database, { quotaPending: pending }),
-    bulkCancel: revokeCancelledInBulk(createBulkCancel(database), revoke),
-    bulkChange: revokeChangedInBulk(createBulkChange(database), revoke),
-    localTimes: createLocalTimes({ wallClocks: createWallClocks(database), revoke, log }),
+    bulkCancel: revokeCancelledInBulk(createBulkCancel(database), revoking),
+    bulkChange: revokeChangedInBulk(createBulkChange(database), revoking),
+    localTimes: createLocalTimes({ wallClocks: createWallClocks(database), revoking, log }),
     owners: createOwners(database),
     eraseRecipient: createEraseRecipient(database),
     figures: createFigureReader(database),
