@@ -123,6 +123,25 @@ test("a database that is down for long costs nothing of the words", async () => 
   expect(tries.get("e")?.at(-1)?.reply).not.toBeNull();
 });
 
+test.each([
+  ["57P01", true],
+  // The row was locked, and a check refused: the database is there.
+  ["55P03", false],
+  ["23514", false],
+])(
+  "an outcome that %s keeps from being written says that the database is gone: %j",
+  async (code, isGone) => {
+    const { settling, end } = settlingOfTest((count) => {
+      if (count < 3) throw refusal(code);
+    });
+    expect(settling.isDatabaseGone).toBe(false);
+    await end();
+    expect(settling.isDatabaseGone).toBe(isGone);
+    await settling.idle();
+    expect(settling.isDatabaseGone).toBe(false);
+  },
+);
+
 test("each email says once, with SQLSTATE, that its outcome is not written, and once that it is", async () => {
   const { settling, lines, end } = settlingOfTest((count) => {
     if (count < 6) throw refusal("42501");

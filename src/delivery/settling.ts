@@ -4,7 +4,7 @@ import type { Logger } from "../log.ts";
 import type { Verdict } from "../mail/classify.ts";
 import { sleep, untilAborted } from "../runtime/abortable.ts";
 import type { ClaimedEmail } from "../store/attempts.ts";
-import { sqlStateOf } from "../store/call-error.ts";
+import { isContended, sqlStateOf } from "../store/call-error.ts";
 import type { ClaimsInMemory } from "./claims-in-memory.ts";
 import { type SettleDeps, type Settled, settle } from "./settle.ts";
 
@@ -68,7 +68,7 @@ export function createSettling(deps: SettlingDeps, options: SettlingOptions = {}
 class Settler implements Settling {
   private readonly open = new Set<Promise<unknown>>();
   private roomWaiters: (() => void)[] = [];
-  private lastError: { code: string; isUnavailable: boolean } | null = null;
+  private lastError: { code: string; isAway: boolean } | null = null;
   private loggedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -85,7 +85,7 @@ class Settler implements Settling {
   }
 
   get isDatabaseGone(): boolean {
-    return this.open.size > 0 && (this.lastError?.isUnavailable ?? false);
+    return this.open.size > 0 && (this.lastError?.isAway ?? false);
   }
 
   get hasRoom(): boolean {
@@ -173,7 +173,9 @@ class Settler implements Settling {
   }
 
   private note(error: unknown): void {
-    this.lastError = { code: codeOf(error), isUnavailable: isUnavailable(error) };
+    // A row that somebody has locked says nothing of the database.
+    const isAway = isUnavailable(error) && !isContended(error);
+    this.lastError = { code: codeOf(error), isAway };
   }
 
   private logFirst(email: ClaimedEmail, error: unknown): void {

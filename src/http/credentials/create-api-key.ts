@@ -46,7 +46,12 @@ export function createCreateApiKey(deps: AppDeps) {
     // An answer that is kept holds a key: whoever may not make it may not read it either.
     assertOwnRights(caller.principal, readAsked(body));
     const made = await once(c, body, {
-      plan: planApiKey,
+      plan: () => {
+        // Before anything is kept for the Idempotency-Key; the database judges it by its own clock.
+        const { expiresAt } = readAsked(body);
+        if (expiresAt && expiresAt <= deps.now()) throw alreadyPast();
+        return planApiKey();
+      },
       make: async (plan: KeyPlan) => {
         const { stored, key, isNew } = await makePlannedKey(deps, body, caller, plan);
         return { made: { ...apiKeyAnswer(stored), key }, isNew };

@@ -97,6 +97,15 @@ describe.each(Object.entries(asked))("POST %s with one Idempotency-Key", (path, 
   });
 });
 
+test("an end that is past leaves the key free", async () => {
+  const path = "/api/v1/api-keys";
+  const given = { as: "corrects", headers: { "idempotency-key": "x" } };
+  const endingAt = (expires_at: string) =>
+    api.request("POST", path, { ...given, body: { ...(asked[path] as object), expires_at } });
+  expect((await endingAt("2020-01-01T00:00:00Z")).json).toMatchObject({ code: "invalid_content" });
+  expect((await endingAt("2040-01-01T00:00:00Z")).status).toBe(201);
+});
+
 test("the key that several processes answered opens the API", async () => {
   const path = "/api/v1/api-keys";
   const given = { as: "opens", body: asked[path], headers: { "idempotency-key": "x" } };
