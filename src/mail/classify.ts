@@ -116,7 +116,9 @@ function uncertain(report: SendReport): Verdict {
 function settled(report: SendReport, envelope: Envelope): Verdict {
   const { reply, error } = report;
   const recipients = envelope.recipients.map(({ position }) => judge(position, report));
-  const isCounted = !isFull(report) || recipients.every(({ status }) => status === "deferred");
+  const deferred = recipients.filter(({ status }) => status === "deferred").length;
+  // At no cost only when somebody was done with, and somebody is left.
+  const isCounted = !isFull(report) || deferred === 0 || deferred === recipients.length;
   return { kind: "settle", outcome: outcomeOf(recipients), isCounted, recipients, reply, error };
 }
 

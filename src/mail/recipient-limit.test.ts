@@ -60,6 +60,13 @@ describe("too many recipients for one transaction", () => {
     }
   });
 
+  test("ends an email that is refused for good with all its recipients, untried ones too", () => {
+    const said = reply(552, "5.3.4");
+    const verdict = classify(report({ phase: "mail", reply: said, untried: [1] }), envelope);
+    expect(verdict).toMatchObject({ outcome: "bounced", isCounted: true });
+    expect(statuses(verdict)).toEqual(["bounced", "bounced"]);
+  });
+
   test("bounces nobody when what became of the others is not known", () => {
     const said = reply(550, "5.5.3");
     const unknown = report({ fenced: true, recipients: rcpt(reply(250), said) });
