@@ -53,9 +53,11 @@ test("401 to anybody else, without the API being asked", async () => {
   expect(asked).toEqual([]);
 });
 
-test("it goes on as long as the same visitor is signed in", async () => {
-  const { app, asked } = liveOf([ada, ada, { ...ada, ownerId: "bob" }, null]);
+test("it goes on as long as the same visitor is signed in and sees as much", async () => {
+  const others = [{ ...ada, ownerId: "bob" }, { ...ada, isAdmin: true }, null];
+  const { app, asked } = liveOf([ada, ada, ...others]);
   await app.request("/live");
   const look = async () => await asked[0]?.isStillIn();
-  expect([await look(), await look(), await look()]).toEqual([true, false, false]);
+  const looks = [await look(), await look(), await look(), await look()];
+  expect(looks).toEqual([true, false, false, false]);
 });

@@ -37,7 +37,9 @@ export function mountLive(app: Hono, { visitors, call }: LiveDeps): void {
     const request = new Request(new URL(`${path}?type=${types}`, c.req.url), { headers, signal });
     const isStillIn = async () => {
       const now = await visitors.recognise(c);
-      return now !== null && now !== "refused" && now.ownerId === visitor.ownerId;
+      if (now === null || now === "refused") return false;
+      // An admin who is none any more sees less from then on.
+      return now.ownerId === visitor.ownerId && now.isAdmin === visitor.isAdmin;
     };
     return await call(request, visitor, c, { isStillIn });
   });
