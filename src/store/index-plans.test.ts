@@ -169,6 +169,8 @@ describe("claim_due", () => {
   }, 60_000);
 
   test("reads as much for a batch beside many that wait, are claimed or are sent as beside none", async () => {
+    // While it analyzes the table, its snapshot keeps every index from forgetting what is dead.
+    await runOnce(url, "alter table mailer.emails set (autovacuum_enabled = false)");
     await insert(20_000, "'flood'", "pending", "now() - n * interval '1 ms'");
     await insert(5_000, "'owner-' || n", "pending", "now() + interval '1 hour'");
     await insert(5_000, "'flood'", "sending", "now()");
